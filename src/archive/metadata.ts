@@ -1,0 +1,82 @@
+import { Type, type Static } from '@sinclair/typebox'
+
+export const formatVersion = 1
+
+export const BackupType = Type.Union([Type.Literal('full'), Type.Literal('database'), Type.Literal('files')])
+export type BackupType = Static<typeof BackupType>
+
+export const DatabaseScope = Type.Union([Type.Literal('instance'), Type.Literal('organization')])
+export type DatabaseScope = Static<typeof DatabaseScope>
+
+export const Counts = Type.Object({
+  tables: Type.Integer({ minimum: 0 }),
+  rows: Type.Integer({ minimum: 0 }),
+  files: Type.Integer({ minimum: 0 }),
+  bytes: Type.Integer({ minimum: 0, description: 'Bytes of the uploaded files, before compression' })
+})
+export type Counts = Static<typeof Counts>
+
+/** What a plain dump does not carry and a restore puts back. Names are unquoted; nothing in it is ever run as SQL text. */
+export const DatabaseDetails = Type.Object({
+  encoding: Type.String(),
+  collate: Type.String(),
+  ctype: Type.String(),
+  localeProvider: Type.String({ description: 'c (libc), i (ICU) or b (built-in), as in pg_database.datlocprovider' }),
+  icuLocale: Type.Union([Type.String(), Type.Null()]),
+  comment: Type.Union([Type.String(), Type.Null()]),
+  connectionLimit: Type.Integer(),
+  settings: Type.Array(Type.Object({
+    role: Type.Union([Type.String(), Type.Null()]),
+    name: Type.String(),
+    value: Type.String()
+  }), { description: 'ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET' }),
+  privileges: Type.Union([Type.Null(), Type.Array(Type.Object({
+    grantee: Type.Union([Type.String(), Type.Null()], { description: 'null is PUBLIC' }),
+    privilege: Type.String(),
+    grantable: Type.Boolean()
+  }))], { description: 'The database ACL; null when it was never changed' }),
+  owners: Type.Array(Type.Object({ type: Type.String(), identity: Type.String(), owner: Type.String() }), {
+    description: 'Objects that the database owner does not own, as pg_identify_object names them'
+  }),
+  defaultPrivileges: Type.Array(Type.Object({
+    role: Type.String(),
+    schema: Type.Union([Type.String(), Type.Null()]),
+    objectType: Type.String({ description: 'As in pg_default_acl.defaclobjtype' }),
+    grantee: Type.Union([Type.String(), Type.Null()]),
+    privilege: Type.String(),
+    grantable: Type.Boolean()
+  })),
+  tables: Type.Array(Type.Object({
+    schema: Type.String(),
+    name: Type.String(),
+    rows: Type.Integer({ minimum: 0 })
+  }))
+})
+export type DatabaseDetails = Static<typeof DatabaseDetails>
+
+/** metadata.json, format 1. FORMAT.md says what each field is for. Readers ignore fields they do not know. */
+export const Metadata = Type.Object({
+  formatVersion: Type.Literal(formatVersion),
+  id: Type.String({ format: 'uuid' }),
+  timestamp: Type.String({ format: 'date-time' }),
+  createdBy: Type.String(),
+  createdByEmail: Type.Union([Type.String(), Type.Null()]),
+  organizationId: Type.String(),
+  version: Type.String({ description: 'The release of dumbassets-backup that wrote it' }),
+  type: BackupType,
+  databaseType: Type.Union([Type.Literal('embedded'), Type.Literal('external')]),
+  databaseScope: Type.Union([DatabaseScope, Type.Null()]),
+  fileStorageType: Type.Union([Type.Literal('local'), Type.Literal('smb')]),
+  includesDatabase: Type.Boolean(),
+  includesFiles: Type.Boolean(),
+  description: Type.Union([Type.String(), Type.Null()]),
+  postgresVersion: Type.Union([Type.String(), Type.Null()]),
+  pgDumpVersion: Type.Union([Type.String(), Type.Null()]),
+  roles: Type.Array(Type.String(), { description: 'Roles that the dump and the details below name' }),
+  extensions: Type.Array(Type.Object({ name: Type.String(), version: Type.String() })),
+  schemaFingerprint: Type.Union([Type.String(), Type.Null()]),
+  database: Type.Union([DatabaseDetails, Type.Null()]),
+  counts: Counts,
+  warnings: Type.Array(Type.String())
+})
+export type Metadata = Static<typeof Metadata>

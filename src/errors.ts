@@ -1,0 +1,77 @@
+/** Every failure a caller can see, with the way out that applies unless the throw site knows a better one. */
+export const errorCatalogue = {
+  BAD_REQUEST: 'Correct the request and send it again.',
+  VALIDATION_FAILED: 'Correct the fields named in errors[] and send the request again.',
+  UNAUTHORIZED: 'Send a valid access token: Authorization: Bearer <JWT>.',
+  FORBIDDEN: 'Ask an OWNER of the organization to do this.',
+  NOT_FOUND: 'Check the address against /docs.',
+  BACKUP_NOT_FOUND: 'List the backups of your organization with GET /api/backup/list.',
+  RESTORE_NOT_FOUND: 'List the restores of your organization with GET /api/backup/restores.',
+  JOB_NOT_FOUND: 'List the jobs of your organization with GET /api/backup/jobs.',
+  ORGANIZATION_ID_INVALID: 'Use an organization id of 1 to 64 letters, digits, "_" or "-" that is not a reserved name.',
+  JOB_CONFLICT: 'Wait for the running job to end, or cancel it, and try again.',
+  JOB_CANCELLED: 'Start it again when you want it.',
+  SERVICE_STOPPING: 'Try again when the service has restarted.',
+  OTHER_ORGANIZATIONS_AFFECTED: 'Ask the operator: only DATABASE_SCOPE=instance allows an operation on the whole database.',
+  TENANCY_VIOLATION: 'Correct the rows that are listed, or have the operator declare the table in TENANCY_FILE.',
+  TENANCY_UNSUPPORTED: 'See GET /api/backup/tenancy for the tables that stand in the way.',
+  SCHEMA_DRIFT: 'Bring the schema back to what the backup needs, then restore again.',
+  RESTORE_CONFLICT: 'Resolve the conflicts that are listed, then restore again.',
+  RESTORE_UNFINISHED: 'Restart the service: it finishes unfinished restores when it starts.',
+  RESTORE_NOT_UNDOABLE: 'Restore an older backup instead.',
+  CHECKPOINT_IMPOSSIBLE: 'Repeat the restore with rollbackOnFailure: false to go on without a checkpoint.',
+  PREFLIGHT_FAILED: 'Remove every shortfall that is listed, then try again.',
+  DATABASE_BUSY: 'End the sessions that are named, then restore again.',
+  CHECKSUM_MISMATCH: 'The archive is damaged: restore another backup, or bring back an intact copy of this one.',
+  ARCHIVE_INVALID: 'The archive is damaged or was not made by this service: restore another backup.',
+  ARCHIVE_MISSING: 'The archive is gone from the repository: bring it back, or delete the record.',
+  ARCHIVE_VERSION_UNSUPPORTED: 'Use a release of dumbassets-backup that knows this archive version.',
+  BACKUP_INCOMPATIBLE: 'Restore it on an installation of the kind it was made on.',
+  DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',
+  PAYLOAD_TOO_LARGE: 'Send a smaller body.',
+  UNSUPPORTED_MEDIA_TYPE: 'Send application/json.',
+  RATE_LIMITED: 'Wait the number of seconds in the Retry-After header, then try again.',
+  DATABASE_UNAVAILABLE: 'Start PostgreSQL, or correct DATABASE_URL.',
+  DATABASE_TOOLS_MISSING: 'Install the PostgreSQL client tools of the server\'s major version or newer, or set PG_BIN_DIR.',
+  DATABASE_ERROR: 'See the service log for the PostgreSQL message.',
+  DUMP_FAILED: 'See the service log for the pg_dump message.',
+  STORAGE_UNAVAILABLE: 'Make the folder available, readable and writable for the service, then try again.',
+  REPOSITORY_UNAVAILABLE: 'Make BACKUP_DIR available, readable and writable for the service, then try again.',
+  DISK_FULL: 'Free disk space, then try again.',
+  CONFIG_INVALID: 'Correct the environment variable that is named.',
+  INTERNAL_ERROR: 'Try again; if it happens again, give the operator the request id.'
+} as const satisfies Record<string, string>
+
+export type ErrorCode = keyof typeof errorCatalogue
+
+export interface AppErrorOptions {
+  /** What the reader can do about it; the catalogue's text when left out. */
+  remedy?: string
+  /** One item for each thing that is wrong, when there can be several. */
+  errors?: ReadonlyArray<{ field?: string, message: string }>
+  cause?: unknown
+}
+
+/**
+ * An error that a caller is meant to see. `message` and `remedy` must hold no secret and no path of the host;
+ * whatever else is known goes into `cause`, which is logged and never sent.
+ */
+export class AppError extends Error {
+  readonly code: ErrorCode
+  readonly remedy: string
+  readonly errors: AppErrorOptions['errors']
+
+  constructor (code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+    super(message, { cause: options.cause })
+    this.name = 'AppError'
+    this.code = code
+    this.remedy = options.remedy ?? errorCatalogue[code]
+    this.errors = options.errors
+  }
+}
+
+/** The `code` of a system error (`ENOENT`, …), or undefined when it has none. */
+export function systemCode (error: unknown): string | undefined {
+  const code = (error as { code?: unknown } | null)?.code
+  return typeof code === 'string' ? code : undefined
+}

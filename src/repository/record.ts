@@ -1,0 +1,49 @@
+import { Type, type Static } from '@sinclair/typebox'
+import { BackupType, Counts, DatabaseScope, type Metadata } from '../archive/metadata.js'
+
+/** A backup as every operation of the API shows it, and as it is stored beside its archive. */
+export const Backup = Type.Object({
+  id: Type.String({ format: 'uuid' }),
+  timestamp: Type.String({ format: 'date-time', description: 'When the snapshot was taken' }),
+  createdBy: Type.String({ description: 'E-mail of the user who asked for it, else the user id' }),
+  organizationId: Type.String(),
+  type: BackupType,
+  size: Type.Integer({ minimum: 0, description: 'Bytes of the archive' }),
+  checksum: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the archive, in hex' }),
+  databaseType: Type.Union([Type.Literal('embedded'), Type.Literal('external')]),
+  databaseScope: Type.Union([DatabaseScope, Type.Null()], { description: 'null when the database is not included' }),
+  fileStorageType: Type.Union([Type.Literal('local'), Type.Literal('smb')]),
+  includesDatabase: Type.Boolean(),
+  includesFiles: Type.Boolean(),
+  description: Type.Optional(Type.String()),
+  version: Type.String({ description: 'The release of dumbassets-backup that made it' }),
+  counts: Counts,
+  warnings: Type.Array(Type.String()),
+  state: Type.Union([Type.Literal('available'), Type.Literal('missing')], {
+    description: 'missing: the record is there, the archive is not'
+  })
+}, { $id: 'Backup', additionalProperties: false })
+export type Backup = Static<typeof Backup>
+
+/** The record of an archive, made from its metadata and from what was measured as it was written. */
+export function recordOf (metadata: Metadata, archive: { size: number, checksum: string }): Backup {
+  return {
+    id: metadata.id,
+    timestamp: metadata.timestamp,
+    createdBy: metadata.createdByEmail ?? metadata.createdBy,
+    organizationId: metadata.organizationId,
+    type: metadata.type,
+    size: archive.size,
+    checksum: archive.checksum,
+    databaseType: metadata.databaseType,
+    databaseScope: metadata.databaseScope,
+    fileStorageType: metadata.fileStorageType,
+    includesDatabase: metadata.includesDatabase,
+    includesFiles: metadata.includesFiles,
+    ...(metadata.description === null ? {} : { description: metadata.description }),
+    version: metadata.version,
+    counts: metadata.counts,
+    warnings: metadata.warnings,
+    state: 'available'
+  }
+}

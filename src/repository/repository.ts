@@ -1,0 +1,46 @@
+import type { Readable, Writable } from 'node:stream'
+import type { FileHandle } from 'node:fs/promises'
+import type { Backup } from './record.js'
+
+export interface RepositoryCapabilities {
+  /** Archives are files of this machine, so a reader can seek in them without a copy. */
+  readonly localFiles: boolean
+}
+
+/** An archive being written. It is in the repository, under its final name and durable, only once commit() has returned. */
+export interface PartialArchive {
+  readonly stream: Writable
+  /** Makes it durable under its final name. The stream must have finished. */
+  commit (): Promise<void>
+  /** Removes it. Idempotent, also after a failed commit. */
+  discard (): Promise<void>
+}
+
+/**
+ * Where archives and records are kept, by organization. Ids are checked here once more: nothing that is no
+ * organization id or no backup id ever becomes part of a path.
+ * Every method throws AppError REPOSITORY_UNAVAILABLE or DISK_FULL when the place itself fails.
+ */
+export interface Repository {
+  readonly capabilities: RepositoryCapabilities
+  /** Can be read and written now. */
+  check (): Promise<void>
+  organizations (): Promise<string[]>
+  createArchive (organizationId: string, backupId: string): Promise<PartialArchive>
+  /** Opened for reading; null when it is not there. The caller closes it. */
+  openArchive (organizationId: string, backupId: string): Promise<{ handle: FileHandle, size: number } | null>
+  /** `end` is inclusive, as in HTTP ranges. Null when it is not there. */
+  readArchive (organizationId: string, backupId: string, range?: { start: number, end: number }): Promise<Readable | null>
+  deleteArchive (organizationId: string, backupId: string): Promise<void>
+  /** Ids of the archives and of the records that are there, in no order. */
+  list (organizationId: string): Promise<{ archives: string[], records: string[] }>
+  readRecord (organizationId: string, backupId: string): Promise<Backup | null>
+  writeRecord (record: Backup): Promise<void>
+  deleteRecord (organizationId: string, backupId: string): Promise<void>
+  /** Folder of the organization's restore journals, made when missing. */
+  journalFolder (organizationId: string): Promise<string>
+  /** Removes what an unfinished write left behind. Called at start-up, before anything is written. */
+  removePartials (): Promise<void>
+  /** Bytes that can still be written. */
+  freeBytes (): Promise<number>
+}

@@ -1,0 +1,40 @@
+import type { FileHandle } from 'node:fs/promises'
+
+export type StorageKind = 'local' | 'smb'
+
+/** A file or folder of an organization's uploads, as listed at the snapshot. */
+export interface StoredEntry {
+  kind: 'file' | 'folder'
+  /** Path below the organization's folder, `/` between its parts, no leading slash. */
+  path: string
+  /** Bytes; 0 for a folder. */
+  size: number
+  /** Permission bits only (07777). */
+  mode: number
+  mtime: Date
+}
+
+export interface Listing {
+  /** Sorted by path in byte order, so that consecutive archives keep their order. A folder comes before what is in it. */
+  entries: StoredEntry[]
+  warnings: string[]
+}
+
+export interface StorageCapabilities {
+  /** The uploads can be read into an archive and put back by the service itself. */
+  readonly transferable: boolean
+}
+
+/** How an organization's uploaded files are read. Replacing them is the files participant's work. */
+export interface StorageStrategy {
+  readonly kind: StorageKind
+  readonly capabilities: StorageCapabilities
+  /** @throws AppError STORAGE_UNAVAILABLE when the uploads as a whole can't be reached */
+  check (): Promise<void>
+  /** Everything under the organization's folder; empty when it has none. */
+  list (organizationId: string): Promise<Listing>
+  /** Opens a listed file for reading without following links; null when it is gone or no regular file any more. */
+  open (organizationId: string, path: string): Promise<FileHandle | null>
+  /** What goes into the archive in place of files when they are not transferable. Never holds a secret. */
+  describe (organizationId: string): { name: string, text: string, warning: string } | null
+}
