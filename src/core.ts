@@ -1,0 +1,32 @@
+import type { Logger } from 'pino'
+import type { DatabaseStrategy } from './database/strategy.js'
+import type { Catalog } from './repository/catalog.js'
+import type { Repository } from './repository/repository.js'
+import type { StorageStrategy } from './storage/strategy.js'
+
+export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
+
+export type Compression = 'fast' | 'balanced' | 'small'
+
+/** The settings that backup and restore follow; config.ts reads them from the environment. */
+export interface Settings {
+  /** The release of this service, as written into metadata. */
+  version: string
+  uploadDir: string
+  databaseScope: 'auto' | 'instance' | 'organization'
+  tenantTable: string
+  tenancyFile: string | null
+  checkpointRetentionMs: number
+  compression: Compression
+  pgBinDir: string | null
+}
+
+/** What every operation works with. Made once, by the composition root. */
+export interface Core {
+  settings: Settings
+  database: DatabaseStrategy
+  storage: StorageStrategy
+  repository: Repository
+  catalog: Catalog
+  log: Log
+}
