@@ -1,12 +1,10 @@
-import type { Logger } from 'pino'
+import type { Log } from './log.js'
+import type { Compression } from './archive/compression.js'
 import type { DatabaseStrategy } from './database/strategy.js'
 import type { Catalog } from './repository/catalog.js'
 import type { Repository } from './repository/repository.js'
 import type { StorageStrategy } from './storage/strategy.js'
 
-export type Log = Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>
-
-export type Compression = 'fast' | 'balanced' | 'small'
 
 /** The settings that backup and restore follow; config.ts reads them from the environment. */
 export interface Settings {

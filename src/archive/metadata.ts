@@ -1,4 +1,7 @@
-import { Type, type Static } from '@sinclair/typebox'
+import { FormatRegistry, Type, type Static } from '@sinclair/typebox'
+import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { AppError } from '../errors.js'
+import { isOrganizationId, isUuid } from '../io/safe-path.js'
 
 export const formatVersion = 1
 
@@ -77,6 +80,34 @@ export const Metadata = Type.Object({
   schemaFingerprint: Type.Union([Type.String(), Type.Null()]),
   database: Type.Union([DatabaseDetails, Type.Null()]),
   counts: Counts,
+  attributesDigest: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Over name, mode, time and size of every entry before this one' }),
   warnings: Type.Array(Type.String())
 })
 export type Metadata = Static<typeof Metadata>
+
+FormatRegistry.Set('uuid', isUuid)
+FormatRegistry.Set('date-time', text => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) && !Number.isNaN(Date.parse(text)))
+const compiled = TypeCompiler.Compile(Metadata)
+
+/** @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED */
+export function parseMetadata (text: string): Metadata {
+  let value: unknown
+  try {
+    value = JSON.parse(text)
+  } catch (error) {
+    throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json is not JSON.', { cause: error })
+  }
+  const version = (value as { formatVersion?: unknown } | null)?.formatVersion
+  if (typeof version === 'number' && version !== formatVersion) {
+    throw new AppError('ARCHIVE_VERSION_UNSUPPORTED', `The archive has format ${version}; this release knows format ${formatVersion}.`)
+  }
+  const wrong = compiled.Errors(value).First()
+  if (wrong !== undefined) {
+    throw new AppError('ARCHIVE_INVALID', `The archive can't be used: metadata.json has a wrong ${wrong.path || 'root'}.`)
+  }
+  const metadata = value as Metadata
+  if (!isOrganizationId(metadata.organizationId)) {
+    throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json names no valid organization.')
+  }
+  return metadata
+}

@@ -1,0 +1,84 @@
+import { finished } from 'node:stream/promises'
+import type { Writable } from 'node:stream'
+import { createHashStream } from '../io/hash-stream.js'
+import { createAttributesDigest } from './attributes-digest.js'
+import { formatChecksumLine } from './checksums.js'
+import { encodeBlocks, encodeBuffer, type Encoded, type StreamedResult } from './encode-file.js'
+import { checksumsEntry, databaseEntry, metadataEntry, smbInfoEntry } from './layout.js'
+import type { Metadata } from './metadata.js'
+import { createZip, type Attributes } from './zip.js'
+
+/** What is measured while the archive is written and goes into its metadata. */
+export type MetadataWithoutDigest = Omit<Metadata, 'attributesDigest'>
+
+export interface ArchiveWriter {
+  /** `gzip` is stored as it is. */
+  addDatabase (gzip: AsyncIterable<Buffer>): Promise<void>
+  addFolder (name: string, attributes: Attributes): Promise<void>
+  addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void>
+  /** `level` 0 stores it. Returns the bytes before compression. */
+  addLargeFile (name: string, attributes: Attributes, level: number, blocks: AsyncIterable<Buffer>): Promise<number>
+  addSmbInfo (text: string): Promise<void>
+  /** Writes metadata and checksums, ends the output and waits for it. */
+  finish (metadata: MetadataWithoutDigest): Promise<{ size: number, checksum: string }>
+}
+
+const ownEntryMode = 0o644
+
+/**
+ * Writes an archive in format 1 (FORMAT.md), each byte once and forward.
+ * @param timestamp the backup's, which the archive's own entries carry as their time
+ * @param onBytes told the bytes of the archive as they are written
+ */
+export function createArchiveWriter (output: Writable, timestamp: Date, onBytes: (bytes: number) => void): ArchiveWriter {
+  const hashed = createHashStream(onBytes)
+  hashed.pipe(output)
+  output.on('error', error => hashed.destroy(error))
+  const zip = createZip(hashed)
+  const digest = createAttributesDigest()
+  const sums: string[] = []
+  const own: Attributes = { mode: ownEntryMode, mtime: timestamp }
+
+  async function addStream (name: string, attributes: Attributes, level: number, blocks: AsyncIterable<Buffer>): Promise<number> {
+    let result: StreamedResult | undefined
+    async function * source (): AsyncGenerator<Buffer, StreamedResult> {
+      result = yield * encodeBlocks(blocks, level)
+      return result
+    }
+    await zip.addStream(name, attributes, level > 0, source())
+    const { sha256, size } = result as StreamedResult
+    sums.push(formatChecksumLine(name, sha256))
+    digest.add(name, attributes, size)
+    return size
+  }
+
+  async function addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void> {
+    await zip.addReady(name, attributes, encoded)
+    sums.push(formatChecksumLine(name, encoded.sha256))
+    digest.add(name, attributes, encoded.size)
+  }
+
+  async function addOwn (name: string, text: string): Promise<void> {
+    await addFile(name, own, await encodeBuffer(name, Buffer.from(text), 6))
+  }
+
+  return {
+    async addDatabase (gzip) { await addStream(databaseEntry, own, 0, gzip) },
+    async addFolder (name, attributes) {
+      await zip.addFolder(name, attributes)
+      digest.add(name, attributes, 0)
+    },
+    addFile,
+    addLargeFile: addStream,
+    async addSmbInfo (text) { await addOwn(smbInfoEntry, text) },
+    async finish (metadata) {
+      const complete: Metadata = { ...metadata, attributesDigest: digest.value() }
+      await addOwn(metadataEntry, JSON.stringify(complete, null, 2) + '\n')
+      await addOwn(checksumsEntry, sums.join(''))
+      await zip.end()
+      hashed.end()
+      await finished(output)
+      return { size: hashed.bytes, checksum: hashed.digest() }
+    }
+  }
+}

@@ -1,0 +1,146 @@
+import { constants } from 'node:fs'
+import { access, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import { systemCode } from '../errors.js'
+import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
+import { isOrganizationId, requireOrganizationId, requireUuid } from '../io/safe-path.js'
+import type { Backup } from './record.js'
+import type { PartialArchive, Repository } from './repository.js'
+
+const writeBufferBytes = 4 << 20
+const namePattern = /^backup-([0-9a-f-]{36})\.(zip|json)$/
+
+/** Archives and records in a folder of this machine, one folder an organization, readable by the service's user alone. */
+export function createLocalRepository ({ directory }: { directory: string }): Repository {
+  const folderOf = (organizationId: string) => join(directory, requireOrganizationId(organizationId))
+  const pathOf = (organizationId: string, backupId: string, kind: 'zip' | 'json') =>
+    join(folderOf(organizationId), `backup-${requireUuid(backupId)}.${kind}`)
+
+  return {
+    capabilities: { localFiles: true },
+
+    check: async () => await guarded('Using BACKUP_DIR', async () => {
+      await makeFolder(directory)
+      await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+    }),
+
+    organizations: async () => await guarded('Listing BACKUP_DIR', async () =>
+      (await listFolder(directory)).filter(isOrganizationId)),
+
+    createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
+      const path = pathOf(organizationId, backupId, 'zip')
+      await makeFolder(folderOf(organizationId))
+      return await createPartial(path, join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
+    }),
+
+    openArchive: async (organizationId, backupId) => await guarded('Opening an archive', async () => {
+      const handle = await absentIsNull(open(pathOf(organizationId, backupId, 'zip'), constants.O_RDONLY | constants.O_NOFOLLOW))
+      return handle === null ? null : { handle, size: (await handle.stat()).size }
+    }),
+
+    readArchive: async (organizationId, backupId, range) => await guarded('Reading an archive', async () => {
+      const handle = await absentIsNull(open(pathOf(organizationId, backupId, 'zip'), constants.O_RDONLY | constants.O_NOFOLLOW))
+      return handle?.createReadStream({ ...range, highWaterMark: 1 << 18 }) ?? null
+    }),
+
+    deleteArchive: async (organizationId, backupId) => await guarded('Deleting an archive', async () =>
+      await remove(pathOf(organizationId, backupId, 'zip'), folderOf(organizationId))),
+
+    list: async organizationId => await guarded('Listing the repository', async () => {
+      const found = { archives: [] as string[], records: [] as string[] }
+      for (const name of await listFolder(folderOf(organizationId))) {
+        const match = namePattern.exec(name)
+        if (match !== null) (match[2] === 'zip' ? found.archives : found.records).push(match[1] as string)
+      }
+      return found
+    }),
+
+    readRecord: async (organizationId, backupId) => await guarded('Reading a record', async () => {
+      const text = await absentIsNull(readFile(pathOf(organizationId, backupId, 'json'), 'utf8'))
+      return text === null ? null : JSON.parse(text) as Backup
+    }),
+
+    writeRecord: async record => await guarded('Writing a record', async () => {
+      await makeFolder(folderOf(record.organizationId))
+      await writeFileDurably(pathOf(record.organizationId, record.id, 'json'), JSON.stringify(record, null, 2) + '\n')
+    }),
+
+    deleteRecord: async (organizationId, backupId) => await guarded('Deleting a record', async () =>
+      await remove(pathOf(organizationId, backupId, 'json'), folderOf(organizationId))),
+
+    journalFolder: async organizationId => await guarded('Making the journal folder', async () => {
+      const folder = join(folderOf(organizationId), 'restores')
+      await makeFolder(folder)
+      return folder
+    }),
+
+    removePartials: async () => await guarded('Clearing unfinished archives', async () => {
+      for (const organizationId of (await listFolder(directory)).filter(isOrganizationId)) {
+        const folder = folderOf(organizationId)
+        const partials = (await listFolder(folder)).filter(name => name.startsWith('.') && name.endsWith(partialSuffix))
+        for (const name of partials) await rm(join(folder, name), { force: true })
+      }
+    }),
+
+    freeBytes: async () => await guarded('Asking for free space', async () => {
+      const { bavail, bsize } = await statfs(directory)
+      return bavail * bsize
+    })
+  }
+}
+
+async function createPartial (path: string, partial: string): Promise<PartialArchive> {
+  const handle = await open(partial, 'wx', 0o600)
+  const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
+  let isOpen = true
+  const close = async () => {
+    if (isOpen) {
+      isOpen = false
+      await handle.close()
+    }
+  }
+  return {
+    stream,
+    commit: async () => await guarded('Making the archive durable', async () => {
+      await handle.sync()
+      await close()
+      await durableRename(partial, path)
+    }),
+    async discard () {
+      stream.destroy()
+      await close()
+      await rm(partial, { force: true })
+    }
+  }
+}
+
+async function makeFolder (folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true, mode: 0o700 })
+}
+
+async function listFolder (folder: string): Promise<string[]> {
+  return await absentIsNull(readdir(folder)) ?? []
+}
+
+async function remove (path: string, folder: string): Promise<void> {
+  if (await absentIsNull(stat(path)) === null) return
+  await rm(path, { force: true })
+  await syncFolder(folder)
+}
+
+async function absentIsNull<T> (step: Promise<T>): Promise<T | null> {
+  try {
+    return await step
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    throw fileError(error, 'REPOSITORY_UNAVAILABLE', what)
+  }
+}

@@ -1,0 +1,99 @@
+import { constants, type Dirent } from 'node:fs'
+import { access, lstat, open, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
+import { AppError, systemCode } from '../errors.js'
+import { fileError } from '../io/durable.js'
+import { requireOrganizationId, unsafePathReason } from '../io/safe-path.js'
+import type { Listing, StorageStrategy, StoredEntry } from './strategy.js'
+
+const statsAtOnce = 16
+
+/** Uploads in folders of this machine: `{uploadDir}/{organizationId}/…`. Links are never followed. */
+export function createLocalStorage ({ uploadDir }: { uploadDir: string }): StorageStrategy {
+  const rootOf = (organizationId: string) => join(uploadDir, requireOrganizationId(organizationId))
+
+  return {
+    kind: 'local',
+    capabilities: { transferable: true },
+
+    async check () {
+      try {
+        await access(uploadDir, constants.R_OK | constants.W_OK | constants.X_OK)
+      } catch (error) {
+        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR')
+      }
+    },
+
+    async list (organizationId) {
+      const root = rootOf(organizationId)
+      const listing: Listing = { entries: [], warnings: [] }
+      try {
+        const stats = await lstat(root)
+        if (!stats.isDirectory()) {
+          throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', {
+            remedy: 'Put a real folder in its place.'
+          })
+        }
+        listing.entries.push({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
+        await listFolder(root, '', listing)
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT' && listing.entries.length === 0) {
+          await this.check()
+          return listing
+        }
+        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files')
+      }
+      return listing
+    },
+
+    async open (organizationId, path) {
+      try {
+        // O_NONBLOCK: a FIFO that took the file's place must not block the open (open(2)).
+        const handle = await open(join(rootOf(organizationId), path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+        if ((await handle.stat()).isFile()) return handle
+        await handle.close()
+        return null
+      } catch (error) {
+        if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(systemCode(error) ?? '')) return null
+        throw fileError(error, 'STORAGE_UNAVAILABLE', `Reading the uploaded file ${JSON.stringify(path)}`)
+      }
+    },
+
+    describe: () => null
+  }
+}
+
+async function listFolder (folder: string, prefix: string, listing: Listing): Promise<void> {
+  const names = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }) as unknown as Array<Dirent & { name: Buffer }>
+  names.sort((a, b) => Buffer.compare(a.name, b.name))
+  const found = await pMap(names, async name => await describeEntry(folder, prefix, name, listing), { concurrency: statsAtOnce })
+  for (const entry of found) {
+    if (entry === null) continue
+    listing.entries.push(entry)
+    if (entry.kind === 'folder') await listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing)
+  }
+}
+
+async function describeEntry (folder: string, prefix: string, found: Dirent & { name: Buffer }, listing: Listing): Promise<StoredEntry | null> {
+  const name = found.name.toString('utf8')
+  const path = prefix + name
+  const skip = (why: string) => {
+    listing.warnings.push(`Left out ${JSON.stringify(path)}: ${why}.`)
+    return null
+  }
+  if (!Buffer.from(name).equals(found.name)) return skip('its name is not UTF-8')
+  const unsafe = unsafePathReason(path)
+  if (unsafe !== null) return skip(`its name ${unsafe}`)
+  if (!found.isFile() && !found.isDirectory()) return skip('it is no regular file or folder')
+  try {
+    const stats = await lstat(join(folder, name))
+    const entry = { path, mode: stats.mode & 0o7777, mtime: stats.mtime }
+    if (stats.isFile()) return { ...entry, kind: 'file', size: stats.size }
+    if (stats.isDirectory()) return { ...entry, kind: 'folder', size: 0 }
+    return skip('it is no regular file or folder')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return skip('it vanished while the backup was made')
+    throw error
+  }
+}
