@@ -1,3 +1,10 @@
+import postgres from 'postgres'
+import { environmentByKeyword } from './libpq-keywords.js'
+import { tlsFor } from './tls.js'
+
+export { parseConnectionUrl } from './connection-url.js'
+export { databaseError } from './database-error.js'
+
 /**
  * How to reach one database, in libpq's terms: what both the postgres driver and the PostgreSQL tools are given.
  * The password is in here, so a Connection is never logged.
@@ -11,4 +18,95 @@ export interface Connection {
   database: string
   /** Further libpq parameters by keyword (sslmode, sslrootcert, …); never user, password, host, port or dbname. */
   parameters: Readonly<Record<string, string>>
+}
+
+/** What differs from the Connection itself: another database of the server, or another role. */
+export interface ConnectionOverrides {
+  database?: string
+  user?: string
+  password?: string | null
+}
+
+export interface SqlOptions extends ConnectionOverrides {
+  /** Connections at most; 1 unless told. */
+  max?: number
+  applicationName?: string
+}
+
+/** The variables that make pg_dump and psql connect there. They hold the password: for a child's environment only. */
+export function toEnvironment (connection: Connection, overrides: ConnectionOverrides = {}): Record<string, string> {
+  const { host, port, user, password, database, parameters } = override(connection, overrides)
+  const environment: Record<string, string> = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database }
+  if (password !== null) environment.PGPASSWORD = password
+  for (const [keyword, value] of Object.entries(parameters)) {
+    const name = environmentByKeyword[keyword]
+    if (name !== undefined) environment[name] = value
+  }
+  return environment
+}
+
+/**
+ * A client for the database; it connects on first use. The caller ends it. bigint arrives as a string.
+ * @throws AppError CONFIG_INVALID when a certificate or key file can't be read
+ */
+export function openSql (connection: Connection, options: SqlOptions = {}): postgres.Sql {
+  const { host, port, user, password, database, parameters } = override(connection, options)
+  const attributes = parameters.target_session_attrs
+  // Everything is given, since the driver would take what is left out from PG… variables of the environment.
+  const settings = {
+    ...(host.startsWith('/') ? { host, path: `${host}/.s.PGSQL.${port}` } : { host: [parameters.hostaddr || host] }),
+    port: [port],
+    user,
+    password: () => password ?? '',
+    database,
+    ssl: tlsFor(connection),
+    sslnegotiation: parameters.sslnegotiation === 'direct' ? 'direct' : null,
+    max: options.max ?? 1,
+    connect_timeout: Number(parameters.connect_timeout ?? 10),
+    idle_timeout: undefined,
+    // A session may hold a snapshot or a lock for hours.
+    max_lifetime: null,
+    prepare: true,
+    debug: false,
+    fetch_types: true,
+    target_session_attrs: attributes === 'any' ? undefined : attributes,
+    onnotice: () => {},
+    connection: {
+      application_name: options.applicationName ?? parameters.application_name ?? 'dumbassets-backup',
+      ...(parameters.options ? { options: parameters.options } : {})
+    }
+  }
+  return postgres(settings as unknown as postgres.Options<{}>)
+}
+
+/** Opens a client, hands it to `use`, and ends it whatever happens. Errors are the driver's own: see databaseError. */
+export async function withSql<Result> (
+  connection: Connection, options: SqlOptions, use: (sql: postgres.Sql) => Promise<Result>
+): Promise<Result> {
+  const sql = openSql(connection, options)
+  try {
+    return await use(sql)
+  } finally {
+    await sql.end({ timeout: 5 })
+  }
+}
+
+/** A name as an SQL identifier, whatever is in it. */
+export function quoteIdentifier (name: string): string {
+  return `"${name.replaceAll('"', '""')}"`
+}
+
+/** A text as an SQL literal, also where standard_conforming_strings is off. */
+export function quoteLiteral (text: string): string {
+  const quoted = `'${text.replaceAll('\\', '\\\\').replaceAll('\'', '\'\'')}'`
+  return text.includes('\\') ? `E${quoted}` : quoted
+}
+
+function override (connection: Connection, { database, user, password }: ConnectionOverrides): Connection {
+  return {
+    ...connection,
+    database: database ?? connection.database,
+    user: user ?? connection.user,
+    password: password === undefined ? connection.password : password
+  }
 }
