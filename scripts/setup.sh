@@ -1,0 +1,123 @@
+#!/bin/sh
+# Installs what this project needs and the machine lacks; one line when nothing is missing.
+#   sh scripts/setup.sh            npm packages, PostgreSQL's programs, unzip
+#   sh scripts/setup.sh --system   only what comes from the system's package manager
+set -eu
+cd "$(dirname "$0")/.."
+
+say () { echo "setup: $*"; }
+fail () { echo "setup: $*" >&2; exit 1; }
+has () { command -v "$1" > /dev/null 2>&1; }
+
+# The programs that the service and its tests run.
+is_postgres_bin () {
+  for program in initdb pg_ctl postgres pg_dump psql; do
+    [ -x "$1/$program" ] || return 1
+  done
+}
+
+find_postgres () {
+  if [ -n "${PG_BIN_DIR:-}" ]; then
+    is_postgres_bin "$PG_BIN_DIR" && return
+    fail "PG_BIN_DIR=$PG_BIN_DIR lacks initdb, pg_ctl, postgres, pg_dump or psql: correct it, or unset it."
+  fi
+  for folder in /usr/lib/postgresql/*/bin "$(pg_config --bindir 2> /dev/null || true)" \
+    /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
+    "$(dirname "$(command -v initdb || echo /nowhere/initdb)")"; do
+    is_postgres_bin "$folder" && return
+  done
+  return 1
+}
+
+check_node () {
+  has node || fail 'Node.js is missing: install Node.js 20.15 or newer (https://nodejs.org), then repeat.'
+  # zlib.crc32 came with 20.15 and 22.2; no 21 has it, so the function is asked for and not the number alone.
+  node -e 'process.exit(parseInt(process.versions.node) >= 20 && require("node:zlib").crc32 ? 0 : 1)' ||
+    fail "Node.js $(node --version) is too old: install 20.15 or newer of 20, or 22.2 or newer, then repeat."
+}
+
+install_with_apt () {
+  export DEBIAN_FRONTEND=noninteractive
+  # Debian makes and starts a server of its own when PostgreSQL is installed; only the programs are wanted here.
+  no_cluster=/etc/postgresql-common/createcluster.d/zz-dumbassets-backup.conf
+  case " $* " in
+    *' postgresql '*)
+      mkdir -p "$(dirname "$no_cluster")"
+      echo 'create_main_cluster = false' > "$no_cluster"
+      trap 'rm -f "$no_cluster"' EXIT ;;
+  esac
+  # The package lists can be absent (container images) or outdated (404): fetch them only then.
+  apt-cache show "$@" > /dev/null 2>&1 || apt-get update -q
+  apt_install "$@" || { apt-get update -q && apt_install "$@"; } || fail "apt-get could not install: $*"
+  rm -f "$no_cluster"
+}
+
+apt_install () {
+  apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+}
+
+# Optional: gunzips and gzips faster. Only tried where it costs no password.
+install_isal () {
+  if has apt-get && ! has igzip && [ "$(id -u)" = 0 ] && apt-cache show isal > /dev/null 2>&1; then
+    say 'installing isal (optional, faster gzip)'
+    apt_install isal > /dev/null 2>&1 || say 'isal could not be installed; going on without it'
+  fi
+}
+
+install_system () {
+  packages=''
+  find_postgres || packages='postgresql'
+  has unzip || packages="$packages unzip"
+  # shellcheck disable=SC2086 # a list of package names, split on purpose
+  set -- $packages
+  if [ $# -eq 0 ]; then
+    install_isal
+    return
+  fi
+
+  if has apt-get; then
+    if [ "$(id -u)" = 0 ]; then
+      say "installing with apt-get: $* (PostgreSQL: server and client programs; unzip: for the by-hand restore test)"
+      install_with_apt "$@"
+      install_isal
+    elif has sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
+      say "installing $* needs root: sudo sh scripts/setup.sh --system"
+      sudo sh scripts/setup.sh --system
+    else
+      fail "$* missing, and installing needs root. Run this as root, then repeat: sh $PWD/scripts/setup.sh --system"
+    fi
+  elif has brew; then
+    brewed=$(echo "$*" | sed 's/postgresql/postgresql@17/')
+    say "installing with Homebrew: $brewed (no server is started)"
+    # shellcheck disable=SC2086
+    brew install $brewed || fail "Homebrew could not install them. Run: brew install $brewed"
+  else
+    fail "missing: $*. Install PostgreSQL's server and client programs and unzip with your package manager, then repeat (PG_BIN_DIR names their folder when it is an unusual one)."
+  fi
+  find_postgres || fail 'PostgreSQL was installed, but its programs were not found: set PG_BIN_DIR to the folder that holds initdb and pg_dump.'
+  installed=yes
+}
+
+# Whether node_modules holds exactly the versions of the lockfile. (Times of files tell nothing after a git checkout.)
+npm_packages_match () {
+  [ -f node_modules/.package-lock.json ] && node -e '
+    const packages = file => JSON.parse(require("node:fs").readFileSync(file, "utf8")).packages
+    const installed = packages("node_modules/.package-lock.json")
+    process.exit(Object.entries(packages("package-lock.json")).every(([path, wanted]) =>
+      path === "" || wanted.optional || wanted.devOptional || installed[path]?.version === wanted.version) ? 0 : 1)'
+}
+
+install_npm_packages () {
+  npm_packages_match && return
+  say 'installing npm packages: npm ci'
+  npm ci --no-audit --loglevel=error || fail 'npm ci failed: see above. It needs the npm registry.'
+  installed=yes
+}
+
+installed=no
+case "${1:-}" in
+  '') check_node; install_system; install_npm_packages ;;
+  --system) install_system ;;
+  *) fail "unknown option $1 (known: --system)" ;;
+esac
+if [ "$installed" = yes ]; then say 'done'; else say 'nothing missing'; fi
