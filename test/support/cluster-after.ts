@@ -1,0 +1,3 @@
+import { removeSharedCluster } from './shared-cluster.js'
+
+await removeSharedCluster()

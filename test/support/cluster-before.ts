@@ -1,0 +1,4 @@
+import { removeAbandonedClusters, sharedCluster } from './shared-cluster.js'
+
+await removeAbandonedClusters()
+await sharedCluster()

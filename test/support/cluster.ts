@@ -1,0 +1,83 @@
+import { randomBytes } from 'node:crypto'
+import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { createServer } from 'node:net'
+import type { AddressInfo } from 'node:net'
+import { once } from 'node:events'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { Connection } from '../../src/database/connection.js'
+import { findServerBinaries } from '../../src/database/postgres-tools.js'
+import { findPostmaster, startPostmaster, stopPostmaster } from '../../src/database/postmaster.js'
+import { unprivilegedUser } from '../../src/database/unprivileged-user.js'
+import { runProgram } from '../../src/io/process.js'
+
+/** A throw-away PostgreSQL in a temporary folder, tuned for speed: it does not survive a crash of the machine. */
+export interface ClusterFiles {
+  folder: string
+  dataDirectory: string
+  port: number
+  password: string
+}
+
+export async function createCluster (): Promise<ClusterFiles> {
+  const user = await unprivilegedUser()
+  const folder = await mkdtemp(join(tmpdir(), 'dab-pg-'))
+  const files = { folder, dataDirectory: join(folder, 'data'), port: await freePort(), password: randomBytes(12).toString('hex') }
+  const passwordFile = join(folder, 'password')
+  await writeFile(passwordFile, files.password)
+  if (user !== null) for (const path of [folder, passwordFile]) await chown(path, user.uid, user.gid)
+  const { initdb } = await findServerBinaries({ binDir: process.env.PG_BIN_DIR ?? null })
+  await runProgram(initdb, [
+    '-D', files.dataDirectory, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8',
+    '--locale=C', '--no-sync', '--no-instructions'
+  ], user === null ? {} : { uid: user.uid, gid: user.gid })
+  return files
+}
+
+export async function startClusterServer (files: ClusterFiles, settings: Record<string, string> = {}): Promise<number> {
+  const { postgres } = await findServerBinaries({ binDir: process.env.PG_BIN_DIR ?? null })
+  const { pid } = await startPostmaster({
+    postgres,
+    dataDirectory: files.dataDirectory,
+    logFile: join(files.folder, 'log'),
+    user: await unprivilegedUser(),
+    settings: {
+      port: String(files.port),
+      listen_addresses: '127.0.0.1',
+      unix_socket_directories: files.folder,
+      fsync: 'off',
+      synchronous_commit: 'off',
+      full_page_writes: 'off',
+      max_connections: '300',
+      max_locks_per_transaction: '256',
+      shared_buffers: '64MB',
+      autovacuum: 'off',
+      ...settings
+    }
+  })
+  return pid
+}
+
+export async function stopClusterServer (files: ClusterFiles, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+  const running = await findPostmaster(files.dataDirectory)
+  if (running !== null) await stopPostmaster(files.dataDirectory, running.pid, mode)
+}
+
+export async function removeCluster (files: ClusterFiles): Promise<void> {
+  await stopClusterServer(files, 'immediate')
+  await rm(files.folder, { recursive: true, force: true, maxRetries: 5 })
+}
+
+/** The superuser's connection over TCP. */
+export function superuser ({ port, password }: ClusterFiles): Connection {
+  return { host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres', parameters: {} }
+}
+
+export async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
