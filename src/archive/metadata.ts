@@ -1,5 +1,6 @@
 import { FormatRegistry, Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
+import { DatabaseDetails } from '../database/database-details.js'
 import { AppError } from '../errors.js'
 import { isOrganizationId, isUuid } from '../io/safe-path.js'
 
@@ -19,43 +20,8 @@ export const Counts = Type.Object({
 })
 export type Counts = Static<typeof Counts>
 
-/** What a plain dump does not carry and a restore puts back. Names are unquoted; nothing in it is ever run as SQL text. */
-export const DatabaseDetails = Type.Object({
-  encoding: Type.String(),
-  collate: Type.String(),
-  ctype: Type.String(),
-  localeProvider: Type.String({ description: 'c (libc), i (ICU) or b (built-in), as in pg_database.datlocprovider' }),
-  icuLocale: Type.Union([Type.String(), Type.Null()]),
-  comment: Type.Union([Type.String(), Type.Null()]),
-  connectionLimit: Type.Integer(),
-  settings: Type.Array(Type.Object({
-    role: Type.Union([Type.String(), Type.Null()]),
-    name: Type.String(),
-    value: Type.String()
-  }), { description: 'ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET' }),
-  privileges: Type.Union([Type.Null(), Type.Array(Type.Object({
-    grantee: Type.Union([Type.String(), Type.Null()], { description: 'null is PUBLIC' }),
-    privilege: Type.String(),
-    grantable: Type.Boolean()
-  }))], { description: 'The database ACL; null when it was never changed' }),
-  owners: Type.Array(Type.Object({ type: Type.String(), identity: Type.String(), owner: Type.String() }), {
-    description: 'Objects that the database owner does not own, as pg_identify_object names them'
-  }),
-  defaultPrivileges: Type.Array(Type.Object({
-    role: Type.String(),
-    schema: Type.Union([Type.String(), Type.Null()]),
-    objectType: Type.String({ description: 'As in pg_default_acl.defaclobjtype' }),
-    grantee: Type.Union([Type.String(), Type.Null()]),
-    privilege: Type.String(),
-    grantable: Type.Boolean()
-  })),
-  tables: Type.Array(Type.Object({
-    schema: Type.String(),
-    name: Type.String(),
-    rows: Type.Integer({ minimum: 0 })
-  }))
-})
-export type DatabaseDetails = Static<typeof DatabaseDetails>
+export const TableRows = Type.Object({ schema: Type.String(), name: Type.String(), rows: Type.Integer({ minimum: 0 }) })
+export type TableRows = Static<typeof TableRows>
 
 /** metadata.json, format 1. FORMAT.md says what each field is for. Readers ignore fields they do not know. */
 export const Metadata = Type.Object({
@@ -79,6 +45,7 @@ export const Metadata = Type.Object({
   extensions: Type.Array(Type.Object({ name: Type.String(), version: Type.String() })),
   schemaFingerprint: Type.Union([Type.String(), Type.Null()]),
   database: Type.Union([DatabaseDetails, Type.Null()]),
+  tables: Type.Array(TableRows, { description: 'Rows of each table in the dump' }),
   counts: Counts,
   attributesDigest: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Over name, mode, time and size of every entry before this one' }),
   warnings: Type.Array(Type.String())

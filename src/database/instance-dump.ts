@@ -1,0 +1,36 @@
+import { AppError } from '../errors.js'
+import { ProgramError, startProgram } from '../io/process.js'
+import { toEnvironment, type Connection } from './connection.js'
+import type { PostgresTools } from './postgres-tools.js'
+
+/** Schema of whatever this service itself keeps in a database; never part of a dump. */
+export const ownSchema = 'dumbassets_backup'
+
+/**
+ * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
+ * subscriptions are left out, since a second database must not start to replicate.
+ * @throws AppError DUMP_FAILED after the last byte, when pg_dump did not end well
+ */
+export async function * dumpInstance (
+  connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal
+): AsyncGenerator<Buffer> {
+  const program = startProgram(tools.pgDump, [
+    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--snapshot=${snapshotId}`,
+    `--exclude-schema=${ownSchema}`
+  ], { env: toEnvironment(connection), signal })
+  try {
+    yield * program.stdout as AsyncIterable<Buffer>
+    await program.done
+  } catch (error) {
+    signal.throwIfAborted()
+    throw dumpFailed(error)
+  } finally {
+    program.kill()
+  }
+}
+
+/** pg_dump's own words name tables and privileges, never rows. */
+export function dumpFailed (error: unknown): AppError {
+  const reason = error instanceof ProgramError ? error.stderr.split('\n').filter(line => /error:/i.test(line)).join(' ') : ''
+  return new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, { cause: error })
+}

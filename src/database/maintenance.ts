@@ -1,0 +1,39 @@
+import type { Sql } from 'postgres'
+import { databaseError, openSql, type Connection } from './connection.js'
+
+/** A database can't be created, renamed or dropped from within itself, so such work is done from one of these. */
+const candidates = ['postgres', 'template1']
+
+/**
+ * Hands `use` a session beside the application's database.
+ * @throws AppError DATABASE_UNAVAILABLE when no maintenance database lets us in
+ */
+export async function withMaintenance<Result> (connection: Connection, use: (sql: Sql) => Promise<Result>): Promise<Result> {
+  const sql = await openMaintenance(connection)
+  try {
+    return await use(sql)
+  } finally {
+    await sql.end({ timeout: 5 })
+  }
+}
+
+async function openMaintenance (connection: Connection): Promise<Sql> {
+  let failure: unknown
+  for (const database of candidates.filter(name => name !== connection.database)) {
+    const sql = openSql(connection, { database })
+    try {
+      await sql`SELECT 1`
+      return sql
+    } catch (error) {
+      failure = error
+      await sql.end({ timeout: 5 })
+    }
+  }
+  throw databaseError(failure)
+}
+
+/** The OID of the database of that name, or null. */
+export async function databaseOid (sql: Sql, name: string): Promise<string | null> {
+  const [row] = await sql<Array<{ oid: string }>>`SELECT oid::text AS oid FROM pg_catalog.pg_database WHERE datname = ${name}`
+  return row?.oid ?? null
+}

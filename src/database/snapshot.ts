@@ -1,0 +1,81 @@
+import type { ReservedSql, Sql } from 'postgres'
+import { AppError } from '../errors.js'
+import { databaseError, openSql, quoteIdentifier, type Connection } from './connection.js'
+
+export interface Snapshot {
+  /** For `pg_dump --snapshot` and SET TRANSACTION SNAPSHOT, as long as the snapshot is open. */
+  readonly id: string
+  /** The session that holds the snapshot; its queries see it. One at a time. */
+  readonly sql: Sql
+  close (): Promise<void>
+}
+
+const lockWait = '60s'
+const tries = 5
+
+/**
+ * Opens a snapshot of the whole database: everything read in it belongs to one moment. All tables are locked against
+ * changes of their structure before the snapshot is taken; a table that is rewritten after the snapshot and before
+ * pg_dump's own lock would look empty in it (PostgreSQL manual, "Caveats" of MVCC).
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_ERROR
+ */
+export async function openSnapshot (connection: Connection): Promise<Snapshot> {
+  const client = openSql(connection)
+  try {
+    const session = await client.reserve()
+    await session.unsafe('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off')
+    const id = await lockAndExport(session)
+    return {
+      id,
+      sql: session,
+      async close () {
+        // Ends the transaction and its locks with the session, also when a query of it failed.
+        await client.end({ timeout: 5 })
+      }
+    }
+  } catch (error) {
+    await client.end({ timeout: 5 })
+    if ((error as { code?: unknown }).code === '55P03') {
+      throw new AppError('DATABASE_BUSY', `A table stayed locked for ${lockWait} by another session that changes its structure.`, {
+        remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
+      })
+    }
+    throw databaseError(error)
+  }
+}
+
+async function lockAndExport (session: ReservedSql): Promise<string> {
+  for (let attempt = 1; attempt <= tries; attempt += 1) {
+    const before = await listLockable(session)
+    await session.unsafe(`BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; SET LOCAL lock_timeout = '${lockWait}'`)
+    // LOCK takes no snapshot, so the one that the next statement takes sees what the locks protect (manual, LOCK, "Notes").
+    for (const table of before) {
+      try {
+        await session.unsafe(`LOCK TABLE ONLY ${table} IN ACCESS SHARE MODE`)
+      } catch (error) {
+        if ((error as { code?: unknown }).code !== '42P01') throw error
+        break
+      }
+    }
+    const exported = await session<[{ id: string }]>`SELECT pg_export_snapshot() AS id`.catch(() => null)
+    if (exported !== null) {
+      const after = await listLockable(session)
+      if (after.join() === before.join()) return exported[0].id
+    }
+    await session.unsafe('ROLLBACK')
+  }
+  throw new AppError('DATABASE_BUSY', 'Tables were created or dropped faster than a snapshot could be taken.', {
+    remedy: 'Wait until the migration that runs on the database has ended, then try again.'
+  })
+}
+
+/** The tables that the user may lock, quoted; one that it may not read fails in pg_dump with a clear message. */
+async function listLockable (session: ReservedSql): Promise<string[]> {
+  const rows = await session<Array<{ schema: string, name: string }>>`
+    SELECT n.nspname AS schema, c.relname AS name
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+      AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+    ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
+  return rows.map(({ schema, name }) => `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`)
+}
