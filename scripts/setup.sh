@@ -21,7 +21,7 @@ find_postgres () {
     is_postgres_bin "$PG_BIN_DIR" && return
     fail "PG_BIN_DIR=$PG_BIN_DIR lacks initdb, pg_ctl, postgres, pg_dump or psql: correct it, or unset it."
   fi
-  for folder in /usr/lib/postgresql/*/bin "$(pg_config --bindir 2> /dev/null || true)" \
+  for folder in /usr/lib/postgresql/*/bin /usr/pgsql-*/bin "$(pg_config --bindir 2> /dev/null || true)" \
     /opt/homebrew/opt/postgresql*/bin /usr/local/opt/postgresql*/bin \
     "$(dirname "$(command -v initdb || echo /nowhere/initdb)")"; do
     is_postgres_bin "$folder" && return
@@ -53,7 +53,7 @@ install_with_apt () {
 }
 
 apt_install () {
-  apt-get install -y -q --no-install-recommends -o DPkg::Lock::Timeout=300 "$@"
+  apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
 }
 
 # Optional: gunzips and gzips faster. Only tried where it costs no password.

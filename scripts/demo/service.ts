@@ -1,0 +1,107 @@
+import { spawn, type ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { openSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import { setTimeout } from 'node:timers/promises'
+
+const projectDir = path.resolve(import.meta.dirname, '../..')
+const startLimitMs = 60_000
+const logTailLines = 20
+
+/** The real service as a child process, with everything it writes in one temporary folder. */
+export interface Service {
+  baseUrl: string
+  folder: string
+  uploadDir: string
+  backupDir: string
+  databaseDir: string
+  /** Its last words, for an error report. */
+  logTail (): Promise<string>
+  /** Ends as soon as the service does, however it does. */
+  ended: Promise<unknown>
+  /** Stops it gracefully and removes the folder. */
+  remove (): Promise<void>
+}
+
+export async function startService ({ jwtSecret, port }: { jwtSecret: string, port: number | undefined }): Promise<Service> {
+  const folder = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-demo-'))
+  // When we are root, PostgreSQL runs as another user and has to reach its data folder through this one.
+  await chmod(folder, 0o711)
+  const uploadDir = path.join(folder, 'uploads')
+  const backupDir = path.join(folder, 'backups')
+  const databaseDir = path.join(folder, 'postgres')
+  const logFile = path.join(folder, 'service.log')
+  const chosenPort = port ?? await freePort()
+  const log = openSync(logFile, 'a')
+
+  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+    cwd: projectDir,
+    // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().
+    detached: true,
+    stdio: ['ignore', log, log],
+    env: {
+      ...inherited(),
+      JWT_SECRET: jwtSecret,
+      HOST: '127.0.0.1',
+      PORT: String(chosenPort),
+      UPLOAD_DIR: uploadDir,
+      BACKUP_DIR: backupDir,
+      EMBEDDED_DB_DIR: databaseDir,
+      DATABASE_SCOPE: 'instance'
+    }
+  })
+  const ended = once(child, 'exit')
+  const service: Service = {
+    baseUrl: `http://127.0.0.1:${chosenPort}`,
+    folder,
+    uploadDir,
+    backupDir,
+    databaseDir,
+    ended,
+    logTail: async () => (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-logTailLines).join('\n'),
+    async remove () {
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGTERM')
+        await ended
+      }
+      await rm(folder, { recursive: true, force: true })
+    }
+  }
+  try {
+    await untilReady(service.baseUrl, child)
+    return service
+  } catch (error) {
+    const tail = await service.logTail()
+    await service.remove()
+    throw new Error(`${(error as Error).message}\n${tail}`)
+  }
+}
+
+/** Nothing of the caller's own configuration, such as a DATABASE_URL, may reach a demo that destroys data. */
+function inherited (): NodeJS.ProcessEnv {
+  const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'PG_BIN_DIR', 'COMPRESSION']
+  return Object.fromEntries(names.filter(name => process.env[name] !== undefined).map(name => [name, process.env[name]]))
+}
+
+async function untilReady (baseUrl: string, child: ChildProcess): Promise<void> {
+  const deadline = Date.now() + startLimitMs
+  while (Date.now() < deadline) {
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error('The service ended instead of starting. Its log:')
+    const ready = await fetch(`${baseUrl}/health/ready`).then(answer => answer.ok, () => false)
+    if (ready) return
+    await setTimeout(100)
+  }
+  throw new Error(`The service was not ready after ${startLimitMs / 1000} seconds. Its log:`)
+}
+
+async function freePort (): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
