@@ -30,6 +30,7 @@ export const errorCatalogue = {
   DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',
   PAYLOAD_TOO_LARGE: 'Send a smaller body.',
   UNSUPPORTED_MEDIA_TYPE: 'Send application/json.',
+  RANGE_NOT_SATISFIABLE: 'Ask for a range within the size in the Content-Range header.',
   RATE_LIMITED: 'Wait the number of seconds in the Retry-After header, then try again.',
   DATABASE_UNAVAILABLE: 'Start PostgreSQL, or correct DATABASE_URL.',
   DATABASE_TOOLS_MISSING: 'Install the PostgreSQL client tools of the server\'s major version or newer, or set PG_BIN_DIR.',

@@ -1,0 +1,112 @@
+import { STATUS_CODES } from 'node:http'
+import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
+import fp from 'fastify-plugin'
+import { AppError, type ErrorCode } from '../src/errors.js'
+import type { ErrorResponse } from '../routes/schemas/error.js'
+
+/** The only place that knows which HTTP status an error has. */
+export const statusOf: Record<ErrorCode, number> = {
+  BAD_REQUEST: 400,
+  VALIDATION_FAILED: 400,
+  ORGANIZATION_ID_INVALID: 400,
+  UNAUTHORIZED: 401,
+  FORBIDDEN: 403,
+  NOT_FOUND: 404,
+  BACKUP_NOT_FOUND: 404,
+  RESTORE_NOT_FOUND: 404,
+  JOB_NOT_FOUND: 404,
+  ARCHIVE_MISSING: 404,
+  JOB_CONFLICT: 409,
+  JOB_CANCELLED: 409,
+  OTHER_ORGANIZATIONS_AFFECTED: 409,
+  TENANCY_VIOLATION: 409,
+  TENANCY_UNSUPPORTED: 409,
+  SCHEMA_DRIFT: 409,
+  RESTORE_CONFLICT: 409,
+  RESTORE_UNFINISHED: 409,
+  RESTORE_NOT_UNDOABLE: 409,
+  CHECKPOINT_IMPOSSIBLE: 409,
+  PREFLIGHT_FAILED: 409,
+  DATABASE_BUSY: 409,
+  PAYLOAD_TOO_LARGE: 413,
+  UNSUPPORTED_MEDIA_TYPE: 415,
+  RANGE_NOT_SATISFIABLE: 416,
+  CHECKSUM_MISMATCH: 422,
+  ARCHIVE_INVALID: 422,
+  ARCHIVE_VERSION_UNSUPPORTED: 422,
+  BACKUP_INCOMPATIBLE: 422,
+  DUMP_INVALID: 422,
+  RATE_LIMITED: 429,
+  DATABASE_ERROR: 500,
+  DUMP_FAILED: 500,
+  CONFIG_INVALID: 500,
+  INTERNAL_ERROR: 500,
+  SERVICE_STOPPING: 503,
+  DATABASE_UNAVAILABLE: 503,
+  DATABASE_TOOLS_MISSING: 503,
+  STORAGE_UNAVAILABLE: 503,
+  REPOSITORY_UNAVAILABLE: 503,
+  DISK_FULL: 507
+}
+
+/** Errors that Fastify and its plugins raise themselves, by their status. */
+const codeOfStatus: Record<number, ErrorCode> = {
+  401: 'UNAUTHORIZED',
+  403: 'FORBIDDEN',
+  404: 'NOT_FOUND',
+  413: 'PAYLOAD_TOO_LARGE',
+  415: 'UNSUPPORTED_MEDIA_TYPE',
+  429: 'RATE_LIMITED'
+}
+
+/** Answers with the shape that every error of the API has, and logs what is not the caller's fault. */
+export function sendError (error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+  const shown = toAppError(error)
+  const statusCode = statusOf[shown.code]
+  if (statusCode >= 500) request.log.error({ err: error }, shown.message)
+  else request.log.info({ code: shown.code }, shown.message)
+
+  const body: ErrorResponse = {
+    statusCode,
+    error: STATUS_CODES[statusCode] ?? 'Error',
+    code: shown.code,
+    message: shown.message,
+    remedy: shown.remedy,
+    ...(shown.errors === undefined ? {} : { errors: [...shown.errors] })
+  }
+  if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
+  if (statusCode === 503) reply.header('retry-after', '5')
+  // Without the route's own serializer and headers: the answer is no longer what the route promised.
+  for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest']) reply.removeHeader(header)
+  void reply.code(statusCode).type('application/json; charset=utf-8').serializer(JSON.stringify).send(body)
+}
+
+function toAppError (error: unknown): AppError {
+  if (error instanceof AppError) return error
+  const { statusCode = 500, validation, validationContext, message } = error as Partial<FastifyError>
+  if (validation !== undefined) {
+    return new AppError('VALIDATION_FAILED', 'The request is not valid.', {
+      errors: validation.map(({ instancePath, message }) => ({
+        field: [validationContext, ...instancePath.split('/').slice(1)].join('.'),
+        message: message ?? 'is not valid'
+      }))
+    })
+  }
+  if (statusCode < 400 || statusCode >= 500) {
+    return new AppError('INTERNAL_ERROR', 'Something unexpected happened.', { cause: error })
+  }
+  return new AppError(codeOfStatus[statusCode] ?? 'BAD_REQUEST', message ?? 'The request is not valid.')
+}
+
+async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
+  app.setErrorHandler(sendError)
+  app.setNotFoundHandler(refuseUnknownRoute)
+}
+
+/** Fastify's own answer to an unknown address has another shape. */
+export function refuseUnknownRoute (request: FastifyRequest): never {
+  const path = request.url.split('?')[0]
+  throw new AppError('NOT_FOUND', `There is no ${request.method} ${path}.`)
+}
+
+export default fp(errorHandlerPlugin, { name: 'error-handler' })

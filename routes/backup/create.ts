@@ -1,0 +1,45 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { BackupType } from '../../src/archive/metadata.js'
+import { createBackup } from '../../src/backup/create.js'
+import { Job } from '../../src/jobs/job.js'
+import { Backup } from '../../src/repository/record.js'
+import { acceptedHeaders, prefersAsync } from '../respond-async.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, headers, PreferHeader } from '../schemas/operation.js'
+import { ref } from '../schemas/shared.js'
+
+const Body = Type.Object({
+  type: Type.Union(BackupType.anyOf, { default: 'full', description: 'What the backup holds: the database, the uploaded files, or both' }),
+  description: Type.Optional(Type.String({ maxLength: 500, description: 'A note for people' }))
+}, { additionalProperties: false, examples: [{ type: 'full', description: 'Before the inventory import' }] })
+
+const createRoute: FastifyPluginAsyncTypebox = async app => {
+  app.post('/create', {
+    schema: backupOperation({
+      operationId: 'createBackup',
+      summary: 'Create a backup',
+      description: 'Makes a consistent archive of the database, the uploaded files, or both, and answers when it is durable. A client that goes away does not stop it.',
+      tags: ['backups'],
+      headers: PreferHeader,
+      body: Body,
+      response: {
+        201: { ...ref(Backup), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
+        202: { ...ref(Job), description: 'The job that makes the backup', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
+        ...errorResponses(409, 413, 415, 507)
+      }
+    })
+  }, async (request, reply) => {
+    const { organizationId, userId, email } = request.identity
+    const { type, description } = request.body
+    const { job, done } = app.jobs.start({
+      kind: 'create',
+      organizationId,
+      run: async context => await createBackup(app.core, { organizationId, type, description, createdBy: userId, createdByEmail: email }, context)
+    })
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    const backup = await done
+    return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)
+  })
+}
+
+export default createRoute

@@ -1,0 +1,34 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { deleteBackup } from '../../src/backup/delete.js'
+import { getBackup } from '../../src/backup/get.js'
+import { DeleteResult } from '../schemas/deleted.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, BackupParams } from '../schemas/operation.js'
+import { ref } from '../schemas/shared.js'
+
+const deleteRoute: FastifyPluginAsyncTypebox = async app => {
+  app.delete('/:backupId', {
+    schema: backupOperation({
+      operationId: 'deleteBackup',
+      summary: 'Delete a backup',
+      description: 'Removes the archive and its record for good. Refused while a job of the organization is running.',
+      tags: ['backups'],
+      params: BackupParams,
+      response: { 200: { ...ref(DeleteResult), description: 'It is deleted' }, ...errorResponses(404, 409) }
+    })
+  }, async ({ identity: { organizationId }, params: { backupId } }) => {
+    await getBackup(app.core, { organizationId, backupId })
+    const { done } = app.jobs.start({
+      kind: 'delete',
+      organizationId,
+      backupId,
+      run: async (): Promise<DeleteResult> => {
+        await deleteBackup(app.core, { organizationId, backupId })
+        return { message: 'Backup deleted successfully', backupId }
+      }
+    })
+    return await done
+  })
+}
+
+export default deleteRoute

@@ -1,0 +1,21 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { getBackup } from '../../src/backup/get.js'
+import { Backup } from '../../src/repository/record.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, BackupParams } from '../schemas/operation.js'
+import { ref } from '../schemas/shared.js'
+
+const getRoute: FastifyPluginAsyncTypebox = async app => {
+  app.get('/:backupId', {
+    schema: backupOperation({
+      operationId: 'getBackup',
+      summary: 'Get a backup',
+      description: 'One backup of the organization.',
+      tags: ['backups'],
+      params: BackupParams,
+      response: { 200: { ...ref(Backup), description: 'The backup' }, ...errorResponses(404) }
+    })
+  }, async ({ identity: { organizationId }, params: { backupId } }) => await getBackup(app.core, { organizationId, backupId }))
+}
+
+export default getRoute

@@ -1,0 +1,36 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { BackupType } from '../../src/archive/metadata.js'
+import { Backup } from '../../src/repository/record.js'
+import { backupOperation, headers } from '../schemas/operation.js'
+import { listOf } from '../schemas/shared.js'
+
+const Query = Type.Object({
+  type: Type.Optional(Type.Union(BackupType.anyOf, { description: 'Only backups of this type' })),
+  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'Backups at most in one answer' }),
+  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'Where to go on, from the Link header of the page before' }))
+}, { additionalProperties: false })
+
+const listRoute: FastifyPluginAsyncTypebox = async app => {
+  app.get('/list', {
+    schema: backupOperation({
+      operationId: 'listBackups',
+      summary: 'List backups',
+      description: 'The backups of the organization, newest first. When there are more, the Link header with rel="next" holds the address of the next page.',
+      tags: ['backups'],
+      querystring: Query,
+      response: {
+        200: { ...listOf(Backup, 'The backups, newest first'), ...headers({ link: 'Address of the next page, with rel="next"' }) }
+      }
+    })
+  }, async (request, reply) => {
+    const { backups, next } = await app.core.catalog.list(request.identity.organizationId, request.query)
+    if (next !== null) {
+      const { type, limit } = request.query
+      const query = new URLSearchParams({ ...(type === undefined ? {} : { type }), limit: String(limit), cursor: next })
+      reply.header('link', `</api/backup/list?${query.toString()}>; rel="next"`)
+    }
+    return backups
+  })
+}
+
+export default listRoute

@@ -1,0 +1,48 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { getBackup } from '../../src/backup/get.js'
+import { Job } from '../../src/jobs/job.js'
+import { restoreBackup } from '../../src/restore/restore.js'
+import { RestoreResult } from '../../src/restore/report.js'
+import { acceptedHeaders, prefersAsync } from '../respond-async.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, BackupParams, headers, PreferHeader } from '../schemas/operation.js'
+import { ref } from '../schemas/shared.js'
+
+const Body = Type.Object({
+  validateChecksum: Type.Boolean({ default: true, description: 'Check the SHA-256 of the archive before anything else' }),
+  rollbackOnFailure: Type.Boolean({ default: true, description: 'Keep a checkpoint to go back to; without it a restore fits where two copies do not' }),
+  dryRun: Type.Boolean({ default: false, description: 'Rehearse only: everything but the commit, reported as a diff' })
+}, { additionalProperties: false, examples: [{ validateChecksum: true, rollbackOnFailure: true, dryRun: true }] })
+
+const restoreRoute: FastifyPluginAsyncTypebox = async app => {
+  app.post('/restore/:backupId', {
+    schema: backupOperation({
+      operationId: 'restoreBackup',
+      summary: 'Restore a backup',
+      description: 'Puts a backup back as one transaction: either all of it, or nothing. A client that goes away does not stop it.',
+      tags: ['restores'],
+      params: BackupParams,
+      headers: PreferHeader,
+      body: Body,
+      response: {
+        200: { ...ref(RestoreResult), description: 'What the restore did, or with dryRun would do' },
+        202: { ...ref(Job), description: 'The job that restores', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
+        ...errorResponses(404, 409, 413, 415, 422, 507)
+      }
+    })
+  }, async (request, reply) => {
+    const { identity: { organizationId, userId, email }, params: { backupId }, body } = request
+    const { databaseScope } = await getBackup(app.core, { organizationId, backupId })
+    const { job, done } = app.jobs.start({
+      kind: 'restore',
+      organizationId,
+      backupId,
+      exclusive: databaseScope === 'instance',
+      run: async context => await restoreBackup(app.core, { organizationId, backupId, ...body, startedBy: email ?? userId }, context)
+    })
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    return await reply.code(200).send(await done)
+  })
+}
+
+export default restoreRoute

@@ -1,0 +1,55 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { AppError } from '../../src/errors.js'
+import { Job } from '../../src/jobs/job.js'
+import { listRestores } from '../../src/restore/history.js'
+import { RestoreResult, RestoreSummary } from '../../src/restore/report.js'
+import { undoRestore } from '../../src/restore/undo.js'
+import { acceptedHeaders, prefersAsync } from '../respond-async.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, headers, PreferHeader, RestoreParams } from '../schemas/operation.js'
+import { listOf, ref } from '../schemas/shared.js'
+
+const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
+  app.get('/restores', {
+    schema: backupOperation({
+      operationId: 'listRestores',
+      summary: 'List restores',
+      description: 'The restores and rehearsals of the organization with their reports, and whether each can be undone.',
+      tags: ['restores'],
+      response: { 200: listOf(RestoreSummary, 'The restores, newest first') }
+    })
+  }, async ({ identity }) => await listRestores(app.core, identity.organizationId))
+
+  app.post('/restores/:restoreId/undo', {
+    schema: backupOperation({
+      operationId: 'undoRestore',
+      summary: 'Undo a restore',
+      description: 'Swaps back to the state before the restore, as long as its checkpoint is kept. What was written since the restore is lost.',
+      tags: ['restores'],
+      params: RestoreParams,
+      headers: PreferHeader,
+      response: {
+        200: { ...ref(RestoreResult), description: 'What was put back' },
+        202: { ...ref(Job), description: 'The job that undoes it', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
+        ...errorResponses(404, 409, 507)
+      }
+    })
+  }, async (request, reply) => {
+    const { identity: { organizationId, userId, email }, params: { restoreId } } = request
+    const restore = (await listRestores(app.core, organizationId)).find(known => known.restoreId === restoreId)
+    if (restore === undefined) throw new AppError('RESTORE_NOT_FOUND', `There is no restore ${restoreId}.`)
+    const { backupId, report } = restore
+    const { job, done } = app.jobs.start({
+      kind: 'undo',
+      organizationId,
+      backupId,
+      // Without a report nothing says that other organizations would not notice.
+      exclusive: report === undefined || report.database?.scope === 'instance',
+      run: async context => await undoRestore(app.core, { organizationId, restoreId, startedBy: email ?? userId }, context)
+    })
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    return await reply.code(200).send(await done)
+  })
+}
+
+export default restoresRoutes

@@ -1,0 +1,47 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { checkReadiness } from '../src/health/readiness.js'
+import { errorResponses } from './schemas/error.js'
+
+const healthRoutes: FastifyPluginAsyncTypebox = async app => {
+  app.get('/live', {
+    config: { rateLimit: false },
+    schema: {
+      operationId: 'checkLiveness',
+      summary: 'Is the process alive?',
+      description: 'Answers as long as the process can answer at all. Restart it when it does not.',
+      tags: ['health'],
+      security: [],
+      response: { 200: Type.Object({ status: Type.Literal('alive') }, { description: 'It is alive', examples: [{ status: 'alive' }] }) }
+    }
+  }, async () => ({ status: 'alive' as const }))
+
+  app.get('/ready', {
+    config: { rateLimit: false },
+    schema: {
+      operationId: 'checkReadiness',
+      summary: 'Can backups and restores be made?',
+      description: 'Checks the database, the uploads and the repository. `errors` names each that is not available, with the reason.',
+      tags: ['health'],
+      security: [],
+      response: {
+        200: Type.Object({
+          status: Type.Literal('ready'),
+          database: Type.Literal('available'),
+          storage: Type.Literal('available'),
+          repository: Type.Literal('available')
+        }, {
+          description: 'Everything is available',
+          examples: [{ status: 'ready', database: 'available', storage: 'available', repository: 'available' }]
+        }),
+        ...errorResponses(503)
+      }
+    }
+  }, async () => {
+    await checkReadiness(app.core)
+    const refusal = app.jobs.refusal()
+    if (refusal !== null) throw refusal
+    return { status: 'ready' as const, database: 'available' as const, storage: 'available' as const, repository: 'available' as const }
+  })
+}
+
+export default healthRoutes

@@ -1,0 +1,62 @@
+import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Job } from '../src/jobs/job.js'
+import { openJobEvents } from './job-events.js'
+import { errorResponses } from './schemas/error.js'
+import { backupOperation, JobParams } from './schemas/operation.js'
+import { listOf, ref } from './schemas/shared.js'
+
+const jobRoutes: FastifyPluginAsyncTypebox = async app => {
+  app.get('/', {
+    schema: backupOperation({
+      operationId: 'listJobs',
+      summary: 'List jobs',
+      description: 'The running job of the organization and the last hundred finished ones. A restart of the service forgets them.',
+      tags: ['jobs'],
+      response: { 200: listOf(Job, 'The jobs, newest first') }
+    })
+  }, async ({ identity }) => app.jobs.list(identity.organizationId))
+
+  app.get('/:jobId', {
+    schema: backupOperation({
+      operationId: 'getJob',
+      summary: 'Get a job',
+      description: 'The state of a job, and once it has ended its result or error.',
+      tags: ['jobs'],
+      params: JobParams,
+      response: { 200: { ...ref(Job), description: 'The job' }, ...errorResponses(404) }
+    })
+  }, async ({ identity, params }) => app.jobs.get(identity.organizationId, params.jobId))
+
+  app.delete('/:jobId', {
+    schema: backupOperation({
+      operationId: 'cancelJob',
+      summary: 'Cancel a job',
+      description: 'Asks a running job to stop. It ends, with the state `cancelled`, when it has cleaned up after itself; past its commit point it can\'t be cancelled.',
+      tags: ['jobs'],
+      params: JobParams,
+      response: { 200: { ...ref(Job), description: 'The job, which is about to end' }, ...errorResponses(404, 409) }
+    })
+  }, async ({ identity, params }) => app.jobs.cancel(identity.organizationId, params.jobId))
+
+  app.get('/:jobId/events', {
+    schema: backupOperation({
+      operationId: 'watchJob',
+      summary: 'Watch a job',
+      description: 'Server-sent events: `progress` with the job each time it changes, and at last `result` with the finished job. A finished job sends its result at once.',
+      tags: ['jobs'],
+      params: JobParams,
+      response: {
+        200: {
+          description: 'The events',
+          content: { 'text/event-stream': { schema: { type: 'string', description: 'Each event\'s data is a Job in JSON' } } }
+        },
+        ...errorResponses(404)
+      }
+    })
+  }, async ({ identity, params }, reply) => {
+    const events = openJobEvents(app.jobs, identity.organizationId, params.jobId)
+    return await reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).send(events)
+  })
+}
+
+export default jobRoutes

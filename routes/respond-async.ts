@@ -1,0 +1,12 @@
+import type { Job } from '../src/jobs/job.js'
+
+/** Whether the Prefer header asks for an answer at once (RFC 7240, section 4.1). */
+export function prefersAsync ({ headers }: { headers: { prefer?: string | string[] } }): boolean {
+  return [headers.prefer ?? []].flat().join(',').split(',')
+    .some(preference => preference.split(';')[0]?.trim().toLowerCase() === 'respond-async')
+}
+
+/** Headers of the 202 that hands the job over. */
+export function acceptedHeaders (job: Job): Record<string, string> {
+  return { location: `/api/backup/jobs/${job.id}`, 'preference-applied': 'respond-async' }
+}

@@ -1,0 +1,51 @@
+import helmet from '@fastify/helmet'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
+import authPlugin from '../plugins/auth.js'
+import checkpointsPlugin from '../plugins/checkpoints.js'
+import configPlugin from '../plugins/config.js'
+import corePlugin from '../plugins/core.js'
+import errorHandlerPlugin, { sendError } from '../plugins/error-handler.js'
+import jobsPlugin from '../plugins/jobs.js'
+import openapiPlugin from '../plugins/openapi.js'
+import rateLimitPlugin from '../plugins/rate-limit.js'
+import validationPlugin from '../plugins/validation.js'
+import backupRoutes from '../routes/backup.js'
+import healthRoutes from '../routes/health.js'
+import type { Config } from './config.js'
+import type { Core } from './core.js'
+import type { JobRunner } from './jobs/runner.js'
+
+export interface AppParts {
+  config: Config
+  core: Core
+  jobs: JobRunner
+}
+
+/** The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs. */
+export async function buildApp ({ config, core, jobs }: AppParts): Promise<FastifyInstance> {
+  const app = Fastify({
+    loggerInstance: core.log as FastifyBaseLogger,
+    bodyLimit: 64 * 1024,
+    // For receiving a request; how long the answer takes is the operation's own matter.
+    requestTimeout: 30_000,
+    // While closing, running jobs can still be asked about; new ones are refused by the runner.
+    return503OnClosing: false,
+    frameworkErrors: sendError
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  await app.register(configPlugin, { config })
+  await app.register(corePlugin, { core })
+  await app.register(jobsPlugin, { jobs })
+  await app.register(errorHandlerPlugin)
+  await app.register(validationPlugin)
+  await app.register(helmet, { contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } })
+  await app.register(rateLimitPlugin)
+  await app.register(authPlugin)
+  await app.register(checkpointsPlugin)
+  await app.register(openapiPlugin)
+
+  await app.register(healthRoutes, { prefix: '/health' })
+  await app.register(backupRoutes, { prefix: '/api/backup' })
+  return app
+}

@@ -1,0 +1,191 @@
+import { createPublicKey } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { type Static } from '@sinclair/typebox'
+import { Value } from '@sinclair/typebox/value'
+import type { Settings } from './core.js'
+import { parseConnectionUrl } from './database/connection-url.js'
+import { Environment, durationPattern, type Variable } from './environment.js'
+import { AppError, systemCode } from './errors.js'
+import { isOrganizationId } from './io/safe-path.js'
+
+export interface Config {
+  host: string
+  port: number
+  logLevel: Static<typeof Environment>['LOG_LEVEL']
+  /** Requests a minute for each user of an organization, else for each address. */
+  rateLimit: number
+  jwtSecret: string | null
+  jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
+  backupDir: string
+  database: { kind: 'embedded', directory: string } | { kind: 'external', url: string }
+  storage: { kind: 'local' } | { kind: 'smb', host: string, share: string, username: string | null, domain: string | null }
+  settings: Settings
+}
+
+const variables = Object.entries<Variable>(Environment.properties as unknown as Record<string, Variable>)
+
+/** The release of this service. */
+export const version: string = (createRequire(import.meta.url)('#package') as { version: string }).version
+
+/**
+ * Reads the configuration from environment variables. An empty value counts as none.
+ * @throws AppError CONFIG_INVALID with every problem at once, naming variables and never a secret's value
+ */
+export function loadConfig (environment: NodeJS.ProcessEnv): Config {
+  const problems: string[] = []
+  const given = readVariables(environment, problems)
+  const values = Value.Default(Environment, Value.Convert(Environment, given)) as Static<typeof Environment>
+  const wrong = new Set([...Value.Errors(Environment, values)].map(error => error.path.split('/')[1]))
+  for (const [name, variable] of variables) {
+    if (!wrong.has(name)) continue
+    const shown = variable.secret === true ? '' : `, not ${JSON.stringify(given[name])}`
+    problems.push(`${name} must be ${variable.expects}${shown}.`)
+    delete (values as Record<string, unknown>)[name]
+  }
+  const config = makeConfig(values, name => given[name] !== undefined, wrong, problems)
+  if (problems.length > 0) {
+    throw new AppError('CONFIG_INVALID', problems.join('\n'), { errors: problems.map(message => ({ message })) })
+  }
+  return config
+}
+
+/** What `--help` prints: every variable with its meaning and its default. */
+export function describeVariables (): string {
+  return variables.map(([name, { description, default: fallback, secret }]) => {
+    const notes = [
+      ...(fallback === undefined ? [] : [`default ${String(fallback)}`]),
+      ...(secret === true ? [`or ${name}_FILE`] : [])
+    ]
+    return `  ${name.padEnd(22)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
+  }).join('\n')
+}
+
+function readVariables (environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
+  const given: Record<string, string> = {}
+  for (const [name, { secret }] of variables) {
+    const value = environment[name]
+    const file = secret === true ? environment[`${name}_FILE`] : undefined
+    if (value) given[name] = value
+    if (!file) continue
+    if (value) {
+      problems.push(`${name} and ${name}_FILE are both set: set only one of them.`)
+      continue
+    }
+    try {
+      const content = readFileSync(file, 'utf8').trim()
+      if (content === '') problems.push(`${name}_FILE names an empty file: write the value into it.`)
+      else given[name] = content
+    } catch (error) {
+      problems.push(`${name}_FILE names a file that can't be read (${systemCode(error) ?? 'unknown'}): correct the path or its permissions.`)
+    }
+  }
+  return given
+}
+
+function makeConfig (
+  values: Static<typeof Environment>,
+  isGiven: (name: string) => boolean,
+  wrong: ReadonlySet<string | undefined>,
+  problems: string[]
+): Config {
+  const uploadDir = resolve(values.UPLOAD_DIR)
+  const backupDir = values.BACKUP_DIR === undefined ? resolve(uploadDir, 'backups') : resolve(values.BACKUP_DIR)
+  if (isGiven('DATABASE_URL')) checkDatabaseUrl(values.DATABASE_URL ?? '', problems)
+  const embedded = values.USE_EMBEDDED_DB ?? !isGiven('DATABASE_URL')
+  const embeddedDir = resolve(values.EMBEDDED_DB_DIR)
+
+  if (!isGiven('JWT_SECRET') && !isGiven('JWT_PUBLIC_KEY') && problems.length === 0) {
+    problems.push('JWT_SECRET is not set: set it to the secret of at least 32 characters that your tokens are signed with (openssl rand -hex 32 makes one), or set JWT_PUBLIC_KEY.')
+  }
+  if (embedded && isGiven('DATABASE_URL')) {
+    problems.push('USE_EMBEDDED_DB=true contradicts DATABASE_URL: unset one of them.')
+  }
+  if (!embedded && !isGiven('DATABASE_URL') && !wrong.has('USE_EMBEDDED_DB')) {
+    problems.push('USE_EMBEDDED_DB=false needs DATABASE_URL: set it, or unset USE_EMBEDDED_DB.')
+  }
+  if (values.FILE_STORAGE_TYPE === 'smb') {
+    for (const name of ['SMB_HOST', 'SMB_SHARE'] as const) {
+      if (!isGiven(name)) problems.push(`FILE_STORAGE_TYPE=smb needs ${name}: set it, or set FILE_STORAGE_TYPE=local.`)
+    }
+  }
+  const folders = [{ name: 'UPLOAD_DIR', path: uploadDir }, { name: 'BACKUP_DIR', path: backupDir }]
+  if (embedded) folders.push({ name: 'EMBEDDED_DB_DIR', path: embeddedDir })
+  problems.push(...overlaps(folders))
+
+  return {
+    host: values.HOST,
+    port: values.PORT,
+    logLevel: values.LOG_LEVEL,
+    rateLimit: values.RATE_LIMIT,
+    jwtSecret: values.JWT_SECRET ?? null,
+    jwtPublicKey: values.JWT_PUBLIC_KEY === undefined ? null : readPublicKey(values.JWT_PUBLIC_KEY, problems),
+    backupDir,
+    database: embedded ? { kind: 'embedded', directory: embeddedDir } : { kind: 'external', url: values.DATABASE_URL ?? '' },
+    storage: values.FILE_STORAGE_TYPE === 'smb'
+      ? { kind: 'smb', host: values.SMB_HOST ?? '', share: values.SMB_SHARE ?? '', username: values.SMB_USERNAME ?? null, domain: values.SMB_DOMAIN ?? null }
+      : { kind: 'local' },
+    settings: {
+      version,
+      uploadDir,
+      databaseScope: values.DATABASE_SCOPE,
+      tenantTable: values.TENANT_TABLE,
+      tenancyFile: values.TENANCY_FILE === undefined ? null : resolve(values.TENANCY_FILE),
+      checkpointRetentionMs: milliseconds(values.CHECKPOINT_RETENTION ?? '0'),
+      compression: values.COMPRESSION,
+      pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
+    }
+  }
+}
+
+/** A restore replaces an organization's upload folder as a whole, so nothing of ours may be one or lie in one. */
+function overlaps (folders: Array<{ name: string, path: string }>): string[] {
+  const found = new Set<string>()
+  for (const outer of folders) {
+    for (const inner of folders) {
+      if (outer === inner) continue
+      const below = relative(outer.path, inner.path)
+      const [first = ''] = below.split(sep)
+      if (below === '') {
+        found.add(`${[outer.name, inner.name].sort().join(' and ')} are the same folder: set them to different ones.`)
+      } else if (first !== '..' && !isAbsolute(below) && (outer.name === 'EMBEDDED_DB_DIR' || isOrganizationId(first))) {
+        const inside = outer.name === 'EMBEDDED_DB_DIR' ? 'is inside EMBEDDED_DB_DIR' : `is where ${outer.name} keeps an organization called "${first}"`
+        found.add(`${inner.name} ${inside}: move it out of ${outer.name}.`)
+      }
+    }
+  }
+  return [...found]
+}
+
+function readPublicKey (text: string, problems: string[]): Config['jwtPublicKey'] {
+  // A PEM in one line, as environment files need it, has \n written out.
+  const pem = text.replaceAll('\\n', '\n')
+  try {
+    if (pem.includes('PRIVATE KEY')) throw new TypeError('a private key')
+    const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey(pem)
+    if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048) return { pem, algorithm: 'RS256' }
+    if (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1') return { pem, algorithm: 'ES256' }
+  } catch {
+    // What is wrong with the key does not matter to the reader, and OpenSSL's words could quote it.
+  }
+  problems.push('JWT_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits (RS256) or EC P-256 (ES256).')
+  return null
+}
+
+function checkDatabaseUrl (url: string, problems: string[]): void {
+  try {
+    parseConnectionUrl(url)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    problems.push(`${error.message} ${error.remedy}`)
+  }
+}
+
+const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
+
+/** Milliseconds of a duration such as `24h`; `0` needs no unit. */
+function milliseconds (duration: string): number {
+  const [, amount = '0', unit] = new RegExp(durationPattern).exec(duration) ?? []
+  return Number(amount) * unitMs[(unit ?? 'ms') as keyof typeof unitMs]
+}

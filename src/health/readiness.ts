@@ -1,0 +1,40 @@
+import type { Core } from '../core.js'
+import { databaseError, withSql } from '../database/connection.js'
+import { AppError } from '../errors.js'
+
+/** What readiness looks at, in this order. */
+export const readinessChecks = ['database', 'storage', 'repository'] as const
+
+/**
+ * Whether backups and restores can be made now.
+ * @throws AppError with the code of the first failure, and every failure in `errors`
+ */
+export async function checkReadiness (core: Core): Promise<void> {
+  const checks = {
+    database: async () => { await pingDatabase(core) },
+    storage: async () => { await core.storage.check() },
+    repository: async () => { await core.repository.check() }
+  }
+  const outcomes = await Promise.allSettled(readinessChecks.map(async name => { await checks[name]() }))
+  const failures = outcomes.flatMap((outcome, index) => {
+    return outcome.status === 'rejected' ? [{ field: readinessChecks[index], reason: outcome.reason as unknown }] : []
+  })
+  const [first] = failures
+  if (first === undefined) return
+  const { code, remedy } = first.reason instanceof AppError ? first.reason : new AppError('INTERNAL_ERROR', '')
+  throw new AppError(code, `Not ready: ${failures.map(({ field }) => field).join(', ')}.`, {
+    remedy,
+    errors: failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' })),
+    cause: new AggregateError(failures.map(({ reason }) => reason))
+  })
+}
+
+async function pingDatabase ({ database }: Core): Promise<void> {
+  const connection = database.connection()
+  const parameters = { ...connection.parameters, connect_timeout: '3' }
+  try {
+    await withSql({ ...connection, parameters }, { applicationName: 'dumbassets-backup health' }, async sql => await sql`SELECT 1`)
+  } catch (error) {
+    throw databaseError(error)
+  }
+}

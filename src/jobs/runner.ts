@@ -1,0 +1,226 @@
+import { randomUUID } from 'node:crypto'
+import type { Log } from '../log.js'
+import { AppError } from '../errors.js'
+import type { Job, JobKind } from './job.js'
+import type { JobContext } from './progress.js'
+
+export interface JobRequest<Result> {
+  kind: JobKind
+  organizationId: string
+  backupId?: string
+  /** It changes what other organizations see, so it runs beside no other job. */
+  exclusive?: boolean
+  run: (job: JobContext) => Promise<Result>
+}
+
+export interface StartedJob<Result> {
+  job: Job
+  /** The operation's own answer or error. Need not be awaited: the job remembers both. */
+  done: Promise<Result>
+}
+
+export interface JobRunner {
+  /** @throws AppError JOB_CONFLICT, or the reason given to refuse() */
+  start<Result> (request: JobRequest<Result>): StartedJob<Result>
+  /** Asks the job to stop; it ends when it has cleaned up. @throws AppError JOB_NOT_FOUND, JOB_CONFLICT when it can't be stopped any more */
+  cancel (organizationId: string, jobId: string): Job
+  /** @throws AppError JOB_NOT_FOUND, also for another organization's job */
+  get (organizationId: string, jobId: string): Job
+  /** Newest first. */
+  list (organizationId: string): Job[]
+  /** Tells each change of a running job, its end last; at most ten a second while only bytes move. Returns the unsubscriber. */
+  subscribe (jobId: string, listener: (job: Job) => void): () => void
+  /** From now on start() throws `reason`; null allows jobs again. */
+  refuse (reason: AppError | null): void
+  /** Why start() would throw for every job, or null. */
+  refusal (): AppError | null
+  /** Refuses new jobs, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. Idempotent. */
+  stop (graceMs?: number): Promise<void>
+}
+
+interface Entry {
+  job: Job
+  exclusive: boolean
+  controller: AbortController
+  listeners: Set<(job: Job) => void>
+  ended: Promise<void>
+}
+
+const finishedKept = 100
+const progressIntervalMs = 100
+
+/** Runs long work: one job an organization at a time, alone where it is exclusive. Jobs live as long as the process. */
+export function createJobRunner ({ log }: { log: Log }): JobRunner {
+  const entries = new Map<string, Entry>()
+  let refused: AppError | null = null
+  let stopping: Promise<void> | undefined
+
+  const running = () => [...entries.values()].filter(({ job }) => job.state === 'running')
+
+  function find (organizationId: string, jobId: string): Entry {
+    const entry = entries.get(jobId)
+    if (entry?.job.organizationId !== organizationId) throw new AppError('JOB_NOT_FOUND', `There is no job ${jobId}.`)
+    return entry
+  }
+
+  function requireNoConflict (organizationId: string, exclusive: boolean): void {
+    const own = running().find(({ job }) => job.organizationId === organizationId)
+    if (own !== undefined) {
+      throw new AppError('JOB_CONFLICT', `A ${own.job.kind} job is running for this organization: ${own.job.id}.`)
+    }
+    const other = running().find(entry => exclusive || entry.exclusive)
+    if (other !== undefined) {
+      throw new AppError('JOB_CONFLICT', other.exclusive
+        ? 'The whole database is being restored for another organization.'
+        : 'This needs the whole database, and a job of another organization is running.', {
+        remedy: 'Try again when that job has ended.'
+      })
+    }
+  }
+
+  function forgetOldest (organizationId: string): void {
+    const finished = [...entries.values()].filter(({ job }) => job.organizationId === organizationId && job.state !== 'running')
+    for (const { job } of finished.slice(0, Math.max(0, finished.length - finishedKept))) entries.delete(job.id)
+  }
+
+  function end (entry: Entry, outcome: Partial<Job>): void {
+    Object.assign(entry.job, outcome, { cancellable: false, finishedAt: new Date().toISOString() })
+    for (const listener of entry.listeners) listener({ ...entry.job })
+    entry.listeners.clear()
+    forgetOldest(entry.job.organizationId)
+    const { id, kind, state, organizationId } = entry.job
+    log.info({ jobId: id, kind, organizationId }, `job ${state}`)
+  }
+
+  async function perform<Result> (entry: Entry, run: JobRequest<Result>['run']): Promise<Result> {
+    try {
+      const result = await run(createContext(entry))
+      end(entry, { state: 'succeeded', result })
+      return result
+    } catch (error) {
+      const reason = cancelReason(entry, error)
+      const shown = reason ?? error
+      if (shown !== error || !(error instanceof AppError)) log.error({ err: error, jobId: entry.job.id }, 'what ended the job')
+      end(entry, { state: reason === null ? 'failed' : 'cancelled', error: describe(shown) })
+      throw shown
+    }
+  }
+
+  return {
+    start ({ kind, organizationId, backupId, exclusive = false, run }) {
+      if (refused !== null) throw refused
+      requireNoConflict(organizationId, exclusive)
+      const job: Job = {
+        id: randomUUID(),
+        kind,
+        organizationId,
+        ...(backupId === undefined ? {} : { backupId }),
+        state: 'running',
+        phase: 'starting',
+        bytesDone: 0,
+        bytesTotal: null,
+        cancellable: true,
+        startedAt: new Date().toISOString()
+      }
+      const entry: Entry = { job, exclusive, controller: new AbortController(), listeners: new Set(), ended: Promise.resolve() }
+      entries.set(job.id, entry)
+      log.info({ jobId: job.id, kind, organizationId, backupId }, 'job started')
+      // Started in a later turn, so that the caller has the job before anything of it happens.
+      const done = Promise.resolve().then(async () => await perform(entry, run))
+      entry.ended = done.then(() => {}, () => {})
+      return { job: { ...job }, done }
+    },
+
+    cancel (organizationId, jobId) {
+      const { job, controller } = find(organizationId, jobId)
+      if (job.state !== 'running') {
+        throw new AppError('JOB_CONFLICT', `The job has ended already: it ${job.state === 'failed' ? 'failed' : `is ${job.state}`}.`, { remedy: 'Nothing is left to cancel.' })
+      }
+      if (!job.cancellable) {
+        throw new AppError('JOB_CONFLICT', `The job can't be cancelled any more: it is at "${job.phase}".`, { remedy: 'Wait for it to end.' })
+      }
+      controller.abort(new AppError('JOB_CANCELLED', 'The job was cancelled.'))
+      return { ...job }
+    },
+
+    get: (organizationId, jobId) => ({ ...find(organizationId, jobId).job }),
+
+    list: organizationId => [...entries.values()]
+      .filter(({ job }) => job.organizationId === organizationId)
+      .map(({ job }) => ({ ...job }))
+      .reverse(),
+
+    subscribe (jobId, listener) {
+      const listeners = entries.get(jobId)?.listeners
+      listeners?.add(listener)
+      return () => { listeners?.delete(listener) }
+    },
+
+    refuse (reason) {
+      if (stopping === undefined) refused = reason
+    },
+
+    refusal: () => refused,
+
+    stop (graceMs = 30_000) {
+      refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
+      stopping ??= endAll(running(), graceMs)
+      return stopping
+    }
+  }
+}
+
+function createContext ({ job, controller, listeners }: Entry): JobContext {
+  let notifiedAt = 0
+  function notify (): void {
+    notifiedAt = Date.now()
+    for (const listener of listeners) listener({ ...job })
+  }
+  return {
+    jobId: job.id,
+    signal: controller.signal,
+    progress: {
+      phase (name) {
+        job.phase = name
+        notify()
+      },
+      total (bytes) {
+        job.bytesTotal = bytes
+        notify()
+      },
+      advance (bytes) {
+        job.bytesDone += bytes
+        if (Date.now() - notifiedAt >= progressIntervalMs) notify()
+      },
+      uncancellable () {
+        job.cancellable = false
+        notify()
+      }
+    }
+  }
+}
+
+async function endAll (entries: Entry[], graceMs: number): Promise<void> {
+  const ended = Promise.all(entries.map(async entry => { await entry.ended }))
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([ended, new Promise(resolve => { timer = setTimeout(resolve, graceMs) })])
+  clearTimeout(timer)
+  for (const { job, controller } of entries) {
+    if (job.state === 'running' && job.cancellable) controller.abort(new AppError('SERVICE_STOPPING', 'The service is stopping, so the job was cancelled.'))
+  }
+  await ended
+}
+
+/** Why the job was cancelled, when that is what ended it. Work that could not clean up after itself has failed instead. */
+function cancelReason ({ controller: { signal } }: Entry, error: unknown): AppError | null {
+  if (!signal.aborted) return null
+  if (error instanceof AppError && error.code === 'RESTORE_UNFINISHED') return null
+  return signal.reason as AppError
+}
+
+function describe (error: unknown): Job['error'] {
+  const { code, message, remedy } = error instanceof AppError
+    ? error
+    : new AppError('INTERNAL_ERROR', 'Something unexpected happened.')
+  return { code, message, remedy }
+}

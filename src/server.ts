@@ -1,0 +1,47 @@
+import closeWithGrace from 'close-with-grace'
+import { buildApp } from './app.js'
+import { type Config, describeVariables, loadConfig, version } from './config.js'
+import { createCore } from './create-core.js'
+import { AppError } from './errors.js'
+import { createJobRunner } from './jobs/runner.js'
+import { createLogger } from './logger.js'
+import { createStartup } from './startup.js'
+
+if (process.argv.includes('--help')) {
+  process.stdout.write(`dumbassets-backup ${version}\n\nUsage: npm start\n\nEnvironment variables:\n${describeVariables()}\n`)
+} else {
+  await serve(readConfig())
+}
+
+async function serve (config: Config): Promise<void> {
+  const log = createLogger({ level: config.logLevel })
+  const core = createCore(config, log)
+  const jobs = createJobRunner({ log })
+  const startup = createStartup(core, jobs)
+  const app = await buildApp({ config, core, jobs })
+  let closing = false
+
+  // No time limit: the runner has its own, and a restore past its commit point must end.
+  closeWithGrace({ delay: false, logger: { error: (error: unknown) => { log.error(error) } } }, async ({ signal, err }) => {
+    closing = true
+    if (err !== undefined) log.error({ err }, 'stopping after an unexpected error')
+    else log.info({ signal }, 'stopping')
+    await startup.stop()
+    await app.close()
+    await core.database.stop()
+    log.info('stopped')
+  })
+
+  await startup.begin()
+  if (!closing) await app.listen({ host: config.host, port: config.port })
+}
+
+function readConfig (): Config {
+  try {
+    return loadConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    process.stderr.write(`dumbassets-backup can't start:\n${error.message.replaceAll(/^/gm, '  ')}\nRun with --help to see every variable.\n`)
+    process.exit(1)
+  }
+}

@@ -1,0 +1,60 @@
+import type { Core } from './core.js'
+import { AppError } from './errors.js'
+import type { JobRunner } from './jobs/runner.js'
+import { recoverRestores } from './restore/recover.js'
+
+export interface Startup {
+  /** Tries once, and goes on trying in the background when that fails. Jobs are refused, with the reason, until it is through. */
+  begin (): Promise<void>
+  /** Gives up trying and waits for the try that is under way. Idempotent. */
+  stop (): Promise<void>
+}
+
+/**
+ * What must be done before the first job: the folders are put in order, the database is reached, and restores that a
+ * crash left unfinished are finished. A database or folder that is not there yet must not keep the service from
+ * telling so, hence the retries.
+ */
+export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } = {}): Startup {
+  const steps = [
+    async () => { await core.repository.removePartials() },
+    async () => { await core.catalog.reconcile() },
+    async () => { await core.database.start() },
+    async () => { await recoverRestores(core) }
+  ]
+  let timer: NodeJS.Timeout | undefined
+  let trying: Promise<void> = Promise.resolve()
+  let stopped = false
+
+  async function attempt (): Promise<void> {
+    try {
+      for (let step = steps[0]; step !== undefined && !stopped; step = steps[0]) {
+        await step()
+        steps.shift()
+      }
+      if (stopped) return
+      jobs.refuse(null)
+      core.log.info('ready for backups and restores')
+    } catch (error) {
+      const reason = error instanceof AppError
+        ? error
+        : new AppError('INTERNAL_ERROR', 'The service could not get ready.', { cause: error })
+      jobs.refuse(reason)
+      core.log.error({ err: error, code: reason.code, remedy: reason.remedy }, `not ready: ${reason.message} Trying again in ${retryMs / 1000} s.`)
+      if (!stopped) timer = setTimeout(() => { trying = attempt() }, retryMs)
+    }
+  }
+
+  return {
+    async begin () {
+      jobs.refuse(new AppError('SERVICE_STOPPING', 'The service is starting.', { remedy: 'Try again in a moment.' }))
+      trying = attempt()
+      await trying
+    },
+    async stop () {
+      stopped = true
+      clearTimeout(timer)
+      await trying
+    }
+  }
+}
