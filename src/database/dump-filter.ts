@@ -7,7 +7,7 @@ const tailBytes = 1024
  * Only the one line in the dump's head and its counterpart at the very end are taken out: a row of a COPY may begin alike.
  */
 export async function * removeRestrict (dump: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let held = Buffer.alloc(0)
+  let held: Buffer = Buffer.alloc(0)
   let key: string | undefined
   let headSeen = false
   for await (const chunk of dump) {
@@ -48,7 +48,7 @@ function withoutTail (dump: Buffer, key: string | undefined): Buffer {
 export async function * removeEntries (dump: AsyncIterable<Buffer>, start: string, kind: string): AsyncGenerator<Buffer> {
   const marker = Buffer.from(`\n--\n${start}`)
   const nextEntry = Buffer.from('\n--\n')
-  let held = Buffer.alloc(0)
+  let held: Buffer = Buffer.alloc(0)
   let removing = false
   for await (const chunk of dump) {
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])

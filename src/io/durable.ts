@@ -41,10 +41,10 @@ export async function writeFileDurably (path: string, content: string): Promise<
   }
 }
 
-/** Translates an error of the file system: a full disk is DISK_FULL, everything else `code`. AppErrors pass as they are. */
-export function fileError (error: unknown, code: ErrorCode, what: string): AppError {
-  if (error instanceof AppError) return error
+/** Translates an error of the file system: a full disk is DISK_FULL, everything else `code`. Other errors pass as they are. */
+export function fileError (error: unknown, code: ErrorCode, what: string): unknown {
   const reason = systemCode(error)
-  if (reason === 'ENOSPC' || reason === 'EDQUOT') return new AppError('DISK_FULL', `The disk is full: ${what}.`, { cause: error })
-  return new AppError(code, `${what} failed${reason === undefined ? '' : ` (${reason})`}.`, { cause: error })
+  if (error instanceof AppError || reason === undefined || !/^E(?!RR_)[A-Z0-9]+$/.test(reason)) return error
+  if (reason === 'ENOSPC' || reason === 'EDQUOT') return new AppError('DISK_FULL', `The disk is full: ${what} failed.`, { cause: error })
+  return new AppError(code, `${what} failed (${reason}).`, { cause: error })
 }

@@ -96,6 +96,8 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
   const close = async () => {
     if (isOpen) {
       isOpen = false
+      // The handle stays open as long as a stream of it does.
+      stream.destroy()
       await handle.close()
     }
   }
@@ -107,7 +109,6 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
       await durableRename(partial, path)
     }),
     async discard () {
-      stream.destroy()
       await close()
       await rm(partial, { force: true })
     }

@@ -26,7 +26,7 @@ export const Backup = Type.Object({
 export type Backup = Static<typeof Backup>
 
 /** The record of an archive, made from its metadata and from what was measured as it was written. */
-export function recordOf (metadata: Metadata, archive: { size: number, checksum: string }): Backup {
+export function recordOf (metadata: Omit<Metadata, 'attributesDigest'>, archive: { size: number, checksum: string }): Backup {
   return {
     id: metadata.id,
     timestamp: metadata.timestamp,

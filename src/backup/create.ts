@@ -1,0 +1,149 @@
+import { randomUUID } from 'node:crypto'
+import { pipeline } from 'node:stream'
+import { createGzip } from 'node:zlib'
+import { compressionLevels, type Compression } from '../archive/compression.js'
+import { formatVersion, type BackupType } from '../archive/metadata.js'
+import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } from '../archive/writer.js'
+import type { Core } from '../core.js'
+import { fileError } from '../io/durable.js'
+import type { JobContext } from '../jobs/progress.js'
+import { recordOf, type Backup } from '../repository/record.js'
+import type { PartialArchive } from '../repository/repository.js'
+import type { Listing } from '../storage/strategy.js'
+import { addFiles } from './add-files.js'
+import { openDatabaseSource, type DatabasePart, type DatabaseSource } from './database-source.js'
+
+export interface CreateRequest {
+  organizationId: string
+  type: BackupType
+  description?: string
+  /** User id. */
+  createdBy: string
+  createdByEmail: string | null
+}
+
+/**
+ * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one moment:
+ * the files are listed as soon as the database's snapshot is open.
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
+ * REPOSITORY_UNAVAILABLE, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
+ */
+export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
+  const { organizationId, type } = request
+  const id = randomUUID()
+  await core.repository.check()
+  job.progress.phase('snapshot')
+  const source = type === 'files' ? null : await openDatabaseSource(core)
+  try {
+    const timestamp = new Date()
+    const listing = type === 'database' ? { entries: [], warnings: [] } : await core.storage.list(organizationId)
+    const partial = await core.repository.createArchive(organizationId, id)
+    try {
+      return await writeBackup(core, request, { id, timestamp, source, listing, partial }, job)
+    } catch (error) {
+      await partial.discard()
+      job.signal.throwIfAborted()
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the archive')
+    }
+  } finally {
+    await source?.close()
+  }
+}
+
+interface Begun {
+  id: string
+  timestamp: Date
+  source: DatabaseSource | null
+  listing: Listing
+  partial: PartialArchive
+}
+
+async function writeBackup (core: Core, request: CreateRequest, begun: Begun, job: JobContext): Promise<Backup> {
+  const { id, timestamp, source, listing, partial } = begun
+  const { organizationId, type } = request
+  const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted())
+  const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, job)
+  const filesBytes = listing.entries.reduce((sum, { size }) => sum + size, 0)
+  job.progress.total((database?.sqlBytes ?? 0) + filesBytes)
+  const files = await addFiles(writer, core, organizationId, listing.entries, job)
+  const elsewhere = type === 'database' ? null : core.storage.describe(organizationId)
+  if (elsewhere !== null) await writer.addSmbInfo(elsewhere.text)
+
+  job.progress.phase('finish')
+  const metadata: MetadataWithoutDigest = {
+    formatVersion,
+    id,
+    timestamp: timestamp.toISOString(),
+    createdBy: request.createdBy,
+    createdByEmail: request.createdByEmail,
+    organizationId,
+    version: core.settings.version,
+    type,
+    databaseType: core.database.kind,
+    fileStorageType: core.storage.kind,
+    includesDatabase: database !== null,
+    includesFiles: type !== 'database' && elsewhere === null,
+    description: request.description ?? null,
+    ...describeDatabase(database),
+    counts: {
+      tables: database?.tables.length ?? 0,
+      rows: database?.tables.reduce((sum, { rows }) => sum + rows, 0) ?? 0,
+      files: files.files,
+      bytes: files.bytes
+    },
+    warnings: [
+      ...(database?.warnings ?? []), ...listing.warnings, ...files.warnings, ...(elsewhere === null ? [] : [elsewhere.warning])
+    ]
+  }
+  const written = await writer.finish(metadata)
+  job.signal.throwIfAborted()
+  await partial.commit()
+  return await record(core, recordOf(metadata, written))
+}
+
+/** An archive whose record can't be written is taken back, so that a failed create leaves nothing. */
+async function record (core: Core, backup: Backup): Promise<Backup> {
+  const { organizationId, id } = backup
+  try {
+    await core.catalog.add(backup)
+  } catch (error) {
+    await core.repository.deleteArchive(organizationId, id)
+    throw error
+  }
+  core.log.info({ organizationId, backupId: id, type: backup.type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
+  return backup
+}
+
+async function addDatabase (
+  writer: ArchiveWriter, source: DatabaseSource, compression: Compression, job: JobContext
+): Promise<DatabasePart & { sqlBytes: number }> {
+  job.progress.phase('database')
+  let sqlBytes = 0
+  async function * dump (): AsyncGenerator<Buffer> {
+    for await (const chunk of source.dump(job.signal)) {
+      sqlBytes += chunk.length
+      job.progress.advance(chunk.length)
+      yield chunk
+    }
+  }
+  // The writer, which reads it, gets what goes wrong in the dump; the callback is only there because pipeline wants one.
+  const gzip = pipeline(dump(), createGzip({ level: compressionLevels[compression], chunkSize: 1 << 18 }), () => {})
+  const describing = source.describe(job.signal)
+  // Awaited below; a dump that fails first must not leave it unhandled.
+  describing.catch(() => {})
+  await writer.addDatabase(gzip as AsyncIterable<Buffer>)
+  return { ...await describing, sqlBytes }
+}
+
+function describeDatabase (part: DatabasePart | null): Omit<DatabasePart, 'warnings'> {
+  return {
+    databaseScope: part?.databaseScope ?? null,
+    postgresVersion: part?.postgresVersion ?? null,
+    pgDumpVersion: part?.pgDumpVersion ?? null,
+    roles: part?.roles ?? [],
+    extensions: part?.extensions ?? [],
+    schemaFingerprint: part?.schemaFingerprint ?? null,
+    database: part?.database ?? null,
+    tables: part?.tables ?? []
+  }
+}
