@@ -7,7 +7,7 @@ import { writeSampleFiles } from '../sample/files.js'
 import { proveRestore } from './demo/prove-restore.js'
 import { startService, type Service } from './demo/service.js'
 import { bold, dim, green, line, red, seconds, step } from './demo/show.js'
-import { connectToEmbedded, signToken } from './demo/access.js'
+import { connectToEmbedded, makeToken } from './demo/access.js'
 
 const help = `Shows the main job on sample data: back up, damage, restore, and prove that everything is back.
 
@@ -37,7 +37,7 @@ async function main (): Promise<number> {
   let service: Service | null = null
   try {
     step('Starting the service on an embedded PostgreSQL')
-    service = await startService({ jwtSecret, port: options.port === undefined ? undefined : Number(options.port) })
+    service = await startService({ jwtSecret, port: options.port })
     line(`${service.baseUrl}, ready after ${seconds(performance.now() - startedAt)}; everything it writes is in ${service.folder}`)
     const outcome = await Promise.race([show(service, jwtSecret), interrupted, service.ended.then(() => 'ended' as const)])
     if (outcome === 'ended') throw new Error('The service ended unexpectedly.')
@@ -73,7 +73,7 @@ async function show (service: Service, jwtSecret: string): Promise<void> {
   }
   await proveRestore({
     baseUrl: service.baseUrl,
-    token: signToken(jwtSecret, owner),
+    token: await makeToken(jwtSecret, owner),
     uploadDir: service.uploadDir,
     backupDir: service.backupDir,
     organizations,
@@ -82,12 +82,12 @@ async function show (service: Service, jwtSecret: string): Promise<void> {
 }
 
 async function keepRunning (service: Service, jwtSecret: string): Promise<void> {
-  const token = signToken(jwtSecret, owner)
+  const token = await makeToken(jwtSecret, owner)
   step('The service keeps running until Ctrl-C')
   line(`URL    ${bold(service.baseUrl)}`)
   line(`Docs   ${service.baseUrl}/docs`)
   line(`Files  ${path.join(service.uploadDir, owner)}`)
-  line(`Token  of an OWNER of ${owner}, valid for a day:`)
+  line(`Token  of an OWNER of ${owner}:`)
   console.log(token)
   line('Try:')
   console.log(`curl -H 'Authorization: Bearer ${token}' ${service.baseUrl}/api/backup/list`)

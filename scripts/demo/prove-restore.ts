@@ -100,12 +100,15 @@ async function timed<Result> (work: () => Promise<Result>): Promise<{ value: Res
   return { value, ms: performance.now() - startedAt }
 }
 
+/** `create` and `restore` would answer a job too, if they were asked not to wait. */
+type Finished<Data> = Exclude<NonNullable<Data>, { cancellable: boolean }>
+
 /** The answer's body. @throws Error with what the API says went wrong, and the way out */
-async function answer<Data> (call: Promise<{ data?: Data, error?: unknown, response: Response }>): Promise<NonNullable<Data>> {
+async function answer<Data> (call: Promise<{ data?: Data, error?: unknown, response: Response }>): Promise<Finished<Data>> {
   const { data, error, response } = await call
-  if (data !== undefined && data !== null) return data
+  if (data !== undefined && response.status !== 202) return data as Finished<Data>
   const { code, message, remedy } = (error ?? {}) as { code?: string, message?: string, remedy?: string }
-  throw new Error(`${response.url} answered ${response.status} ${code ?? ''}: ${message ?? ''} ${remedy ?? ''}`.trim())
+  throw new Error(`${new URL(response.url).pathname} answered ${[response.status, code, message, remedy].filter(part => part !== undefined).join(' ')}`)
 }
 
 async function sha256Of (file: string): Promise<string> {

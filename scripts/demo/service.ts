@@ -26,7 +26,16 @@ export interface Service {
   remove (): Promise<void>
 }
 
-export async function startService ({ jwtSecret, port }: { jwtSecret: string, port: number | undefined }): Promise<Service> {
+export interface ServiceOptions {
+  jwtSecret: string
+  /** Any free one when left out. */
+  port?: string
+  /** Further variables for the service, such as DATABASE_URL. */
+  environment?: Record<string, string>
+}
+
+/** Starts the service and waits until it is ready. @throws Error with the end of its log when it does not get there */
+export async function startService ({ jwtSecret, port, environment = {} }: ServiceOptions): Promise<Service> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-demo-'))
   // When we are root, PostgreSQL runs as another user and has to reach its data folder through this one.
   await chmod(folder, 0o711)
@@ -34,7 +43,7 @@ export async function startService ({ jwtSecret, port }: { jwtSecret: string, po
   const backupDir = path.join(folder, 'backups')
   const databaseDir = path.join(folder, 'postgres')
   const logFile = path.join(folder, 'service.log')
-  const chosenPort = port ?? await freePort()
+  const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
   const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
@@ -46,11 +55,12 @@ export async function startService ({ jwtSecret, port }: { jwtSecret: string, po
       ...inherited(),
       JWT_SECRET: jwtSecret,
       HOST: '127.0.0.1',
-      PORT: String(chosenPort),
+      PORT: chosenPort,
       UPLOAD_DIR: uploadDir,
       BACKUP_DIR: backupDir,
       EMBEDDED_DB_DIR: databaseDir,
-      DATABASE_SCOPE: 'instance'
+      DATABASE_SCOPE: 'instance',
+      ...environment
     }
   })
   const ended = once(child, 'exit')

@@ -1,0 +1,44 @@
+import { readFile } from 'node:fs/promises'
+import t, { type Test } from 'tap'
+import { statusOf } from '../plugins/error-handler.js'
+import { Environment, type Variable } from '../src/environment.js'
+import { errorCatalogue, type ErrorCode } from '../src/errors.js'
+
+const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
+const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+  dependencies: Record<string, string>
+  devDependencies: Record<string, string>
+  scripts: Record<string, string>
+}
+
+function has (t: Test, row: string): void {
+  t.ok(readme.includes(row), `README.md has: ${row}`)
+}
+
+t.test('every error code is documented with its status and remedy', async t => {
+  for (const [code, remedy] of Object.entries(errorCatalogue)) {
+    has(t, `| \`${code}\` | ${statusOf[code as ErrorCode]} | ${remedy} |`)
+  }
+})
+
+t.test('every variable is documented with its default and meaning', async t => {
+  for (const [name, { default: fallback, description, secret }] of Object.entries(Environment.properties as unknown as Record<string, Variable>)) {
+    has(t, `| \`${name}\`${secret === true ? ' *' : ''} | ${fallback === undefined ? '' : `\`${String(fallback)}\``} | ${description} |`)
+  }
+})
+
+t.test('every dependency is justified', async t => {
+  for (const name of Object.keys({ ...manifest.dependencies, ...manifest.devDependencies })) {
+    if (!name.startsWith('@types/')) has(t, `\`${name}\``)
+  }
+})
+
+t.test('every npm script that is named exists', async t => {
+  for (const [, name = ''] of readme.matchAll(/npm run (?:--silent )?([a-z:-]+)/g)) t.ok(name in manifest.scripts, `npm run ${name}`)
+})
+
+t.test('every link into the repository leads somewhere', async t => {
+  for (const [, target = ''] of readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
+    await t.resolves(readFile(new URL(`../${target}`, import.meta.url)), target)
+  }
+})
