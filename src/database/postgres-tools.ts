@@ -69,7 +69,7 @@ export async function findServerBinaries (
   if (chosen === undefined) {
     throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0
       ? 'No PostgreSQL server is installed.'
-      : `PostgreSQL ${major} is not installed, found ${versions(found)}.`, {
+      : `The cluster was made by PostgreSQL ${major}, which is not installed; found ${versions(found)}.`, {
       remedy: `Install PostgreSQL's server (scripts/setup.sh, or on Debian: apt-get install postgresql${major === undefined ? '' : `-${major}`}), or set PG_BIN_DIR to the folder that holds it.`
     })
   }

@@ -62,6 +62,7 @@ export async function startPostmaster (options: PostmasterOptions): Promise<Post
       stdio: ['ignore', log.fd, log.fd],
       // Its own process group: a Ctrl-C in our terminal must not stop it under running jobs.
       detached: true,
+      cwd: '/',
       env: { PATH: '/usr/bin:/bin', LC_MESSAGES: 'C' },
       ...(options.user === null ? {} : { uid: options.user.uid, gid: options.user.gid })
     })
@@ -106,7 +107,7 @@ async function untilReady (
     if (waited > 0 && waited % 10_000 === 0) onWait?.(waited / 1000)
     await setTimeout(pollMs)
   }
-  throw new PostmasterError('PostgreSQL is still recovering.', '')
+  throw new PostmasterError('PostgreSQL is not ready yet.', 'It is still recovering.')
 }
 
 async function readPidFile (dataDirectory: string): Promise<Postmaster | null> {
@@ -136,19 +137,21 @@ function isAlive (pid: number): boolean {
 }
 
 /**
- * PostgreSQL refuses to start while the pid in its lock file is alive, even if another program has it now. The file is
- * kept, since it also guards against orphaned backends through its shared memory key: only the pid is made ours, which
- * the new server, being our child, takes as stale.
+ * PostgreSQL refuses to start while the pid in its lock files is alive, even if another program has it now. The files are
+ * kept, since one guards against orphaned backends by its shared memory key: only the pid is made ours, which the new
+ * server, being our child, takes as stale.
  */
 async function disownReusedPid (dataDirectory: string): Promise<void> {
-  const postmaster = await readPidFile(dataDirectory)
-  if (postmaster === null || !isAlive(postmaster.pid) || await runsOn(dataDirectory, postmaster.pid)) return
-  const file = join(dataDirectory, 'postmaster.pid')
-  const [, ...rest] = (await readFile(file, 'utf8')).split('\n')
-  const { uid, gid } = await stat(file)
-  await writeFile(`${file}.new`, [process.pid, ...rest].join('\n'), { mode: 0o600 })
-  await chown(`${file}.new`, uid, gid)
-  await rename(`${file}.new`, file)
+  const stale = await readPidFile(dataDirectory)
+  if (stale === null || !isAlive(stale.pid) || await runsOn(dataDirectory, stale.pid)) return
+  for (const file of [join(stale.socketFolder, `.s.PGSQL.${stale.port}.lock`), join(dataDirectory, 'postmaster.pid')]) {
+    const [pid, ...rest] = (await readFile(file, 'utf8').catch(absent) ?? '').split('\n')
+    if (Number(pid) !== stale.pid) continue
+    const { uid, gid } = await stat(file)
+    await writeFile(`${file}.new`, [process.pid, ...rest].join('\n'), { mode: 0o600 })
+    await chown(`${file}.new`, uid, gid)
+    await rename(`${file}.new`, file)
+  }
 }
 
 function absent (error: unknown): null {

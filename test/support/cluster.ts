@@ -30,7 +30,7 @@ export async function createCluster (): Promise<ClusterFiles> {
   await runProgram(initdb, [
     '-D', files.dataDirectory, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8',
     '--locale=C', '--no-sync', '--no-instructions'
-  ], user === null ? {} : { uid: user.uid, gid: user.gid })
+  ], { cwd: '/', ...(user === null ? {} : { uid: user.uid, gid: user.gid }) })
   return files
 }
 

@@ -1,0 +1,82 @@
+import { readFile } from 'node:fs/promises'
+import { Readable } from 'node:stream'
+import type postgres from 'postgres'
+import { quoteLiteral, type Connection } from '../../src/database/connection.js'
+import { loadDump } from '../../src/database/load-dump.js'
+import { openOrganizationDump, type OrganizationDump } from '../../src/database/organization-dump.js'
+import { findPostgresTools } from '../../src/database/postgres-tools.js'
+import { openSnapshot } from '../../src/database/snapshot.js'
+import type { Tenancy } from '../../src/database/tenancy-file.js'
+import { isTenant, readTenantGraph } from '../../src/database/tenant-graph.js'
+import { ownedRows, storedColumns } from '../../src/database/tenant-rows.js'
+import { quoteColumns } from '../../src/database/tenant-graph.js'
+import { createTestDatabase, type TestDatabase } from './postgres.js'
+
+export const tenantTable = 'organizations'
+export const tools = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: 15 })
+
+export interface Archived { script: Buffer, dump: OrganizationDump }
+
+export async function loadFixture (sql: postgres.Sql): Promise<void> {
+  await sql.unsafe(await readFile(new URL('../fixtures/tenancy/schema.sql', import.meta.url), 'utf8'))
+}
+
+/** Dumps an organization and keeps the script. */
+export async function archive (connection: Connection, organizationId: string, tenancy?: Tenancy): Promise<Archived> {
+  const snapshot = await openSnapshot(connection)
+  try {
+    const signal = new AbortController().signal
+    const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, tenantTable, tenancy, signal })
+    const chunks: Buffer[] = []
+    for await (const chunk of dump.script) chunks.push(chunk)
+    return { script: Buffer.concat(chunks), dump }
+  } finally {
+    await snapshot.close()
+  }
+}
+
+/** A database of its own that holds what the script makes. */
+export async function loadScript (t: Parameters<typeof createTestDatabase>[0], script: Buffer): Promise<TestDatabase> {
+  const database = await createTestDatabase(t)
+  await loadDump(database.connection, tools, {
+    database: database.name, loader: null, sql: Readable.from([script]), hasDefaultPrivileges: false, signal: new AbortController().signal
+  })
+  return database
+}
+
+/** Every row that belongs to the organization, as text by table. */
+export async function rowsOf (sql: postgres.Sql, organizationId: string, tenancy?: Tenancy): Promise<Record<string, string[]>> {
+  const graph = await readTenantGraph(sql, { tenantTable, tenancy })
+  const rows: Record<string, string[]> = {}
+  for (const table of graph.tables.filter(isTenant)) {
+    const found = await sql.unsafe<Array<{ row: string }>>(
+      `SELECT ROW(${quoteColumns(storedColumns(table), 't')})::text AS row ${ownedRows(graph, table, 't', organizationId)} ORDER BY 1`)
+    rows[table.label] = found.map(({ row }) => row)
+  }
+  return rows
+}
+
+/** Every row of the database as text by table, with its place and its version when asked. */
+export async function allRows (sql: postgres.Sql, { versions = false } = {}): Promise<Record<string, string[]>> {
+  const graph = await readTenantGraph(sql, { tenantTable })
+  const rows: Record<string, string[]> = {}
+  for (const table of graph.tables) {
+    const version = versions ? '|| \' \' || t.tableoid::regclass || t.ctid || t.xmin' : ''
+    const found = await sql.unsafe<Array<{ row: string }>>(`SELECT ROW(${quoteColumns(storedColumns(table), 't')})::text ${version} AS row FROM ${table.source} t ORDER BY 1`)
+    rows[table.label] = found.map(({ row }) => row)
+  }
+  return rows
+}
+
+/** Every row that is not the organization's, with its place and its version. */
+export async function otherRows (sql: postgres.Sql, organizationId: string, tenancy?: Tenancy): Promise<Record<string, string[]>> {
+  const graph = await readTenantGraph(sql, { tenantTable, tenancy })
+  const rows: Record<string, string[]> = {}
+  for (const table of graph.tables) {
+    const mine = isTenant(table) ? `SELECT t.tableoid, t.ctid ${ownedRows(graph, table, 't', organizationId)}` : 'SELECT 0::oid, \'(0,0)\'::tid WHERE false'
+    const found = await sql.unsafe<Array<{ row: string }>>(`SELECT concat_ws(${quoteLiteral(' ')}, t.tableoid::regclass, t.ctid, t.xmin, t.xmax, t.*::text) AS row
+      FROM ${table.source} t WHERE (t.tableoid, t.ctid) NOT IN (${mine}) ORDER BY 1`)
+    rows[table.label] = found.map(({ row }) => row)
+  }
+  return rows
+}
