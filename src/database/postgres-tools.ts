@@ -81,17 +81,20 @@ function versions (found: Installation[]): string {
   return [...new Set(found.map(({ version }) => version))].join(', ')
 }
 
-/** What is installed, oldest first. */
+/** What is installed and runs, oldest first; each once, though links lead to it from several folders. */
 async function installations (binDir: string | null, program: string, needed: string[]): Promise<Installation[]> {
   const candidates = [...(binDir === null ? [] : [binDir]), ...await versionedFolders(), ...await configuredFolders(), ...unversioned]
-  const found: Installation[] = []
-  for (const folder of new Set(candidates)) {
+  const found = new Map<string, Installation>()
+  for (const folder of candidates) {
     if (!(await holdsAll(folder, needed))) continue
-    const text = await runProgram(join(folder, program), ['--version'])
+    const file = join(folder, program)
+    const target = await realpath(file)
+    if (found.has(target)) continue
+    const text = await runProgram(file, ['--version']).catch(() => '')
     const version = /\s(\d+[\w.]*)/.exec(text)?.[1]
-    if (version !== undefined) found.push({ binDir: folder, version, major: Number.parseInt(version, 10) })
+    if (version !== undefined) found.set(target, { binDir: folder, version, major: Number.parseInt(version, 10) })
   }
-  return found.sort((a, b) => a.major - b.major)
+  return [...found.values()].sort((a, b) => a.major - b.major)
 }
 
 async function versionedFolders (): Promise<string[]> {

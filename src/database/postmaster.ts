@@ -124,7 +124,8 @@ async function runsOn (dataDirectory: string, pid: number): Promise<boolean> {
   const command = process.platform === 'linux'
     ? (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(absent) ?? '').replaceAll('\0', ' ')
     : `${await runProgram('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => '')} `
-  return /^(\S*\/)?(postgres|postmaster) /.test(command) && command.includes(` -D ${dataDirectory} `)
+  const [program = '', ...rest] = command.split(` -D ${dataDirectory} `)
+  return rest.length > 0 && /(^|\/)(postgres|postmaster)$/.test(program)
 }
 
 function isAlive (pid: number): boolean {
