@@ -74,6 +74,7 @@ export function sendError (error: unknown, request: FastifyRequest, reply: Fasti
     remedy: shown.remedy,
     ...(shown.errors === undefined ? {} : { errors: [...shown.errors] })
   }
+  reply.header('x-request-id', request.id)
   if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
   if (statusCode === 503) reply.header('retry-after', '5')
   // Without the route's own serializer and headers: the answer is no longer what the route promised.

@@ -58,7 +58,18 @@ function complete (document: Document): Document {
     const results = ['Backup', 'RestoreResult', 'DeleteResult'].map(name => ({ $ref: `#/components/schemas/${name}` }))
     job.result = { description: 'What the operation itself would have answered', anyOf: results }
   }
-  return document
+  return withEnums(document) as Document
+}
+
+/** A choice of texts as `enum`, which tools show better than `anyOf` of constants. */
+function withEnums (value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(withEnums)
+  if (typeof value !== 'object' || value === null) return value
+  const { anyOf, ...rest } = value as { anyOf?: Array<{ const?: unknown }> }
+  if (anyOf?.every(option => typeof option.const === 'string') === true) {
+    return { ...rest, type: 'string', enum: anyOf.map(option => option.const) }
+  }
+  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withEnums(part)]))
 }
 
 /** What has a default, and a body of nothing else, need not be sent. */

@@ -6,7 +6,7 @@ import { backupOperation, JobParams } from './schemas/operation.js'
 import { listOf, ref } from './schemas/shared.js'
 
 const jobRoutes: FastifyPluginAsyncTypebox = async app => {
-  app.get('/', {
+  app.get('', {
     schema: backupOperation({
       operationId: 'listJobs',
       summary: 'List jobs',

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
@@ -25,6 +26,7 @@ export interface AppParts {
 /** The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs. */
 export async function buildApp ({ config, core, jobs }: AppParts): Promise<FastifyInstance> {
   const app = Fastify({
+    genReqId: () => randomUUID(),
     loggerInstance: core.log as FastifyBaseLogger,
     bodyLimit: 64 * 1024,
     // For receiving a request; how long the answer takes is the operation's own matter.

@@ -36,7 +36,7 @@ export const version: string = (createRequire(import.meta.url)('#package') as { 
 export function loadConfig (environment: NodeJS.ProcessEnv): Config {
   const problems: string[] = []
   const given = readVariables(environment, problems)
-  const values = Value.Default(Environment, Value.Convert(Environment, given)) as Static<typeof Environment>
+  const values = Value.Default(Environment, Value.Convert(Environment, { ...given })) as Static<typeof Environment>
   const wrong = new Set([...Value.Errors(Environment, values)].map(error => error.path.split('/')[1]))
   for (const [name, variable] of variables) {
     if (!wrong.has(name)) continue

@@ -22,9 +22,8 @@ const archiveHeaders = {
 const archive = { content: { 'application/zip': { schema: { type: 'string', format: 'binary' } } } }
 
 const downloadRoute: FastifyPluginAsyncTypebox = async app => {
-  app.route({
-    method: ['GET', 'HEAD'],
-    url: '/:backupId/download',
+  app.get('/:backupId/download', {
+    exposeHeadRoute: false,
     schema: backupOperation({
       operationId: 'downloadBackup',
       summary: 'Download an archive',
@@ -38,9 +37,13 @@ const downloadRoute: FastifyPluginAsyncTypebox = async app => {
         304: { type: 'null', description: 'The archive is one of those named in If-None-Match' },
         ...errorResponses(404, 416)
       }
-    }),
-    handler: async (request, reply) => await download(app.core, request, request.params.backupId, reply)
-  })
+    })
+  }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
+
+  // Fastify's own HEAD would read the whole archive to throw it away.
+  app.head('/:backupId/download', {
+    schema: { hide: true, params: BackupParams, headers: RangeHeaders }
+  }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
 }
 
 type Asked = Pick<FastifyRequest, 'identity' | 'headers' | 'method'>

@@ -1,0 +1,213 @@
+import { pino } from 'pino'
+import t from 'tap'
+import { AppError, type ErrorCode } from '../../src/errors.js'
+import type { Job } from '../../src/jobs/job.js'
+import type { JobContext } from '../../src/jobs/progress.js'
+import { createJobRunner, type JobRequest } from '../../src/jobs/runner.js'
+
+const log = pino({ level: 'silent' })
+
+/** Work that goes on until it is told how to end, or cancelled. */
+function openWork () {
+  let finish: (value: string) => void = () => {}
+  let fail: (error: unknown) => void = () => {}
+  let begin: (job: JobContext) => void = () => {}
+  const began = new Promise<JobContext>(resolve => { begin = resolve })
+  const run = async (job: JobContext): Promise<string> => {
+    begin(job)
+    return await new Promise((resolve, reject) => {
+      finish = resolve
+      fail = reject
+      job.signal.addEventListener('abort', () => { reject(job.signal.reason as Error) })
+    })
+  }
+  return { run, began, finish: (value: string) => { finish(value) }, fail: (error: unknown) => { fail(error) } }
+}
+
+function request<Result> (run: JobRequest<Result>['run'], rest: Partial<JobRequest<Result>> = {}): JobRequest<Result> {
+  return { kind: 'create', organizationId: 'acme', run, ...rest }
+}
+
+const code = (code: ErrorCode) => ({ name: 'AppError', code })
+
+t.test('a job remembers its answer', async t => {
+  const jobs = createJobRunner({ log })
+  const { job, done } = jobs.start(request(async () => ({ id: 'made' })))
+  t.match(job, { kind: 'create', organizationId: 'acme', state: 'running', bytesDone: 0, bytesTotal: null, cancellable: true })
+  t.notOk('backupId' in job)
+  t.same(await done, { id: 'made' })
+  t.match(jobs.get('acme', job.id), { state: 'succeeded', result: { id: 'made' }, cancellable: false, finishedAt: String })
+  t.throws(() => jobs.cancel('acme', job.id), code('JOB_CONFLICT'))
+})
+
+t.test('a failed job remembers why, and what is unexpected stays inside', async t => {
+  const jobs = createJobRunner({ log })
+  const known = jobs.start(request(async () => { throw new AppError('DISK_FULL', 'The disk is full.') }))
+  await t.rejects(known.done, code('DISK_FULL'))
+  t.match(jobs.get('acme', known.job.id), { state: 'failed', error: { code: 'DISK_FULL', message: 'The disk is full.', remedy: 'Free disk space, then try again.' } })
+  const unknown = jobs.start(request(async () => { throw new Error('password=hunter2') }))
+  await t.rejects(unknown.done, { message: 'password=hunter2' })
+  t.match(jobs.get('acme', unknown.job.id), { state: 'failed', error: { code: 'INTERNAL_ERROR' } })
+  t.notMatch(JSON.stringify(jobs.list('acme')), /hunter2/)
+})
+
+t.test('nobody needs to wait for a job that fails', async t => {
+  const jobs = createJobRunner({ log })
+  const { job } = jobs.start(request(async () => { throw new Error('nobody listens') }))
+  await new Promise<void>(resolve => { jobs.subscribe(job.id, ({ state }) => { if (state === 'failed') resolve() }) })
+  t.equal(jobs.get('acme', job.id).state, 'failed')
+})
+
+t.test('one job an organization at a time', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { job, done } = jobs.start(request(work.run))
+  t.throws(() => jobs.start(request(work.run, { kind: 'restore' })), { ...code('JOB_CONFLICT'), message: new RegExp(`create job.*${job.id}`) })
+  await jobs.start(request(async () => {}, { organizationId: 'other' })).done
+  await work.began
+  work.finish('done')
+  t.equal(await done, 'done')
+  await jobs.start(request(async () => {})).done
+})
+
+t.test('an exclusive job runs alone, and tells nothing about other organizations\' jobs', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { job, done } = jobs.start(request(work.run))
+  const refused = t.throws(() => jobs.start(request(work.run, { kind: 'restore', organizationId: 'other', exclusive: true })), code('JOB_CONFLICT'))
+  t.notMatch(String(refused), new RegExp(`${job.id}|acme`))
+  await work.began
+  work.finish('')
+  await done
+
+  const exclusive = openWork()
+  const restore = jobs.start(request(exclusive.run, { kind: 'restore', exclusive: true }))
+  t.throws(() => jobs.start(request(work.run, { organizationId: 'other' })), { ...code('JOB_CONFLICT'), message: /whole database is being restored/ })
+  await exclusive.began
+  exclusive.finish('')
+  await restore.done
+  await jobs.start(request(async () => {}, { organizationId: 'other' })).done
+})
+
+t.test('another organization\'s job is not found', async t => {
+  const jobs = createJobRunner({ log })
+  const { job, done } = jobs.start(request(async () => {}))
+  await done
+  t.throws(() => jobs.get('other', job.id), code('JOB_NOT_FOUND'))
+  t.throws(() => jobs.cancel('other', job.id), code('JOB_NOT_FOUND'))
+  t.same(jobs.list('other'), [])
+})
+
+t.test('cancel', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { job, done } = jobs.start(request(work.run))
+  await work.began
+  t.equal(jobs.cancel('acme', job.id).state, 'running', 'it ends when the work has ended')
+  await t.rejects(done, code('JOB_CANCELLED'))
+  t.match(jobs.get('acme', job.id), { state: 'cancelled', error: { code: 'JOB_CANCELLED' } })
+})
+
+t.test('what a cancelled job dies of does not matter, unless it could not clean up', async t => {
+  const jobs = createJobRunner({ log })
+  async function cancelWith (error: Error): Promise<Job> {
+    const { job, done } = jobs.start(request(async ({ signal }) => {
+      await new Promise(resolve => { signal.addEventListener('abort', resolve) })
+      throw error
+    }))
+    await Promise.resolve().then(() => {})
+    jobs.cancel('acme', job.id)
+    await t.rejects(done)
+    return jobs.get('acme', job.id)
+  }
+  t.match(await cancelWith(new AppError('DUMP_FAILED', 'pg_dump was killed.')), { state: 'cancelled', error: { code: 'JOB_CANCELLED' } })
+  t.match(await cancelWith(new AppError('RESTORE_UNFINISHED', 'The rollback failed.')), { state: 'failed', error: { code: 'RESTORE_UNFINISHED' } })
+})
+
+t.test('past its commit point a job is not cancelled', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { job, done } = jobs.start(request(work.run))
+  const { progress, signal } = await work.began
+  progress.phase('commit')
+  progress.uncancellable()
+  t.throws(() => jobs.cancel('acme', job.id), { ...code('JOB_CONFLICT'), message: /commit/ })
+  t.equal(signal.aborted, false)
+  work.finish('committed')
+  t.equal(await done, 'committed')
+})
+
+t.test('subscribers see the changes, the end last, and then nothing', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { job, done } = jobs.start(request(work.run))
+  const seen: Job[] = []
+  jobs.subscribe(job.id, job => { seen.push(job) })
+  const unsubscribed: Job[] = []
+  jobs.subscribe(job.id, job => { unsubscribed.push(job) })()
+  const { progress } = await work.began
+  progress.phase('dump')
+  progress.total(2048)
+  progress.advance(1024)
+  progress.advance(1024)
+  work.finish('made')
+  await done
+  progress.phase('late')
+  t.match(seen[0], { phase: 'dump', state: 'running' })
+  t.match(seen[1], { bytesTotal: 2048 })
+  t.match(seen.at(-1), { state: 'succeeded', bytesDone: 2048, result: 'made' })
+  t.same(unsubscribed, [])
+})
+
+t.test('the last hundred finished jobs are kept, newest first', async t => {
+  const jobs = createJobRunner({ log })
+  await jobs.start(request(async () => {}, { organizationId: 'other' })).done
+  const ids: string[] = []
+  for (let i = 0; i < 103; i++) {
+    const { job, done } = jobs.start(request(async () => {}))
+    ids.push(job.id)
+    await done
+  }
+  t.same(jobs.list('acme').map(({ id }) => id), ids.slice(3).reverse())
+  t.equal(jobs.list('other').length, 1)
+})
+
+t.test('while it is told to refuse, nothing starts', async t => {
+  const jobs = createJobRunner({ log })
+  jobs.refuse(new AppError('DATABASE_UNAVAILABLE', 'The database is down.'))
+  t.throws(() => jobs.start(request(async () => {})), code('DATABASE_UNAVAILABLE'))
+  jobs.refuse(null)
+  await jobs.start(request(async () => {})).done
+})
+
+t.test('stop lets running jobs end', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { done } = jobs.start(request(work.run))
+  await work.began
+  const stopped = jobs.stop()
+  t.throws(() => jobs.start(request(work.run, { organizationId: 'other' })), code('SERVICE_STOPPING'))
+  jobs.refuse(null)
+  t.match(jobs.refusal(), code('SERVICE_STOPPING'))
+  work.finish('in time')
+  await stopped
+  t.equal(await done, 'in time')
+})
+
+t.test('stop cancels what does not end in time, but never what is past its commit point', async t => {
+  const jobs = createJobRunner({ log })
+  const slow = openWork()
+  const committing = openWork()
+  const cancelled = jobs.start(request(slow.run))
+  const committed = jobs.start(request(committing.run, { organizationId: 'other' }))
+  await slow.began
+  const context = await committing.began
+  context.progress.uncancellable()
+  const stopped = jobs.stop(0)
+  await t.rejects(cancelled.done, code('SERVICE_STOPPING'))
+  t.equal(jobs.get('acme', cancelled.job.id).state, 'cancelled')
+  t.equal(context.signal.aborted, false)
+  committing.finish('safe')
+  await stopped
+  t.equal(await committed.done, 'safe')
+})

@@ -1,0 +1,95 @@
+import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from 'node:crypto'
+import t from 'tap'
+import { buildTestApp, signer, testSecret } from '../support/app.js'
+
+const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
+const claims = { sub: 'user-1', organizationId: 'acme', role: 'OWNER' }
+const now = () => Math.floor(Date.now() / 1000)
+
+/** A token made by hand, as an attacker would. */
+function hmacToken (key: string | Buffer, payload: object = claims, alg = 'HS256'): string {
+  const input = `${encode({ alg, typ: 'JWT' })}.${encode(payload)}`
+  return `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`
+}
+
+function keyToken (alg: 'RS256' | 'ES256', key: KeyObject): string {
+  const input = `${encode({ alg, typ: 'JWT' })}.${encode(claims)}`
+  return `${input}.${signBytes('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
+}
+
+t.test('who may pass', async t => {
+  const { app, as } = await buildTestApp(t)
+  const ask = async (headers: Record<string, string>, url = '/api/backup/list') => await app.inject({ url, headers })
+
+  const unauthorized: Array<[string, Record<string, string>]> = [
+    ['no token', {}],
+    ['another scheme', { authorization: 'Basic b3duZXI6c2VjcmV0' }],
+    ['no token after the scheme', { authorization: 'Bearer ' }],
+    ['garbage', { authorization: 'Bearer garbage' }],
+    ['another secret', { authorization: `Bearer ${(await signer('another secret that is long enough'))(claims)}` }],
+    ['alg none', { authorization: `Bearer ${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims)}.` }],
+    ['alg HS512 over an HS256 signature', { authorization: `Bearer ${hmacToken(testSecret, claims, 'HS512')}` }],
+    ['expired', as('OWNER', 'acme', { exp: now() - 10 })],
+    ['not valid yet', as('OWNER', 'acme', { nbf: now() + 1000 })],
+    ['a refresh token', as('OWNER', 'acme', { type: 'refresh' })],
+    ['nobody', as('OWNER', 'acme', { sub: undefined, email: undefined })]
+  ]
+  for (const [name, headers] of unauthorized) {
+    const response = await ask(headers)
+    t.equal(response.statusCode, 401, name)
+    t.match(response.json(), { statusCode: 401, error: 'Unauthorized', code: 'UNAUTHORIZED', message: String, remedy: /Bearer/ }, name)
+    t.equal(response.headers['www-authenticate'], 'Bearer', name)
+  }
+  t.match((await ask(as('OWNER', 'acme', { exp: now() - 10 }))).json(), { message: 'The access token has expired.' })
+
+  for (const role of ['MANAGER', 'MEMBER', 'VIEWER', 'owner', '']) {
+    const response = await ask(as(role))
+    t.equal(response.statusCode, 403, role)
+    t.match(response.json(), { statusCode: 403, error: 'Forbidden', code: 'FORBIDDEN' }, role)
+  }
+  t.equal((await ask(as('OWNER', ''))).statusCode, 403, 'no organization')
+  for (const id of ['../acme', 'a/b', 'backups', 'x'.repeat(65), 'é']) {
+    const response = await ask(as('OWNER', id))
+    t.equal(response.statusCode, 400, id)
+    t.match(response.json(), { code: 'ORGANIZATION_ID_INVALID' }, id)
+  }
+
+  t.equal((await ask(as())).statusCode, 200)
+  t.equal((await ask({ authorization: `Bearer ${hmacToken(testSecret)}` })).statusCode, 200)
+  t.equal((await ask(as('OWNER', 'acme', { type: undefined, sub: undefined, userId: 42 }))).statusCode, 200)
+})
+
+t.test('nothing under /api/backup answers without a token, not even what does not exist', async t => {
+  const { app, as } = await buildTestApp(t)
+  for (const url of ['/api/backup/nothing/here', '/api/backup/jobs', '/api/backup/restores', '/api/backup/x']) {
+    t.equal((await app.inject({ url })).statusCode, 401, url)
+    t.equal((await app.inject({ method: 'POST', url, payload: {} })).statusCode, 401, url)
+  }
+  const unknown = await app.inject({ url: '/api/backup/nothing/here', headers: as() })
+  t.match(unknown.json(), { statusCode: 404, error: 'Not Found', code: 'NOT_FOUND' })
+})
+
+t.test('a public key verifies its own algorithm only', async t => {
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 })
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  for (const [alg, other, { publicKey, privateKey }] of [['RS256', ec, rsa], ['ES256', rsa, ec]] as const) {
+    const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+    const { app } = await buildTestApp(t, { env: { JWT_SECRET: '', JWT_PUBLIC_KEY: pem } })
+    const ask = async (token: string) => (await app.inject({ url: '/api/backup/list', headers: { authorization: `Bearer ${token}` } })).statusCode
+    t.equal(await ask(keyToken(alg, privateKey)), 200, alg)
+    t.equal(await ask(keyToken(alg === 'RS256' ? 'ES256' : 'RS256', other.privateKey)), 401, 'another key')
+    t.equal(await ask(hmacToken(pem)), 401, 'HS256 with the public key as its secret')
+    t.equal(await ask(hmacToken(pem.trim())), 401, 'HS256 with the public key as its secret, trimmed')
+    t.equal(await ask(hmacToken(testSecret)), 401, 'HS256')
+  }
+})
+
+t.test('with both keys each algorithm has its own', async t => {
+  const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
+  const { app } = await buildTestApp(t, { env: { JWT_PUBLIC_KEY: pem } })
+  const ask = async (token: string) => (await app.inject({ url: '/api/backup/list', headers: { authorization: `Bearer ${token}` } })).statusCode
+  t.equal(await ask(hmacToken(testSecret)), 200)
+  t.equal(await ask(keyToken('ES256', privateKey)), 200)
+  t.equal(await ask(hmacToken(pem)), 401)
+})
