@@ -56,12 +56,12 @@ async function checksumLines (query: { cursor (rows: number): AsyncIterable<{ li
 export interface FolderChecksum {
   files: number
   bytes: number
-  /** Over every path with its kind, permission bits, modification time (files: in whole seconds) and content. */
+  /** Over every path with its kind, permission bits, modification time (files only) and content. */
   sha256: string
 }
 
-/** One SHA-256 for a whole folder tree; a missing folder counts as an empty one. */
-export async function checksumFolder (folder: string): Promise<FolderChecksum> {
+/** One SHA-256 for a whole folder tree; a missing folder counts as an empty one. Times count in steps of that many seconds. */
+export async function checksumFolder (folder: string, { timeStep = 1 } = {}): Promise<FolderChecksum> {
   const hash = createHash('sha256')
   const names = await readdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -77,7 +77,7 @@ export async function checksumFolder (folder: string): Promise<FolderChecksum> {
       continue
     }
     const content = await readFile(path.join(folder, name))
-    hash.update(`file ${name} ${mode} ${Math.floor(info.mtimeMs / 1000)} ${createHash('sha256').update(content).digest('hex')}\n`)
+    hash.update(`file ${name} ${mode} ${Math.floor(info.mtimeMs / 1000 / timeStep)} ${createHash('sha256').update(content).digest('hex')}\n`)
     files += 1
     bytes += content.length
   }

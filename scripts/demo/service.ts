@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -43,6 +43,7 @@ export async function startService ({ jwtSecret, port, environment = {} }: Servi
   const backupDir = path.join(folder, 'backups')
   const databaseDir = path.join(folder, 'postgres')
   const logFile = path.join(folder, 'service.log')
+  await mkdir(uploadDir)
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
@@ -98,13 +99,15 @@ function inherited (): NodeJS.ProcessEnv {
 
 async function untilReady (baseUrl: string, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + startLimitMs
+  let reason = 'it does not answer'
   while (Date.now() < deadline) {
     if (child.exitCode !== null || child.signalCode !== null) throw new Error('The service ended instead of starting. Its log:')
-    const ready = await fetch(`${baseUrl}/health/ready`).then(answer => answer.ok, () => false)
-    if (ready) return
+    const answer = await fetch(`${baseUrl}/health/ready`).catch(() => null)
+    if (answer?.ok === true) return
+    if (answer !== null) reason = await answer.text()
     await setTimeout(100)
   }
-  throw new Error(`The service was not ready after ${startLimitMs / 1000} seconds. Its log:`)
+  throw new Error(`The service was not ready after ${startLimitMs / 1000} seconds: ${reason} Its log:`)
 }
 
 async function freePort (): Promise<number> {

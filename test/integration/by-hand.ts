@@ -67,6 +67,8 @@ t.test('an archive is checked and restored with unzip, sha256sum, gunzip and psq
   await t.test('unzip brings back every upload with its content, mode and time', async t => {
     // Once more, since the test above has written to one of them.
     await execa('unzip', ['-q', '-o', archive, 'files/*'], byHand)
-    t.strictSame(await checksumFolder(path.join(folder, 'files/acme')), await checksumFolder(path.join(service.uploadDir, 'acme')))
+    // unzip takes the time from the local header, which counts in steps of two seconds (APPNOTE.TXT, 4.4.6).
+    const byUnzip = await checksumFolder(path.join(folder, 'files/acme'), { timeStep: 2 })
+    t.strictSame(byUnzip, await checksumFolder(path.join(service.uploadDir, 'acme'), { timeStep: 2 }))
   })
 })
