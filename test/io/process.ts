@@ -1,6 +1,5 @@
 import { once } from 'node:events'
 import { text } from 'node:stream/consumers'
-import { setImmediate } from 'node:timers/promises'
 import t from 'tap'
 import { ProgramError, runProgram, startProgram } from '../../src/io/process.js'
 
@@ -9,8 +8,8 @@ const node = process.execPath
 t.test('streams input and output, also to a late reader', async (t) => {
   const program = startProgram(node, ['-e', 'process.stdin.pipe(process.stdout)'])
   program.stdin.end('hello'.repeat(100_000))
-  await once(program.stdout, 'readable')
-  await setImmediate()
+  // Another program's whole life passes before anyone reads.
+  await runProgram(node, ['-e', '0'])
   t.equal((await text(program.stdout)).length, 500_000)
   await program.done
 })
