@@ -23,6 +23,7 @@ type DefaultPrivilege = Static<typeof DefaultPrivilege>
 
 /** What belongs to a database but is not in a plain dump of it, so that metadata.json carries it. Names are unquoted. */
 export const DatabaseDetails = Type.Object({
+  owner: Name,
   encoding: Type.String(),
   collate: Type.String(),
   ctype: Type.String(),
@@ -44,12 +45,12 @@ export type DatabaseDetails = Static<typeof DatabaseDetails>
 export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
   // The column for an ICU or built-in locale is daticulocale from 15 on and datlocale from 17 on; 14 has neither.
   const [row] = await sql<[Record<string, string | number | null> & { oid: string }]>`
-    SELECT d.oid, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
+    SELECT d.oid, r.rolname AS owner, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
       coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
       pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS "limit",
       d.datacl IS NULL AS "defaultAcl", pg_catalog.pg_database_size(d.oid)::text AS size
-    FROM pg_catalog.pg_database d WHERE d.datname = current_database()`
+    FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()`
   const settings = await sql<Array<{ role: string | null, setting: string }>>`
     SELECT r.rolname AS role, unnest(s.setconfig) AS setting
     FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
@@ -67,6 +68,7 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
     CROSS JOIN LATERAL aclexplode(d.defaclacl) a LEFT JOIN pg_catalog.pg_roles g ON g.oid = a.grantee
     WHERE a.grantee = 0 OR g.oid IS NOT NULL ORDER BY 1, 2 NULLS FIRST, 3, 4 NULLS FIRST, 5`
   return {
+    owner: row.owner as string,
     encoding: row.encoding as string,
     collate: row.collate as string,
     ctype: row.ctype as string,

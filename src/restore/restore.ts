@@ -1,5 +1,140 @@
-// STUB
+import { randomUUID } from 'node:crypto'
+import { databaseEntry } from '../archive/layout.js'
+import { openArchive, type Archive } from '../archive/reader.js'
+import { getBackup } from '../backup/get.js'
+import { verifyChecksum } from '../backup/verify.js'
 import type { Core } from '../core.js'
+import { findPostgresTools } from '../database/postgres-tools.js'
+import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
-import type { RestoreResult } from './report.js'
-export async function restoreBackup (_core: Core, _: { organizationId: string, backupId: string, validateChecksum: boolean, rollbackOnFailure: boolean, dryRun: boolean, startedBy: string }, _job: JobContext): Promise<RestoreResult> { throw new Error('stub') }
+import { commit, endRehearsal, prepare } from './coordinator.js'
+import { createJournal, type Begin } from './journal.js'
+import { preflight, type Preflight } from './preflight.js'
+import { releaseCheckpoints } from './recover.js'
+import type { RestoreReport, RestoreResult } from './report.js'
+import { openTransaction, type Inputs } from './transaction.js'
+
+export interface RestoreRequest {
+  organizationId: string
+  backupId: string
+  /** Check the archive's own SHA-256 first. Its entries are checked as they are read in any case. */
+  validateChecksum: boolean
+  /** Keep the state before as a checkpoint, so that the restore can be undone. */
+  rollbackOnFailure: boolean
+  dryRun: boolean
+  startedBy: string
+}
+
+/**
+ * Puts a backup back as one transaction over database and files, or rehearses that: everything but the commit, reported
+ * as a diff. PROTOCOL.md says what happens when it is cut off at any point.
+ * @throws AppError: whatever the reason, the state is as it was before, except for RESTORE_UNFINISHED, which the next
+ * start of the service resolves
+ */
+export async function restoreBackup (core: Core, request: RestoreRequest, job: JobContext): Promise<RestoreResult> {
+  const started = performance.now()
+  const { organizationId, backupId } = request
+  const backup = await getBackup(core, { organizationId, backupId })
+  const opened = await core.repository.openArchive(organizationId, backupId)
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive of this backup is gone.')
+  try {
+    if (request.validateChecksum) await verifyChecksum(opened, backup, job)
+    job.progress.phase('plan')
+    const archive = await openArchive(opened.handle, opened.size, organizationId)
+    if (archive.metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive is that of another backup.')
+    return await restoreArchive(core, request, { archive, started }, job)
+  } finally {
+    await opened.handle.close()
+  }
+}
+
+interface Found { archive: Archive, started: number }
+
+async function restoreArchive (core: Core, request: RestoreRequest, { archive, started }: Found, job: JobContext): Promise<RestoreResult> {
+  const { organizationId, backupId, dryRun } = request
+  const restoreId = randomUUID()
+  const keepCheckpoint = request.rollbackOnFailure && !dryRun
+  const parts = { database: archive.database !== null, files: archive.metadata.includesFiles && core.storage.capabilities.transferable }
+  const found = await preflight(core, { organizationId, archive, keepCheckpoint: request.rollbackOnFailure, ...parts })
+  // Without a checkpoint to keep there is room for the live state and the new one, and not for a third.
+  if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, null)
+
+  const inputs = await inputsOf(core, archive, parts, found, job)
+  job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
+  const journal = await createJournal(await core.repository.journalFolder(organizationId), {
+    restoreId, backupId, organizationId, startedBy: request.startedBy, dryRun, keepCheckpoint,
+    database: parts.database ? namesOf(core, restoreId) : null, files: parts.files
+  })
+  try {
+    const transaction = openTransaction(core, journal, inputs)
+    const prepared = await prepare(transaction, dryRun, job)
+    const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
+    if (dryRun) {
+      await endRehearsal(transaction, report())
+      return answer(request, restoreId, report())
+    }
+    job.progress.uncancellable()
+    job.progress.phase('commit')
+    const outageMs = await commit(transaction, report())
+    await releaseCheckpoints(core, organizationId, keepCheckpoint ? restoreId : null)
+    core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
+    return answer(request, restoreId, { ...report(), outageMs })
+  } finally {
+    await journal.close()
+  }
+}
+
+async function inputsOf (core: Core, archive: Archive, parts: { database: boolean, files: boolean }, { server }: Preflight, job: JobContext): Promise<Inputs> {
+  const onBytes = (bytes: number) => { job.progress.advance(bytes) }
+  return {
+    database: server === null || archive.database === null
+      ? null
+      : {
+          archive,
+          dump: archive.database,
+          tools: await findPostgresTools({ binDir: core.settings.pgBinDir, serverMajor: server.major }),
+          owner: server.live?.owner ?? core.database.connection().user,
+          onBytes
+        },
+    files: parts.files ? { archive, storage: core.storage, onBytes } : null
+  }
+}
+
+function namesOf (core: Core, restoreId: string): Begin['database'] {
+  const suffix = restoreId.replaceAll('-', '')
+  return {
+    mode: 'swap',
+    live: core.database.connection().database,
+    scratch: `dab_restore_${suffix}`,
+    checkpoint: `dab_checkpoint_${suffix}`,
+    loader: `dab_loader_${suffix}`
+  }
+}
+
+function completeReport (
+  core: Core, archive: Archive, prepared: Partial<RestoreReport>, { disk, missingRoles, missingExtensions }: Preflight,
+  { started, keepCheckpoint }: { started: number, keepCheckpoint: boolean }
+): RestoreReport {
+  const elsewhere = archive.metadata.type === 'database' ? null : core.storage.describe(archive.metadata.organizationId)
+  return {
+    database: prepared.database == null ? null : { ...prepared.database, missingRoles, missingExtensions },
+    files: prepared.files ?? null,
+    disk,
+    durationMs: Math.round(performance.now() - started),
+    ...(keepCheckpoint ? { checkpointUntil: new Date(Date.now() + core.settings.checkpointRetentionMs).toISOString() } : {}),
+    warnings: [...(prepared.warnings ?? []), ...(elsewhere === null ? [] : [
+      'The uploaded files are on an SMB share: put them back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'
+    ])]
+  }
+}
+
+function answer ({ backupId, dryRun }: RestoreRequest, restoreId: string, report: RestoreReport): RestoreResult {
+  return {
+    message: dryRun ? 'Dry run completed successfully' : 'Restore completed successfully',
+    backupId,
+    restoreId,
+    restoredAt: new Date().toISOString(),
+    dryRun,
+    report
+  }
+}

@@ -1,0 +1,153 @@
+import { AppError } from '../errors.js'
+import type { Log } from '../log.js'
+import type { JobContext } from '../jobs/progress.js'
+import type { Journal, Line } from './journal.js'
+import type { Participant } from './participant.js'
+import type { RestoreReport } from './report.js'
+
+export interface Transaction {
+  journal: Journal
+  /** In the order of their commits: first the one that is most likely to refuse. */
+  participants: Participant[]
+  log: Log
+}
+
+/**
+ * Prepares every participant at the same time and reports what came of it. Whatever fails, all of it is taken back.
+ * @throws the first failure, AppError RESTORE_UNFINISHED when it could not be taken back now
+ */
+export async function prepare (transaction: Transaction, compare: boolean, job: JobContext): Promise<Partial<RestoreReport>> {
+  const { participants } = transaction
+  // One that fails stops the others.
+  const failed = new AbortController()
+  const signal = AbortSignal.any([job.signal, failed.signal])
+  try {
+    job.progress.phase('prepare')
+    await allSettled(participants.map(async participant => {
+      try {
+        await participant.prepare(signal)
+      } catch (error) {
+        failed.abort(error)
+        throw error
+      }
+    }))
+    job.progress.phase(compare ? 'compare' : 'report')
+    const reports = await allSettled(participants.map(async participant => await participant.report(compare)))
+    job.signal.throwIfAborted()
+    return Object.assign({}, ...reports, { warnings: reports.flatMap(({ warnings }) => warnings ?? []) }) as Partial<RestoreReport>
+  } catch (error) {
+    await takeBack(transaction, job.signal.aborted ? job.signal.reason : error)
+    throw job.signal.aborted ? job.signal.reason : error
+  }
+}
+
+/** Ends a rehearsal: nothing of what was prepared stays. */
+export async function endRehearsal ({ journal, participants }: Transaction, report: RestoreReport): Promise<void> {
+  for (const participant of participants) await participant.discard()
+  await journal.append({ step: 'rehearsed', report })
+}
+
+/**
+ * The commit: its journal line is the point of no return. A participant that can't commit makes all go back, which is
+ * decided in the journal too.
+ * @returns milliseconds that users were shut out
+ * @throws AppError with the participant's reason, RESTORE_UNFINISHED when things could be moved neither way now
+ */
+export async function commit (transaction: Transaction, report: RestoreReport): Promise<number> {
+  const { journal } = transaction
+  try {
+    await journal.append({ step: 'prepared', report })
+    await journal.append({ step: 'commit' })
+  } catch (error) {
+    await takeBack(transaction, error)
+    throw error
+  }
+  return await rollForward(transaction)
+}
+
+/** From the `commit` line on: also what a start after a crash does. */
+export async function rollForward (transaction: Transaction): Promise<number> {
+  const { journal, participants, log } = transaction
+  let outageMs = 0
+  try {
+    for (const participant of participants) outageMs += await participant.commit()
+  } catch (error) {
+    log.warn({ err: error, restoreId: journal.begin.restoreId }, 'The restore can\'t be committed and goes back')
+    await unfinishedOnFailure(error, async () => { await journal.append({ step: 'rollback', reason: messageOf(error) }) })
+    await takeBack(transaction, error)
+    throw error
+  }
+  const prepared = journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>
+  await journal.append({ step: 'done', report: { ...prepared.report, outageMs } })
+  return outageMs
+}
+
+/** Back to the state before the restore: from anywhere before the `commit` line, or after a `rollback` line. */
+export async function rollBack ({ journal, participants }: Transaction, reason: string): Promise<void> {
+  for (const participant of participants) await participant.revert()
+  for (const participant of participants) await participant.discard()
+  await journal.append({ step: 'rolled-back', reason })
+}
+
+/**
+ * Undoes a restore that is done, as one transaction like the restore itself: `undo` is its point of no return, and if a
+ * participant can't go back, all go forward again.
+ */
+export async function undo (transaction: Transaction): Promise<void> {
+  const { journal, participants, log } = transaction
+  await journal.append({ step: 'undo' })
+  try {
+    for (const participant of participants) await participant.revert()
+  } catch (error) {
+    log.warn({ err: error, restoreId: journal.begin.restoreId }, 'The restore can\'t be undone and stays')
+    await unfinishedOnFailure(error, async () => {
+      await journal.append({ step: 'commit' })
+      await rollForward(transaction)
+    })
+    throw error
+  }
+  await finishUndo(transaction)
+}
+
+/** From the `undo` line on: also what a start after a crash does. */
+export async function finishUndo ({ journal, participants }: Transaction): Promise<void> {
+  for (const participant of participants) await participant.revert()
+  for (const participant of participants) await participant.discard()
+  await journal.append({ step: 'undone' })
+}
+
+/** Drops the checkpoint: the restore can't be undone any more. */
+export async function release ({ journal, participants }: Transaction): Promise<void> {
+  for (const participant of participants) await participant.release()
+  await journal.append({ step: 'released' })
+}
+
+async function takeBack (transaction: Transaction, cause: unknown): Promise<void> {
+  if (cause instanceof AppError && cause.code === 'RESTORE_UNFINISHED') throw cause
+  await unfinishedOnFailure(cause, async () => { await rollBack(transaction, messageOf(cause)) })
+}
+
+async function unfinishedOnFailure (cause: unknown, step: () => Promise<void>): Promise<void> {
+  try {
+    await step()
+  } catch (error) {
+    throw new AppError('RESTORE_UNFINISHED', `The restore failed (${messageOf(cause)}) and could not be taken back now (${messageOf(error)}).`, {
+      cause: new AggregateError([cause, error])
+    })
+  }
+}
+
+/** Waits for all of them even when one fails, so that nothing goes on behind a rollback. @throws the first failure */
+async function allSettled<T> (promises: Array<Promise<T>>): Promise<T[]> {
+  let failure: { error: unknown } | undefined
+  const results = await Promise.all(promises.map(async promise => await promise.catch((error: unknown) => {
+    failure ??= { error }
+    return undefined as T
+  })))
+  if (failure !== undefined) throw failure.error
+  return results
+}
+
+function messageOf (error: unknown): string {
+  return error instanceof AppError ? error.message : 'internal error'
+}

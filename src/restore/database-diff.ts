@@ -1,0 +1,103 @@
+import type { Sql } from 'postgres'
+import { listTables, type TableName } from '../database/catalog-queries.js'
+import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
+import type { TableReport } from './report.js'
+
+interface Digest { rows: number, sum: string }
+interface Row { key: string, content: string }
+
+/**
+ * What exchanging two databases would change, table by table. A table whose rows add up to the same hash is unchanged;
+ * the others are walked through on both sides in the order of their key, in constant memory.
+ */
+export async function compareDatabases (connection: Connection, { live, restored }: { live: string, restored: string }): Promise<TableReport[]> {
+  try {
+    return await withSql(connection, { database: live }, async before =>
+      await withSql(connection, { database: restored }, async after => {
+        for (const sql of [before, after]) await sql`SELECT set_config('row_security', 'off', false), set_config('statement_timeout', '0', false)`
+        return await compareTables(before, after)
+      }))
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+async function compareTables (before: Sql, after: Sql): Promise<TableReport[]> {
+  const nameOf = ({ schema, name }: TableName) => `${schema}.${name}`
+  const live = new Map((await listTables(before)).map(table => [nameOf(table), table]))
+  const reports: TableReport[] = []
+  for (const table of await listTables(after)) {
+    const there = live.delete(nameOf(table))
+    reports.push({ table: nameOf(table), ...there ? await compareTable(before, after, table) : await onlyRestored(after, table) })
+  }
+  for (const table of live.values()) {
+    const { rows } = await digest(before, table)
+    reports.push({ table: nameOf(table), rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.' })
+  }
+  return reports.sort((a, b) => a.table < b.table ? -1 : 1)
+}
+
+type Changes = Omit<TableReport, 'table'>
+
+async function onlyRestored (after: Sql, table: TableName): Promise<Changes> {
+  const { rows } = await digest(after, table)
+  return { rows, added: rows, changed: 0, removed: 0, unchanged: 0, note: 'The table is not in the database now and would come back.' }
+}
+
+async function compareTable (before: Sql, after: Sql, table: TableName): Promise<Changes> {
+  const [old, restored] = await Promise.all([digest(before, table), digest(after, table)])
+  if (old.rows === restored.rows && old.sum === restored.sum) {
+    return { rows: restored.rows, added: 0, changed: 0, removed: 0, unchanged: restored.rows }
+  }
+  const keys = await Promise.all([primaryKey(before, table), primaryKey(after, table)])
+  const key = keys[1].length > 0 && keys[0].join() === keys[1].join() ? keys[1] : null
+  const counts = await walk(rowsOf(before, table, key), rowsOf(after, table, key), key === null)
+  return { rows: restored.rows, ...counts, comparedBy: key === null ? 'content' : 'key' }
+}
+
+/** Number of rows and a sum of their hashes, which does not depend on their order. */
+async function digest (sql: Sql, { schema, name }: TableName): Promise<Digest> {
+  const [row] = await sql<[{ rows: string, sum: string }]>`
+    SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text AS sum FROM ONLY ${sql(schema)}.${sql(name)} t`
+  return { rows: Number(row.rows), sum: row.sum }
+}
+
+async function primaryKey (sql: Sql, { schema, name }: TableName): Promise<string[]> {
+  const columns = await sql<Array<{ name: string }>>`
+    SELECT a.attname AS name
+    FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+    JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(attnum, position)
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k.attnum
+    WHERE i.indisprimary AND n.nspname = ${schema} AND c.relname = ${name} ORDER BY k.position`
+  return columns.map(column => column.name)
+}
+
+/** Rows as hashes of their key and of their content, in the order of the former; without a key the content is the key. */
+async function * rowsOf (sql: Sql, { schema, name }: TableName, key: string[] | null): AsyncGenerator<Row> {
+  const content = 'md5(t::text)'
+  const keyText = key === null ? content : `md5(ROW(${key.map(column => `t.${quoteIdentifier(column)}`).join(', ')})::text)`
+  const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} AS key, ${content} AS content
+    FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t ORDER BY 1 COLLATE "C", 2 COLLATE "C"`).cursor(2000)
+  for await (const rows of cursor) yield * rows
+}
+
+async function walk (before: AsyncGenerator<Row>, after: AsyncGenerator<Row>, byContent: boolean): Promise<Pick<Required<TableReport>, 'added' | 'changed' | 'removed' | 'unchanged'>> {
+  const counts = { added: 0, changed: 0, removed: 0, unchanged: 0 }
+  let [old, restored] = [await before.next(), await after.next()]
+  while (old.done !== true || restored.done !== true) {
+    const order = old.done === true ? 1 : restored.done === true ? -1
+      : old.value.key < restored.value.key ? -1 : old.value.key > restored.value.key ? 1 : 0
+    if (order < 0) {
+      counts.removed += 1
+      old = await before.next()
+    } else if (order > 0) {
+      counts.added += 1
+      restored = await after.next()
+    } else {
+      counts[byContent || (old.value as Row).content === (restored.value as Row).content ? 'unchanged' : 'changed'] += 1
+      ;[old, restored] = [await before.next(), await after.next()]
+    }
+  }
+  return counts
+}

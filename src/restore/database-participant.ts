@@ -1,0 +1,119 @@
+import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { Archive, ArchiveEntry } from '../archive/reader.js'
+import type { TableRows } from '../archive/metadata.js'
+import { withSql, type Connection } from '../database/connection.js'
+import { applyDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
+import { loadDump } from '../database/load-dump.js'
+import { databaseOid, withMaintenance } from '../database/maintenance.js'
+import type { PostgresTools } from '../database/postgres-tools.js'
+import { adoptScratch, createScratch, dropDatabase, dropScratch } from '../database/scratch.js'
+import { renameDatabases } from '../database/swap.js'
+import { verifyLoad } from '../database/verify-load.js'
+import { AppError } from '../errors.js'
+import { compareDatabases } from './database-diff.js'
+import type { Begin, Journal } from './journal.js'
+import type { Participant } from './participant.js'
+
+export interface DatabaseInput {
+  archive: Archive
+  dump: ArchiveEntry
+  tools: PostgresTools
+  /** Role that shall own the restored database. */
+  owner: string
+  onBytes: (bytes: number) => void
+}
+
+/**
+ * Replaces the whole database: the dump is loaded into a scratch database beside the live one, and the commit exchanges
+ * their names in one transaction. Which OID stands behind which name says how far it has come.
+ * @param input what to restore; null after a crash, when there is nothing to prepare any more
+ */
+export function createDatabaseParticipant (connection: Connection, journal: Journal, input: DatabaseInput | null): Participant {
+  const { live, scratch, checkpoint, loader } = journal.begin.database as NonNullable<Begin['database']>
+  const names = { database: scratch, loader }
+  let loaded: TableRows[] = []
+  let warnings: string[] = []
+
+  /** OIDs by what they are to this restore. */
+  async function look (): Promise<{ liveOid: string | null, checkpointOid: string | null, isCommitted: boolean }> {
+    return await withMaintenance(connection, async sql => {
+      const liveOid = await databaseOid(sql, live)
+      const { scratchOid } = journal.facts()
+      return { liveOid, checkpointOid: await databaseOid(sql, checkpoint), isCommitted: scratchOid !== undefined && liveOid === scratchOid }
+    })
+  }
+
+  return {
+    name: 'database',
+
+    async prepare (signal) {
+      const { archive, dump, tools, owner, onBytes } = input as DatabaseInput
+      const { metadata } = archive
+      const details = metadata.database as DatabaseDetails
+      const { liveOid } = await look()
+      await journal.note({ liveOid })
+      const created = await createScratch(connection, names, details)
+      await journal.note({ scratchOid: created.oid })
+      await loadDump(connection, tools, {
+        database: scratch,
+        loader: created.loader,
+        sql: gunzip(archive, dump, onBytes),
+        hasDefaultPrivileges: details.defaultPrivileges.length > 0,
+        signal
+      })
+      loaded = await verifyLoad(connection, scratch, metadata.tables, signal)
+      await adoptScratch(connection, names, created.loader, owner)
+      const applied = await withSql(connection, { database: scratch }, async sql => await applyDatabaseDetails(sql, scratch, details))
+      warnings = [...created.warnings, ...applied]
+    },
+
+    async report (compare) {
+      const tables = compare
+        ? await compareDatabases(connection, { live, restored: scratch })
+        : loaded.map(({ schema, name, rows }) => ({ table: `${schema}.${name}`, rows }))
+      return { database: { mode: 'swap', scope: 'instance', tables, missingRoles: [], missingExtensions: [] }, warnings }
+    },
+
+    async commit () {
+      const { liveOid, isCommitted } = await look()
+      if (isCommitted) return 0
+      if (liveOid !== (journal.facts().liveOid ?? null)) {
+        throw new AppError('RESTORE_CONFLICT', 'Somebody else has replaced the database while it was being restored.', {
+          remedy: 'Restore again.'
+        })
+      }
+      return await renameDatabases(connection, [
+        ...(liveOid === null ? [] : [{ from: live, to: checkpoint }]), { from: scratch, to: live }
+      ])
+    },
+
+    async revert () {
+      const { checkpointOid, isCommitted } = await look()
+      if (!isCommitted) return
+      await renameDatabases(connection, [
+        { from: live, to: scratch }, ...(checkpointOid === null ? [] : [{ from: checkpoint, to: live }])
+      ])
+    },
+
+    async discard () { await dropScratch(connection, names) },
+
+    async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
+  }
+}
+
+async function * gunzip (archive: Archive, dump: ArchiveEntry, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
+  async function * compressed (): AsyncGenerator<Buffer> {
+    for await (const block of archive.read(dump)) {
+      onBytes(block.length)
+      yield block
+    }
+  }
+  try {
+    // Whoever reads the result gets the source's error from it; the callback is only there because pipeline wants one.
+    yield * pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>
+  } catch (error) {
+    if (!String((error as { code?: unknown }).code).startsWith('Z_')) throw error
+    throw new AppError('DUMP_INVALID', 'The database dump in the archive is not whole gzip data.', { cause: error })
+  }
+}

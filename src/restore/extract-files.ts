@@ -1,0 +1,78 @@
+import { chmod, lchown, lstat, mkdir, open, utimes } from 'node:fs/promises'
+import { join } from 'node:path'
+import pMap from 'p-map'
+import { filesPrefix } from '../archive/layout.js'
+import type { Archive, ArchiveEntry } from '../archive/reader.js'
+import { AppError, systemCode } from '../errors.js'
+
+const filesAtOnce = 8
+
+/** Who the restored files shall belong to; only root can give files away. */
+export interface FileOwner { uid: number, gid: number }
+
+export interface Extraction {
+  archive: Archive
+  organizationId: string
+  /** Does not exist yet. */
+  target: string
+  owner: FileOwner | null
+  signal: AbortSignal
+  /** Told the bytes as they are written. */
+  onBytes: (bytes: number) => void
+}
+
+/**
+ * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times.
+ * Set-user-id and set-group-id bits of files are dropped: an archive must not make programs run as the service.
+ * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
+ */
+export async function extractFiles ({ archive, organizationId, target, owner, signal, onBytes }: Extraction): Promise<void> {
+  const prefix = filesPrefix(organizationId)
+  const pathOf = ({ name }: ArchiveEntry) => join(target, name.slice(prefix.length))
+  const folders = archive.files.filter(({ kind }) => kind === 'folder')
+  const files = archive.files.filter(({ kind }) => kind === 'file')
+
+  await mkdir(target, { mode: 0o700 })
+  for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
+  await pMap(files, async file => {
+    signal.throwIfAborted()
+    await extractFile(archive, file, pathOf(file), owner, onBytes)
+  }, { concurrency: filesAtOnce })
+  // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything.
+  for (const folder of folders.reverse()) {
+    if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
+    await chmod(pathOf(folder), folder.mode)
+    await utimes(pathOf(folder), folder.mtime, folder.mtime)
+  }
+}
+
+async function extractFile (archive: Archive, file: ArchiveEntry, path: string, owner: FileOwner | null, onBytes: Extraction['onBytes']): Promise<void> {
+  const handle = await create(path, file)
+  try {
+    for await (const block of archive.read(file)) {
+      await handle.writeFile(block)
+      onBytes(block.length)
+    }
+    if (owner !== null) await handle.chown(owner.uid, owner.gid)
+    await handle.chmod(file.mode & 0o777)
+    await handle.utimes(file.mtime, file.mtime)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function create (path: string, { name }: ArchiveEntry) {
+  try {
+    return await open(path, 'wx', 0o600)
+  } catch (error) {
+    if (!['EEXIST', 'ENOENT', 'ENOTDIR', 'EISDIR'].includes(systemCode(error) ?? '')) throw error
+    throw new AppError('ARCHIVE_INVALID', `The archive can't be used: ${JSON.stringify(name)} stands in another entry's way.`, { cause: error })
+  }
+}
+
+/** Like the folder that is replaced, else like the one it is in; null when we are not root and own what we make. */
+export async function ownerLike (live: string, parent: string): Promise<FileOwner | null> {
+  if (process.getuid?.() !== 0) return null
+  const { uid, gid } = await lstat(live).catch(async () => await lstat(parent))
+  return { uid, gid }
+}

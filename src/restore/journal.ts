@@ -1,0 +1,154 @@
+import { createHash } from 'node:crypto'
+import { open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
+import { join } from 'node:path'
+import { AppError } from '../errors.js'
+import { fileError, syncFolder } from '../io/durable.js'
+import { isUuid } from '../io/safe-path.js'
+import type { RestoreReport } from './report.js'
+
+/** What a restore will change, written down before anything is changed. */
+export interface Begin {
+  step: 'begin'
+  at: string
+  restoreId: string
+  backupId: string
+  organizationId: string
+  startedBy: string
+  dryRun: boolean
+  /** Keep the state before the restore, so that it can be undone. */
+  keepCheckpoint: boolean
+  database: { mode: 'swap', live: string, scratch: string, checkpoint: string, loader: string } | null
+  files: boolean
+}
+
+/**
+ * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last decides.
+ * PROTOCOL.md has the states and what happens after a crash in each.
+ */
+export type Line = Begin
+  | { step: 'fact', at: string, facts: Facts }
+  | { step: 'commit' | 'rollback' | 'rolled-back' | 'undo' | 'undone' | 'released', at: string, reason?: string }
+  | { step: 'prepared', at: string, report: RestoreReport }
+  | { step: 'done', at: string, report: RestoreReport }
+  | { step: 'rehearsed', at: string, report: RestoreReport }
+
+/** What participants learn on the way and need after a crash. */
+export interface Facts {
+  /** OID of the database under the live name before the restore; null when there was none. */
+  liveOid?: string | null
+  scratchOid?: string
+}
+
+type Unstamped<T> = T extends Line ? Omit<T, 'at'> : never
+
+export interface Journal {
+  readonly begin: Begin
+  readonly lines: readonly Line[]
+  facts (): Facts
+  /** Durable when it returns. @throws AppError RESTORE_UNFINISHED when it can't be told what is on the disk now */
+  append (line: Unstamped<Exclude<Line, Begin>>): Promise<void>
+  note (facts: Facts): Promise<void>
+  close (): Promise<void>
+}
+
+/** @throws AppError REPOSITORY_UNAVAILABLE, DISK_FULL */
+export async function createJournal (folder: string, begin: Omit<Begin, 'at' | 'step'>): Promise<Journal> {
+  try {
+    const handle = await open(join(folder, `${begin.restoreId}.journal`), 'ax', 0o600)
+    const journal = writable(handle, [], 0)
+    await journal.appendLine({ step: 'begin', at: now(), ...begin })
+    await syncFolder(folder)
+    return journal
+  } catch (error) {
+    throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
+  }
+}
+
+/** Opens a journal to go on with it. What a crash tore off at its end is cut off first, so that the next line is whole. */
+export async function openJournal (folder: string, restoreId: string): Promise<Journal | null> {
+  const path = join(folder, `${restoreId}.journal`)
+  const content = await readFile(path)
+  const { lines, bytes } = parse(content)
+  if (lines[0]?.step !== 'begin') return null
+  const handle = await open(path, 'r+')
+  if (bytes < content.length) {
+    await handle.truncate(bytes)
+    await handle.sync()
+  }
+  await handle.close()
+  return writable(await open(path, 'a'), lines, bytes)
+}
+
+/** The lines of a journal, to look at; empty when not even the first is whole. */
+export async function readJournal (folder: string, restoreId: string): Promise<Line[]> {
+  return parse(await readFile(join(folder, `${restoreId}.journal`))).lines
+}
+
+/** Ids of the restores that have a journal here. */
+export async function listJournals (folder: string): Promise<string[]> {
+  return (await readdir(folder)).filter(name => name.endsWith('.journal')).map(name => name.slice(0, -'.journal'.length)).filter(isUuid)
+}
+
+export async function removeJournal (folder: string, restoreId: string): Promise<void> {
+  await rm(join(folder, `${restoreId}.journal`), { force: true })
+  await syncFolder(folder)
+}
+
+function writable (handle: FileHandle, lines: Line[], length: number): Journal & { appendLine: (line: Line) => Promise<void> } {
+  async function appendLine (line: Line): Promise<void> {
+    const text = JSON.stringify(line)
+    const bytes = Buffer.from(`${checksum(text)} ${text}\n`)
+    try {
+      await handle.appendFile(bytes)
+      await handle.sync()
+    } catch (error) {
+      await takeBack(error)
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
+    }
+    length += bytes.length
+    lines.push(line)
+  }
+
+  /** A line that failed must not be found later, whole or torn. */
+  async function takeBack (cause: unknown): Promise<void> {
+    try {
+      await handle.truncate(length)
+      await handle.sync()
+    } catch {
+      throw new AppError('RESTORE_UNFINISHED', 'The restore journal can\'t be written any more, so the restore stopped where it was.', { cause })
+    }
+  }
+
+  return {
+    lines,
+    appendLine,
+    get begin () { return lines[0] as Begin },
+    facts: () => Object.assign({}, ...lines.map(line => line.step === 'fact' ? line.facts : {})) as Facts,
+    append: async line => await appendLine({ at: now(), ...line } as Line),
+    note: async facts => await appendLine({ step: 'fact', at: now(), facts }),
+    close: async () => await handle.close()
+  }
+}
+
+/** Whole lines up to the first that is torn or altered: `<first 16 hex digits of SHA-256> <JSON>`. */
+function parse (content: Buffer): { lines: Line[], bytes: number } {
+  const lines: Line[] = []
+  let bytes = 0
+  for (;;) {
+    const end = content.indexOf('\n', bytes)
+    if (end === -1) return { lines, bytes }
+    const line = content.subarray(bytes, end).toString()
+    const text = line.slice(17)
+    if (line.slice(0, 17) !== `${checksum(text)} `) return { lines, bytes }
+    lines.push(JSON.parse(text) as Line)
+    bytes = end + 1
+  }
+}
+
+function checksum (text: string): string {
+  return createHash('sha256').update(text).digest('hex').slice(0, 16)
+}
+
+function now (): string {
+  return new Date().toISOString()
+}

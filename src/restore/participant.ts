@@ -1,0 +1,21 @@
+import type { RestoreReport } from './report.js'
+
+/**
+ * Something that a restore changes. Every step is idempotent, and all but prepare and report also work after a crash,
+ * from what the journal and the world itself say: they may be called again, by another process, at any point.
+ */
+export interface Participant {
+  readonly name: 'database' | 'files'
+  /** Makes the new state beside the live one, which stays as it is. */
+  prepare (signal: AbortSignal): Promise<void>
+  /** What has been prepared, for the report; with `compare`, against the live state. */
+  report (compare: boolean): Promise<Partial<RestoreReport>>
+  /** Makes the new state the live one; the former becomes the checkpoint. @returns milliseconds that users were shut out */
+  commit (): Promise<number>
+  /** Makes the former state the live one again, if it is not. */
+  revert (): Promise<void>
+  /** Removes the new state, which is not live. */
+  discard (): Promise<void>
+  /** Removes the checkpoint. */
+  release (): Promise<void>
+}

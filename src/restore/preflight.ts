@@ -1,0 +1,131 @@
+import { stat, statfs } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Metadata } from '../archive/metadata.js'
+import type { Archive } from '../archive/reader.js'
+import type { Core } from '../core.js'
+import { countOrganizations } from '../database/scope.js'
+import { databaseError, withSql } from '../database/connection.js'
+import type { DatabaseDetails } from '../database/database-details.js'
+import { withMaintenance } from '../database/maintenance.js'
+import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
+import { AppError, systemCode } from '../errors.js'
+import { fileError } from '../io/durable.js'
+import type { RestoreReport } from './report.js'
+
+export interface Preflight {
+  /** Null when the database is not restored. */
+  server: ServerFacts | null
+  disk: RestoreReport['disk']
+  missingRoles: string[]
+  missingExtensions: string[]
+}
+
+interface Request { organizationId: string, archive: Archive, keepCheckpoint: boolean, database: boolean, files: boolean }
+
+/** Left free on every disk: a full one hurts the application and PostgreSQL too. */
+const reserveBytes = 64 << 20
+
+/**
+ * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.
+ * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, OTHER_ORGANIZATIONS_AFFECTED, DATABASE_UNAVAILABLE
+ */
+export async function preflight (core: Core, request: Request): Promise<Preflight> {
+  const { metadata } = request.archive
+  const shortfalls: string[] = []
+  const disk: RestoreReport['disk'] = []
+  let server: ServerFacts | null = null
+  let missingRoles: string[] = []
+  let missingExtensions: string[] = []
+
+  if (request.database) {
+    server = await serverFacts(core)
+    if (server.live === null && request.keepCheckpoint) {
+      throw new AppError('CHECKPOINT_IMPOSSIBLE', 'The live database is not there, so no checkpoint of it can be kept.')
+    }
+    if (server.live !== null) await requireOwnOrganizationOnly(core)
+    missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
+    missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
+    shortfalls.push(...databaseShortfalls(metadata, server, missingRoles, missingExtensions))
+    const folder = core.database.dataDirectory
+    if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, (metadata.database as DatabaseDetails).sizeBytes))
+  }
+  if (request.files) {
+    await core.storage.check()
+    disk.push(await room('UPLOAD_DIR', core.settings.uploadDir, metadata.counts.bytes))
+    if (await isOtherDevice(core.settings.uploadDir, request.organizationId)) {
+      shortfalls.push('The organization\'s upload folder is a mount of its own, so it can\'t be exchanged as a whole.')
+    }
+  }
+
+  const full = disk.filter(({ neededBytes, availableBytes }) => neededBytes > availableBytes)
+    .map(({ place, neededBytes, availableBytes }) => `${place} needs ${neededBytes} bytes free and has ${availableBytes}.`)
+  const messages = [...full, ...shortfalls]
+  if (messages.length > 0) {
+    throw new AppError(shortfalls.length === 0 ? 'DISK_FULL' : 'PREFLIGHT_FAILED', `The restore can't be started: ${messages.join(' ')}`, {
+      errors: messages.map(message => ({ message }))
+    })
+  }
+  return { server, disk, missingRoles, missingExtensions }
+}
+
+async function serverFacts (core: Core): Promise<ServerFacts> {
+  const connection = core.database.connection()
+  try {
+    return await withMaintenance(connection, async sql => await readServerFacts(sql, connection.database))
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+/** A swap replaces every organization's rows, so it is refused where there are others. */
+async function requireOwnOrganizationOnly ({ database, settings }: Core): Promise<void> {
+  if (settings.databaseScope === 'instance') return
+  let organizations: number
+  try {
+    organizations = await withSql(database.connection(), {}, async sql => await countOrganizations(sql, settings.tenantTable))
+  } catch (error) {
+    throw databaseError(error)
+  }
+  if (organizations > 1) {
+    throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${organizations} organizations, and this backup would replace the rows of all of them.`)
+  }
+}
+
+/** The role that owned the database where the backup was made; its objects go to the owner of this one. */
+function createdWithUs (metadata: Metadata): string | undefined {
+  return metadata.database?.owner
+}
+
+function databaseShortfalls (metadata: Metadata, server: ServerFacts, missingRoles: string[], missingExtensions: string[]): string[] {
+  const shortfalls: string[] = []
+  const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
+  const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
+  if (!server.canCreateDatabase) shortfalls.push('The database user may not create databases: run ALTER ROLE … CREATEDB as a superuser.')
+  if (server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
+  if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
+  for (const role of missingRoles) shortfalls.push(`The role "${role}" is missing: create it with CREATE ROLE.`)
+  for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)
+  for (const { name } of metadata.extensions) {
+    const available = server.extensions.get(name)
+    if (available?.trusted === false) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
+  }
+  return shortfalls
+}
+
+async function room (place: string, folder: string, neededBytes: number): Promise<RestoreReport['disk'][number]> {
+  try {
+    const { bavail, bsize } = await statfs(folder)
+    return { place, neededBytes, availableBytes: Math.max(0, bavail * bsize - reserveBytes) }
+  } catch (error) {
+    throw fileError(error, 'STORAGE_UNAVAILABLE', `Asking for the free space of ${place}`)
+  }
+}
+
+async function isOtherDevice (uploadDir: string, organizationId: string): Promise<boolean> {
+  try {
+    return (await stat(join(uploadDir, organizationId))).dev !== (await stat(uploadDir)).dev
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR')
+  }
+}

@@ -1,0 +1,50 @@
+import type { Begin, Line } from './journal.js'
+import type { RestoreState, RestoreSummary } from './report.js'
+
+/** Where a restore stands, by its journal: the last line that decides or ends something. */
+export function stateOf (lines: readonly Line[]): RestoreState {
+  const last = lines.findLast(({ step }) => step !== 'fact' && step !== 'released')
+  switch (last?.step) {
+    case undefined:
+    case 'begin':
+    case 'fact':
+    case 'prepared': return 'preparing'
+    case 'commit': return 'committing'
+    case 'rollback': return 'rolling-back'
+    case 'rolled-back': return 'rolled-back'
+    case 'rehearsed': return 'rehearsed'
+    case 'undo': return 'undoing'
+    case 'undone': return 'undone'
+    case 'done':
+    case 'released': return 'done'
+  }
+}
+
+/** Whether a checkpoint of it is still there. */
+export function hasCheckpoint (lines: readonly Line[]): boolean {
+  return stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'released')
+}
+
+/** When the restore was committed for good; undefined before. */
+export function doneAt (lines: readonly Line[]): Date | undefined {
+  const done = lines.findLast(({ step }) => step === 'done')
+  return done === undefined ? undefined : new Date(done.at)
+}
+
+export function summaryOf (lines: readonly Line[]): RestoreSummary {
+  const begin = lines[0] as Begin
+  const reported = lines.findLast(line => line.step === 'done' || line.step === 'rehearsed')
+  const failed = lines.findLast(line => line.step === 'rolled-back')
+  return {
+    restoreId: begin.restoreId,
+    backupId: begin.backupId,
+    organizationId: begin.organizationId,
+    startedBy: begin.startedBy,
+    startedAt: begin.at,
+    state: stateOf(lines),
+    dryRun: begin.dryRun,
+    undoable: begin.keepCheckpoint && hasCheckpoint(lines),
+    ...(reported !== undefined && 'report' in reported ? { report: reported.report } : {}),
+    ...(failed !== undefined && 'reason' in failed && failed.reason !== undefined ? { error: failed.reason } : {})
+  }
+}
