@@ -18,7 +18,7 @@ RUN mkdir -p /etc/postgresql-common/createcluster.d \
  && apt-get update \
  && apt-get install -y --no-install-recommends postgresql-17 postgresql-client-17 isal \
  && rm -rf /var/lib/apt/lists/* \
- && mkdir /data && chown node:node /data
+ && mkdir -p /data/uploads && chown -R node:node /data
 WORKDIR /app
 COPY package.json ./
 COPY --from=packages /app/node_modules ./node_modules
