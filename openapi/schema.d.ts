@@ -120,7 +120,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/api/backup/jobs/": {
+    "/api/backup/jobs": {
         parameters: {
             query?: never;
             header?: never;
@@ -224,11 +224,7 @@ export interface paths {
         post?: never;
         delete?: never;
         options?: never;
-        /**
-         * Download an archive
-         * @description The archive as it is stored, or a range of it, so that an interrupted download can go on. HEAD answers the headers alone.
-         */
-        head: operations["downloadBackup"];
+        head?: never;
         patch?: never;
         trace?: never;
     };
@@ -293,14 +289,17 @@ export interface components {
             /** @description E-mail of the user who asked for it, else the user id */
             createdBy: string;
             organizationId: string;
+            /** @enum {string} */
             type: "full" | "database" | "files";
             /** @description Bytes of the archive */
             size: number;
             /** @description SHA-256 of the archive, in hex */
             checksum: string;
+            /** @enum {string} */
             databaseType: "embedded" | "external";
             /** @description null when the database is not included */
             databaseScope: ("instance" | "organization") | null;
+            /** @enum {string} */
             fileStorageType: "local" | "smb";
             includesDatabase: boolean;
             includesFiles: boolean;
@@ -315,7 +314,10 @@ export interface components {
                 bytes: number;
             };
             warnings: string[];
-            /** @description missing: the record is there, the archive is not */
+            /**
+             * @description missing: the record is there, the archive is not
+             * @enum {string}
+             */
             state: "available" | "missing";
         };
         /**
@@ -334,10 +336,12 @@ export interface components {
         Job: {
             /** Format: uuid */
             id: string;
+            /** @enum {string} */
             kind: "create" | "restore" | "undo" | "verify" | "delete";
             organizationId: string;
             /** Format: uuid */
             backupId?: string;
+            /** @enum {string} */
             state: "running" | "succeeded" | "failed" | "cancelled";
             /** @description What is being done now */
             phase: string;
@@ -366,7 +370,10 @@ export interface components {
             changed?: number;
             removed?: number;
             unchanged?: number;
-            /** @description content: the table has no key, so a changed row counts as one removed and one added */
+            /**
+             * @description content: the table has no key, so a changed row counts as one removed and one added
+             * @enum {string}
+             */
             comparedBy?: "key" | "content";
             /** @description Such as: the table exists on one side only */
             note?: string;
@@ -432,7 +439,9 @@ export interface components {
          */
         RestoreReport: {
             database: null | {
+                /** @enum {string} */
                 mode: "swap" | "in-place" | "merge";
+                /** @enum {string} */
                 scope: "instance" | "organization";
                 tables: components["schemas"]["TableReport"][];
                 missingRoles: string[];
@@ -588,6 +597,7 @@ export interface components {
             startedBy: string;
             /** Format: date-time */
             startedAt: string;
+            /** @enum {string} */
             state: "preparing" | "committing" | "done" | "rolling-back" | "rolled-back" | "undoing" | "undone" | "rehearsed";
             dryRun: boolean;
             /** @description A checkpoint is there, so the restore can be undone */
@@ -748,6 +758,7 @@ export interface operations {
                     /**
                      * @description What the backup holds: the database, the uploaded files, or both
                      * @default full
+                     * @enum {string}
                      */
                     type?: "full" | "database" | "files";
                     /** @description A note for people */
@@ -1656,148 +1667,6 @@ export interface operations {
             };
             /** @description It can't be done now: another job is running, or the data stand in the way. */
             409: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Too many requests: wait as long as Retry-After says. */
-            429: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Something failed that the caller can't help. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    downloadBackup: {
-        parameters: {
-            query?: never;
-            header?: {
-                /**
-                 * @description One range of bytes
-                 * @example bytes=0-1048575
-                 */
-                range?: string;
-                /** @description ETag: the range counts only for this archive */
-                "if-range"?: string;
-                /** @description ETags: 304 when the archive is one of them */
-                "if-none-match"?: string;
-            };
-            path: {
-                /**
-                 * @description Id of the backup
-                 * @example 7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54
-                 */
-                backupId: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description The archive */
-            200: {
-                headers: {
-                    /** @description `bytes` */
-                    "accept-ranges"?: string;
-                    /** @description The SHA-256 of the archive in hex, quoted */
-                    etag?: string;
-                    /** @description The file name of the archive */
-                    "content-disposition"?: string;
-                    /** @description The SHA-256 of the whole archive (RFC 9530) */
-                    "repr-digest"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/zip": string;
-                };
-            };
-            /** @description The range of the archive */
-            206: {
-                headers: {
-                    /** @description `bytes` */
-                    "accept-ranges"?: string;
-                    /** @description The SHA-256 of the archive in hex, quoted */
-                    etag?: string;
-                    /** @description The file name of the archive */
-                    "content-disposition"?: string;
-                    /** @description The SHA-256 of the whole archive (RFC 9530) */
-                    "repr-digest"?: string;
-                    /** @description Which bytes these are */
-                    "content-range"?: string;
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/zip": string;
-                };
-            };
-            /** @description The archive is one of those named in If-None-Match */
-            304: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request is not valid: `errors` names each field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no access token, or it is not valid. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The user is no OWNER of the organization. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description Your organization has no such thing. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The range is not within the archive. */
-            416: {
                 headers: {
                     [name: string]: unknown;
                 };

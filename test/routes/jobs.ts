@@ -123,7 +123,7 @@ t.test('a client that leaves does not stop its job', async t => {
   const service = await buildTestApp(t)
   const { app, as, core, jobs } = service
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
-  const { list } = core.storage
+  const list = core.storage.list.bind(core.storage)
   let reached: () => void = () => {}
   let goOn: () => void = () => {}
   const listing = new Promise<void>(resolve => { reached = resolve })

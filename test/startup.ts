@@ -1,0 +1,106 @@
+import { once } from 'node:events'
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import t, { type Test } from 'tap'
+import type { Core } from '../src/core.js'
+import { createStartup } from '../src/startup.js'
+import type { AppError } from '../src/errors.js'
+import type { JobRunner } from '../src/jobs/runner.js'
+import { buildTestApp } from './support/app.js'
+import { createTestDatabase } from './support/postgres.js'
+
+const retryMs = 10
+
+/** Resolves when the runner is told that jobs may run. */
+async function readiness (jobs: JobRunner): Promise<void> {
+  const { refuse } = jobs
+  await new Promise<void>(resolve => {
+    jobs.refuse = reason => {
+      refuse(reason)
+      if (reason === null) resolve()
+    }
+  })
+}
+
+/** A database that is down until open() is called: a port that nobody listens at, then one that leads to it. */
+async function closedDoor (t: Test): Promise<{ url: string, open: () => Promise<void> }> {
+  const { url, connection } = await createTestDatabase(t)
+  const sockets = new Set<Socket>()
+  const door = createServer(inner => {
+    const outer = connection.host.startsWith('/') ? connect(`${connection.host}/.s.PGSQL.${connection.port}`) : connect(connection.port, connection.host)
+    for (const socket of [inner, outer]) {
+      sockets.add(socket)
+      socket.on('error', () => {})
+    }
+    inner.pipe(outer).pipe(inner)
+  })
+  door.listen(0, '127.0.0.1')
+  await once(door, 'listening')
+  const { port } = door.address() as AddressInfo
+  door.close()
+  await once(door, 'close')
+  t.teardown(async () => {
+    for (const socket of sockets) socket.destroy()
+    door.close()
+  })
+  const { pathname, username, password } = new URL(url)
+  return {
+    url: `postgresql://${username}:${password}@127.0.0.1:${port}${pathname}?sslmode=disable`,
+    open: async () => {
+      door.listen(port, '127.0.0.1')
+      await once(door, 'listening')
+    }
+  }
+}
+
+const order = (core: Core, seen: string[]) => {
+  const { removePartials } = core.repository
+  const { reconcile } = core.catalog
+  const { start } = core.database
+  core.repository.removePartials = async () => { seen.push('partials'); await removePartials.call(core.repository) }
+  core.catalog.reconcile = async () => { seen.push('catalog'); await reconcile.call(core.catalog) }
+  core.database.start = async () => { seen.push('database'); await start.call(core.database) }
+}
+
+t.test('jobs are refused until everything is in order, and what is done is not done again', async t => {
+  const { url, open } = await closedDoor(t)
+  const { core, jobs } = await buildTestApp(t, { databaseUrl: url })
+  const seen: string[] = []
+  order(core, seen)
+  const startup = createStartup(core, jobs, { retryMs })
+  await startup.begin()
+  t.match(jobs.refusal(), { code: 'DATABASE_UNAVAILABLE' })
+  const ready = readiness(jobs)
+  await open()
+  await ready
+  t.equal(jobs.refusal(), null)
+  t.same(seen.slice(0, 4), ['partials', 'catalog', 'database', 'database'])
+  t.same(new Set(seen.slice(2)), new Set(['database']))
+  await startup.stop()
+})
+
+t.test('a repository that is not there yet is waited for', async t => {
+  const { url } = await createTestDatabase(t)
+  const { core, jobs } = await buildTestApp(t, { databaseUrl: url, env: { BACKUP_DIR: `${t.testdir({})}/later` } })
+  const { removePartials } = core.repository
+  let broken = true
+  core.repository.removePartials = async () => {
+    if (broken) throw new Error('the disk is not mounted')
+    await removePartials.call(core.repository)
+  }
+  const startup = createStartup(core, jobs, { retryMs })
+  await startup.begin()
+  t.match(jobs.refusal() as AppError, { code: 'INTERNAL_ERROR' })
+  t.notMatch(jobs.refusal()?.message, /mounted/)
+  const ready = readiness(jobs)
+  broken = false
+  await ready
+  await startup.stop()
+})
+
+t.test('stop ends the trying', async t => {
+  const { core, jobs } = await buildTestApp(t)
+  const startup = createStartup(core, jobs, { retryMs: 3_600_000 })
+  await startup.begin()
+  await startup.stop()
+  t.match(jobs.refusal(), { code: 'DATABASE_UNAVAILABLE' })
+})
