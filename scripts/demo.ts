@@ -29,6 +29,8 @@ if (options.help === true) {
 const interrupted = new Promise<NodeJS.Signals>(resolve => {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { resolve(signal) })
 })
+// A reader that goes away, as in `npm run demo | head`, must not keep us from cleaning up.
+for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 process.exitCode = await main()
 
 async function main (): Promise<number> {

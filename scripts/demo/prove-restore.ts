@@ -4,6 +4,7 @@ import { pipeline } from 'node:stream/promises'
 import path from 'node:path'
 import type { Sql } from 'postgres'
 import { createClient } from '../../openapi/client.js'
+import type { RestoreResult } from '../../src/restore/report.js'
 import { damageFiles, damageRows } from './damage.js'
 import { compare, takeSnapshot, type Snapshot } from './proof.js'
 import { bold, count, green, line, megabytes, seconds, step, table } from './show.js'
@@ -56,8 +57,9 @@ export async function proveRestore ({ baseUrl, token, uploadDir, backupDir, orga
 
   const params = { path: { backupId: backup.id } }
   step('POST /api/backup/restore/{backupId} with dryRun: true')
-  const rehearsed = await timed(async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: { dryRun: true } })))
-  line(`${rehearsed.value.message} in ${seconds(rehearsed.ms)}`)
+  const rehearse = async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: { dryRun: true } }))
+  const rehearsed = await timed(rehearse)
+  line(`${rehearsed.value.message} in ${seconds(rehearsed.ms)}: a restore would find ${changes(rehearsed.value.report)}`)
   requireSame(before, await snapshot(), 'The dry run changed something')
   line('Nothing was changed by it')
 
@@ -65,6 +67,7 @@ export async function proveRestore ({ baseUrl, token, uploadDir, backupDir, orga
   line(await withSql(damageRows))
   line(await damageFiles(path.join(uploadDir, organizationId)))
   const damaged = await snapshot()
+  line(`A dry run says what a restore would do now: ${changes((await rehearse()).report)}`)
 
   step('POST /api/backup/restore/{backupId}')
   const restored = await timed(async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: {} })))
@@ -86,6 +89,14 @@ export async function proveRestore ({ baseUrl, token, uploadDir, backupDir, orga
     'gunzip -c database.sql.gz | psql -X -v ON_ERROR_STOP=1 "$DATABASE_URL"'
   ]) line(bold(command))
   console.log()
+}
+
+/** The report's counts, summed up. */
+function changes ({ database, files }: RestoreResult['report']): string {
+  return [{ what: 'rows', counts: database?.tables ?? [] }, { what: 'files', counts: files?.folders ?? [] }].map(({ what, counts }) => {
+    const sum = (change: 'added' | 'changed' | 'removed'): string => count(counts.reduce((total, entry) => total + (entry[change] ?? 0), 0))
+    return `${sum('added')} ${what} to add, ${sum('changed')} to change, ${sum('removed')} to remove`
+  }).join('; ')
 }
 
 function requireSame (expected: Snapshot, actual: Snapshot, complaint: string): void {
