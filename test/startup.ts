@@ -3,7 +3,6 @@ import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
 import { createStartup } from '../src/startup.js'
-import type { AppError } from '../src/errors.js'
 import type { JobRunner } from '../src/jobs/runner.js'
 import { buildTestApp } from './support/app.js'
 import { createTestDatabase } from './support/postgres.js'
@@ -89,7 +88,7 @@ t.test('a repository that is not there yet is waited for', async t => {
   }
   const startup = createStartup(core, jobs, { retryMs })
   await startup.begin()
-  t.match(jobs.refusal() as AppError, { code: 'INTERNAL_ERROR' })
+  t.match(jobs.refusal(), { code: 'INTERNAL_ERROR' })
   t.notMatch(jobs.refusal()?.message, /mounted/)
   const ready = readiness(jobs)
   broken = false
