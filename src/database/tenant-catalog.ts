@@ -1,10 +1,13 @@
 import type postgres from 'postgres'
 import { quoteIdentifier } from './connection.js'
+import { ownSchema } from './marker.js'
 
 export interface CatalogColumn {
   name: string
   /** Independent of the search path, so that two databases can be compared. */
   type: string
+  /** pg_type.typcategory: S for texts, N for numbers, … */
+  category: string
   notNull: boolean
   hasDefault: boolean
   generated: boolean
@@ -20,6 +23,8 @@ export interface CatalogTable {
   columns: CatalogColumn[]
   /** Columns of the primary key, else of the first unique key without nulls; null when there is none. */
   key: string[] | null
+  /** Equality of each column of the key. */
+  keyOperators: string[]
   primaryKey: string[] | null
   readable: boolean
   rowSecurity: boolean
@@ -42,6 +47,8 @@ export interface ForeignKey {
   operators: string[]
   notNull: boolean
   validated: boolean
+  /** ON DELETE or ON UPDATE changes rows, or RESTRICT refuses at once: anything but NO ACTION. */
+  acts: boolean
   /** The key is on one partition only, so it says nothing about the table as a whole. */
   onPartition: boolean
 }
@@ -76,6 +83,7 @@ export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
         ...table,
         columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column),
         key: own[0]?.columns ?? null,
+        keyOperators: own[0]?.operators ?? [],
         primaryKey: own.find(({ primary }) => primary)?.columns ?? null
       }
     }),
@@ -84,8 +92,10 @@ export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
   }
 }
 
-async function readTables (sql: postgres.Sql): Promise<Array<Omit<CatalogTable, 'columns' | 'key' | 'primaryKey'>>> {
-  return await sql<Array<Omit<CatalogTable, 'columns' | 'key' | 'primaryKey'>>>`
+type TableRow = Omit<CatalogTable, 'columns' | 'key' | 'keyOperators' | 'primaryKey'>
+
+async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
+  return await sql<TableRow[]>`
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
       has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as readable,
       row_security_active(c.oid) as "rowSecurity",
@@ -94,7 +104,7 @@ async function readTables (sql: postgres.Sql): Promise<Array<Omit<CatalogTable, 
         (select c.oid union all select relid from pg_partition_tree(c.oid))) as "hasTriggers"
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
-      and n.nspname !~ '^pg_' and n.nspname <> 'information_schema'
+      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', ${ownSchema})
       and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
     order by n.nspname collate "C", c.relname collate "C"`
 }
@@ -103,8 +113,8 @@ async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { 
   return await sql<Array<CatalogColumn & { relation: number }>>`
     select a.attrelid as relation, a.attname::text as name,
       case when n.nspname = 'pg_catalog' then format_type(a.atttypid, a.atttypmod)
-        else n.nspname || '.' || t.typname || case when a.atttypmod >= 0 then '(' || a.atttypmod || ')' else '' end
-      end as type,
+        else quote_ident(n.nspname) || '.' || quote_ident(t.typname) || case when a.atttypmod >= 0 then '(' || a.atttypmod || ')' else '' end
+      end as type, t.typcategory::text as category,
       a.attnotnull or t.typnotnull as "notNull", a.atthasdef and a.attgenerated = '' or t.typdefault is not null as "hasDefault",
       a.attgenerated <> '' as generated,
       case a.attidentity when 'a' then 'always' when 'd' then 'default' end as identity
@@ -114,13 +124,21 @@ async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { 
     order by a.attrelid, a.attnum`
 }
 
+interface UniqueKeyRow { relation: number, primary: boolean, columns: string[], operators: string[] }
+
 /** Keys that can tell one row from every other, the best first: without expressions, conditions and nulls. */
-async function readUniqueKeys (sql: postgres.Sql): Promise<Array<{ relation: number, primary: boolean, columns: string[] }>> {
-  return await sql<Array<{ relation: number, primary: boolean, columns: string[] }>>`
+async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
+  return await sql<UniqueKeyRow[]>`
     select i.indrelid as relation, i.indisprimary as primary,
-      array_agg(a.attname::text order by u.position) as columns
+      array_agg(a.attname::text order by u.position) as columns,
+      array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' order by u.position) as operators
     from pg_index i join pg_class c on c.oid = i.indexrelid,
-      unnest(i.indkey::int2[]) with ordinality as u(number, position), pg_attribute a
+      unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality as u(number, opclass, position)
+      join pg_opclass p on p.oid = u.opclass
+      join pg_amop e on e.amopfamily = p.opcfamily and e.amopstrategy = 3
+        and e.amoplefttype = p.opcintype and e.amoprighttype = p.opcintype
+      join pg_operator o on o.oid = e.amopopr join pg_namespace n on n.oid = o.oprnamespace,
+      pg_attribute a
     where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null and u.position <= i.indnkeyatts
       and a.attrelid = i.indrelid and a.attnum = u.number
     group by i.indexrelid, i.indrelid, i.indisprimary, c.relname
@@ -135,7 +153,8 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
         quote_ident(n.nspname) || '.' || quote_ident(c.relname) as relation
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
     select k.oid, k.conname::text as name, child.root as table, child.relation, parent.root as target,
-      parent.relation as "targetRelation", k.convalidated as validated, child.partition as "onPartition",
+      parent.relation as "targetRelation", k.convalidated as validated,
+      k.confdeltype <> 'a' or k.confupdtype <> 'a' as acts, child.partition as "onPartition",
       pairs.*
     from pg_constraint k join relations child on child.oid = k.conrelid join relations parent on parent.oid = k.confrelid,
       lateral (

@@ -185,6 +185,7 @@ function declaredKey (
     operators: ['OPERATOR(pg_catalog.=)'],
     notNull: column.notNull,
     validated: true,
+    acts: false,
     onPartition: false
   }
 }

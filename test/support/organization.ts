@@ -4,6 +4,8 @@ import type postgres from 'postgres'
 import { quoteLiteral, type Connection } from '../../src/database/connection.js'
 import { loadDump } from '../../src/database/load-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../../src/database/organization-dump.js'
+import type { TableChange } from '../../src/database/organization-diff.js'
+import { openMerge, type OrganizationMerge } from '../../src/database/organization-merge.js'
 import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { openSnapshot } from '../../src/database/snapshot.js'
 import type { Tenancy } from '../../src/database/tenancy-file.js'
@@ -78,9 +80,32 @@ export async function otherRows (sql: postgres.Sql, organizationId: string, tena
   const rows: Record<string, string[]> = {}
   for (const table of graph.tables) {
     const mine = isTenant(table) ? `SELECT t.tableoid, t.ctid ${ownedRows(graph, table, 't', organizationId)}` : 'SELECT 0::oid, \'(0,0)\'::tid WHERE false'
-    const found = await sql.unsafe<Array<{ row: string }>>(`SELECT concat_ws(${quoteLiteral(' ')}, t.tableoid::regclass, t.ctid, t.xmin, t.xmax, t.*::text) AS row
+    const found = await sql.unsafe<Array<{ row: string }>>(`SELECT concat_ws(${quoteLiteral(' ')}, t.tableoid::regclass, t.ctid, t.xmin, t.*::text) AS row
       FROM ${table.source} t WHERE (t.tableoid, t.ctid) NOT IN (${mine}) ORDER BY 1`)
     rows[table.label] = found.map(({ row }) => row)
   }
   return rows
+}
+
+export interface MergeTestOptions { organizationId: string, dryRun?: boolean, tenancy?: Tenancy, signal?: AbortSignal }
+
+/** Loads the archive into a database of its own and opens the merge into the live one. */
+export async function mergeFrom (
+  t: Parameters<typeof createTestDatabase>[0], live: Connection, { script, dump }: Archived,
+  { organizationId, dryRun = false, tenancy, signal = new AbortController().signal }: MergeTestOptions
+): Promise<OrganizationMerge> {
+  const { connection: scratch } = await loadScript(t, script)
+  const merge = await openMerge({ connection: live, scratch, tools, organizationId, tenantTable, tenancy, tables: dump.tables, dryRun, signal })
+  t.teardown(async () => await merge.rollback())
+  return merge
+}
+
+/** Restores the organization and returns what was changed, without the tables that were not. */
+export async function restore (
+  t: Parameters<typeof createTestDatabase>[0], live: Connection, archived: Archived, options: MergeTestOptions
+): Promise<TableChange[]> {
+  const merge = await mergeFrom(t, live, archived, options)
+  await merge.apply()
+  await merge.commit()
+  return merge.changes.filter(({ added, changed, removed }) => added + changed + removed > 0)
 }
