@@ -48,6 +48,8 @@ export const Metadata = Type.Object({
   tables: Type.Array(TableRows, { description: 'Rows of each table in the dump' }),
   counts: Counts,
   attributesDigest: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Over name, mode, time and size of every entry before this one' }),
+  /** Made by a restore, to be able to undo it. */
+  checkpointOf: Type.Optional(Type.String({ format: 'uuid' })),
   warnings: Type.Array(Type.String())
 })
 export type Metadata = Static<typeof Metadata>

@@ -20,6 +20,8 @@ export interface CreateRequest {
   /** User id. */
   createdBy: string
   createdByEmail: string | null
+  /** The restore that this is the checkpoint of. */
+  checkpointOf?: string
 }
 
 /**
@@ -84,6 +86,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
     includesDatabase: database !== null,
     includesFiles: type !== 'database' && elsewhere === null,
     description: request.description ?? null,
+    ...(request.checkpointOf === undefined ? {} : { checkpointOf: request.checkpointOf }),
     ...describeDatabase(database),
     counts: {
       tables: database?.tables.length ?? 0,

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import { ownSchema } from './marker.js'
 
 export interface TableName { schema: string, name: string }
 
@@ -10,7 +11,7 @@ export async function listTables (sql: Sql): Promise<TableName[]> {
   return await sql<TableName[]>`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
+    WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchema})
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
@@ -61,6 +62,6 @@ export async function schemaFingerprint (sql: Sql): Promise<string> {
     JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND a.attnum > 0 AND NOT a.attisdropped
-      AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
+      AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchema})`
   return row.fingerprint
 }

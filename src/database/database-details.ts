@@ -37,6 +37,7 @@ export const DatabaseDetails = Type.Object({
   privileges: Type.Union([Type.Array(Privilege), Type.Null()], { description: 'The database ACL; null when it was never changed' }),
   owners: Type.Array(OwnedObject, { description: 'Objects that the database owner does not own' }),
   defaultPrivileges: Type.Array(DefaultPrivilege),
+  largeObjects: Type.Integer({ minimum: 0 }),
   sizeBytes: Type.Integer({ minimum: 0, description: 'pg_database_size: a restore needs about as much' })
 })
 export type DatabaseDetails = Static<typeof DatabaseDetails>
@@ -49,7 +50,8 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
       coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
       coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
       pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS "limit",
-      d.datacl IS NULL AS "defaultAcl", pg_catalog.pg_database_size(d.oid)::text AS size
+      d.datacl IS NULL AS "defaultAcl", pg_catalog.pg_database_size(d.oid)::text AS size,
+      (SELECT count(*)::int FROM pg_catalog.pg_largeobject_metadata) AS objects
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()`
   const settings = await sql<Array<{ role: string | null, setting: string }>>`
     SELECT r.rolname AS role, unnest(s.setconfig) AS setting
@@ -83,6 +85,7 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
     privileges: (row.defaultAcl as unknown as boolean) ? null : privileges.map(plain),
     owners: await listForeignOwners(sql),
     defaultPrivileges: defaultPrivileges.map(plain),
+    largeObjects: row.objects as number,
     sizeBytes: Number(row.size)
   }
 }

@@ -1,10 +1,9 @@
 import { AppError } from '../errors.js'
 import { ProgramError, startProgram } from '../io/process.js'
 import { toEnvironment, type Connection } from './connection.js'
+import { ownSchema } from './marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 
-/** Schema of whatever this service itself keeps in a database; never part of a dump. */
-export const ownSchema = 'dumbassets_backup'
 
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;

@@ -51,11 +51,13 @@ async function * restricted ({ sql, loader, hasDefaultPrivileges }: Load): Async
   yield Buffer.from(`\n\\unrestrict ${key}\n`)
 }
 
-function endedEarly (error: unknown): boolean {
+/** Whether writing failed because psql had ended, so that psql's own error is the one that counts. */
+export function endedEarly (error: unknown): boolean {
   return error instanceof ProgramError || ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(systemCode(error) ?? '')
 }
 
-function loadFailed (error: unknown): unknown {
+/** What psql's failure means. @returns an AppError, or the error itself when it is not psql's */
+export function loadFailed (error: unknown): unknown {
   if (!(error instanceof ProgramError)) return error
   if (/invalid command \\restrict/.test(error.stderr)) {
     return new AppError('DATABASE_TOOLS_MISSING', 'This psql can\'t keep a dump from running programs.', {

@@ -5,6 +5,8 @@ export interface ServerFacts {
   major: number
   isSuperuser: boolean
   canCreateDatabase: boolean
+  /** How many locks the server has room for, as a rule. */
+  lockSlots: number
   roles: Set<string>
   /** Extensions that can be installed here, and whether an ordinary database owner may do it. */
   extensions: Map<string, { trusted: boolean }>
@@ -14,8 +16,10 @@ export interface ServerFacts {
 
 /** Reads the facts from beside the live database, which may be broken or gone. */
 export async function readServerFacts (sql: Sql, database: string): Promise<ServerFacts> {
-  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean }]>`
-    SELECT current_setting('server_version_num')::int / 10000 AS major, rolsuper AS super, rolsuper OR rolcreatedb AS createdb
+  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean, locks: number }]>`
+    SELECT current_setting('server_version_num')::int / 10000 AS major, rolsuper AS super, rolsuper OR rolcreatedb AS createdb,
+      current_setting('max_locks_per_transaction')::int
+        * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS locks
     FROM pg_catalog.pg_roles WHERE rolname = current_user`
   const [live] = await sql<Array<{ owner: string, ours: boolean, size: string }>>`
     SELECT r.rolname AS owner, pg_catalog.pg_has_role(d.datdba, 'MEMBER') AS ours, pg_catalog.pg_database_size(d.oid) AS size
@@ -29,6 +33,7 @@ export async function readServerFacts (sql: Sql, database: string): Promise<Serv
     major: Number(user.major),
     isSuperuser: user.super,
     canCreateDatabase: user.createdb,
+    lockSlots: user.locks,
     roles: new Set(roles.map(({ name }) => name)),
     extensions: new Map(extensions.map(({ name, trusted }) => [name, { trusted }])),
     live: live === undefined ? null : { owner: live.owner, ownedByUs: live.ours, sizeBytes: Number(live.size) }

@@ -30,11 +30,11 @@ export async function openSnapshot (connection: Connection): Promise<Snapshot> {
       sql: session,
       async close () {
         // Ends the transaction and its locks with the session, also when a query of it failed.
-        await client.end({ timeout: 5 })
+        await client.end({ timeout: 0 })
       }
     }
   } catch (error) {
-    await client.end({ timeout: 5 })
+    await client.end({ timeout: 0 })
     if ((error as { code?: unknown }).code === '55P03') {
       throw new AppError('DATABASE_BUSY', `A table stayed locked for ${lockWait} by another session that changes its structure.`, {
         remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error

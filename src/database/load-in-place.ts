@@ -1,0 +1,128 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { AppError } from '../errors.js'
+import { startProgram } from '../io/process.js'
+import { quoteIdentifier, toEnvironment, type Connection } from './connection.js'
+import { removeRestrict } from './dump-filter.js'
+import { endedEarly, loadFailed } from './load-dump.js'
+import { hasMarker, markerStatements } from './marker.js'
+import type { PostgresTools } from './postgres-tools.js'
+
+export interface InPlaceRequest {
+  restoreId: string
+  /** Plain SQL as pg_dump writes it. */
+  sql: AsyncIterable<Buffer>
+  /** What must be there when it is loaded. */
+  tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
+  signal: AbortSignal
+}
+
+/** A transaction that has replaced everything and waits. Until it ends, readers of the database wait too. */
+export interface InPlaceLoad {
+  /** A digest of each table's rows, in the order of the request's tables. */
+  digests: string[]
+  /** @throws AppError DATABASE_ERROR when it was not committed */
+  commit (): Promise<void>
+  rollback (): Promise<void>
+}
+
+/** One value that is the same for the same rows, whatever their order. */
+export function tableDigest (schema: string, name: string): string {
+  return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t`
+}
+
+/**
+ * Loads a dump in place of everything that the user owns in the live database, in one transaction that stays open. The
+ * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
+ * @throws AppError DUMP_INVALID, DATABASE_BUSY, DISK_FULL
+ */
+export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
+  const token = randomBytes(16).toString('hex')
+  const key = randomBytes(32).toString('hex')
+  const program = startProgram(tools.psql, [
+    '--no-psqlrc', '--quiet', '--no-password', '--tuples-only', '--no-align', '--set=ON_ERROR_STOP=1', '--file=-'
+  ], { env: toEnvironment(connection), signal: request.signal })
+  const answers = readAnswers(program.stdout, token)
+
+  async function * script (): AsyncGenerator<Buffer | string> {
+    yield `\\restrict ${key}\nBEGIN;\nSET LOCAL lock_timeout = '60s';\n`
+    yield `SELECT '${token}', 'begin', pg_current_xact_id();\nDROP OWNED BY CURRENT_USER RESTRICT;\n`
+    yield * removeRestrict(request.sql)
+    yield `\n\\unrestrict ${key}\n`
+    for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
+    yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
+  }
+
+  try {
+    for await (const part of script()) {
+      if (program.stdin.destroyed) break
+      if (!program.stdin.write(part)) await Promise.race([once(program.stdin, 'drain'), program.done])
+    }
+    const ended = answers.ended.then(() => true)
+    if (!await Promise.race([ended, program.done.then(() => false)])) throw new AppError('DUMP_INVALID', 'The dump ended the session that loads it.')
+    checkAnswers(answers, request)
+  } catch (error) {
+    const reason = endedEarly(error) ? await program.done.then(() => error, (ended: unknown) => ended) : error
+    program.kill()
+    request.signal.throwIfAborted()
+    throw reason instanceof AppError ? reason : loadFailed(reason)
+  }
+
+  return {
+    digests: answers.tables,
+    async commit () {
+      try {
+        program.stdin.end('COMMIT;\n')
+        await program.done
+      } catch (error) {
+        // The answer may be lost after the commit has happened.
+        if (!await hasMarker(connection, request.restoreId)) {
+          throw new AppError('DATABASE_ERROR', 'The database did not commit the restore.', { cause: error })
+        }
+      }
+    },
+    async rollback () {
+      program.stdin.destroy()
+      program.kill()
+      await program.done.catch(() => {})
+    }
+  }
+}
+
+interface Answers { begin?: string, end?: string, tables: string[], ended: Promise<void> }
+
+/** What psql prints for our own queries, told by the token from what the dump's statements print. */
+function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
+  const lines = createInterface({ input: stdout })
+  const answers: Answers = {
+    tables: [],
+    ended: new Promise(resolve => {
+      lines.on('line', line => {
+        const [first, kind, value] = line.split('|')
+        if (first !== token) return
+        if (kind === 'table') answers.tables.push(value ?? '')
+        if (kind === 'begin') answers.begin = value
+        if (kind === 'end') {
+          answers.end = value
+          resolve()
+        }
+      })
+    })
+  }
+  return answers
+}
+
+/** A dump with a COMMIT of its own would have ended the transaction midway, for all to see. */
+function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest): void {
+  if (begin === undefined || begin !== end) {
+    throw new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.')
+  }
+  request.tables.forEach(({ schema, name, rows }, index) => {
+    const found = tables[index]?.split(' ')[0]
+    if (found !== String(rows)) {
+      throw new AppError('DUMP_INVALID', `After loading, the table ${schema}.${name} has ${found ?? 'no'} rows in place of ${rows}.`)
+    }
+  })
+}
+
