@@ -2,25 +2,23 @@ import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { expireCheckpoints } from '../src/restore/recover.js'
 
-const intervalMs = 60_000
+interface CheckpointsOptions { intervalMs?: number }
 
-/** Drops the checkpoints whose time is over, once a minute and never twice at once. */
-async function checkpointsPlugin (app: FastifyInstance): Promise<void> {
+/** Drops the checkpoints whose time is over, once a minute, never beside a job that might need one. */
+async function checkpointsPlugin (app: FastifyInstance, { intervalMs = 60_000 }: CheckpointsOptions): Promise<void> {
   let expiring: Promise<void> | undefined
 
   async function expire (): Promise<void> {
     try {
-      await expireCheckpoints(app.core)
+      await app.jobs.upkeep(async () => { await expireCheckpoints(app.core) })
     } catch (error) {
-      app.log.warn({ err: error }, 'checkpoints could not be expired; trying again in a minute')
+      app.log.warn({ err: error }, 'checkpoints could not be expired; trying again later')
     } finally {
       expiring = undefined
     }
   }
 
-  const timer = setInterval(() => {
-    if (app.jobs.refusal() === null) expiring ??= expire()
-  }, intervalMs).unref()
+  const timer = setInterval(() => { expiring ??= expire() }, intervalMs).unref()
 
   app.addHook('onClose', async () => {
     clearInterval(timer)

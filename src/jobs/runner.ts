@@ -30,6 +30,11 @@ export interface JobRunner {
   list (organizationId: string): Job[]
   /** Tells each change of a running job, its end last; at most ten a second while only bytes move. Returns the unsubscriber. */
   subscribe (jobId: string, listener: (job: Job) => void): () => void
+  /**
+   * Does short work of the service's own while no job runs: a job that starts meanwhile begins after it.
+   * Answers false, without doing it, when a job is running or jobs are refused.
+   */
+  upkeep (work: () => Promise<void>): Promise<boolean>
   /** From now on start() throws `reason`; null allows jobs again. */
   refuse (reason: AppError | null): void
   /** Why start() would throw for every job, or null. */
@@ -54,6 +59,7 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
   const entries = new Map<string, Entry>()
   let refused: AppError | null = null
   let stopping: Promise<void> | undefined
+  let upkept: Promise<void> = Promise.resolve()
 
   const running = () => [...entries.values()].filter(({ job }) => job.state === 'running')
 
@@ -126,7 +132,7 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
       entries.set(job.id, entry)
       log.info({ jobId: job.id, kind, organizationId, backupId }, 'job started')
       // Started in a later turn, so that the caller has the job before anything of it happens.
-      const done = Promise.resolve().then(async () => await perform(entry, run))
+      const done = upkept.then(async () => await perform(entry, run))
       entry.ended = done.then(() => {}, () => {})
       return { job: { ...job }, done }
     },
@@ -156,6 +162,15 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
       return () => { listeners?.delete(listener) }
     },
 
+    async upkeep (work) {
+      if (refused !== null || running().length > 0) return false
+      const done = upkept.then(work)
+      // Whoever asked for it hears of its failure; the next job only needs its end.
+      upkept = done.catch(() => {})
+      await done
+      return true
+    },
+
     refuse (reason) {
       if (stopping === undefined) refused = reason
     },
@@ -164,7 +179,7 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
 
     stop (graceMs = 30_000) {
       refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
-      stopping ??= endAll(running(), graceMs)
+      stopping ??= Promise.all([upkept, endAll(running(), graceMs)]).then(() => {})
       return stopping
     }
   }

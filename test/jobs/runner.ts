@@ -172,6 +172,28 @@ t.test('the last hundred finished jobs are kept, newest first', async t => {
   t.equal(jobs.list('other').length, 1)
 })
 
+t.test('upkeep runs beside no job, and a job that comes meanwhile waits for it', async t => {
+  const jobs = createJobRunner({ log })
+  const order: string[] = []
+  let finish: () => void = () => {}
+  const upkept = jobs.upkeep(async () => {
+    order.push('upkeep begins')
+    await new Promise<void>(resolve => { finish = resolve })
+    order.push('upkeep ends')
+  })
+  await new Promise(resolve => { setImmediate(resolve) })
+  const { done } = jobs.start(request(async () => { order.push('job') }))
+  t.equal(await jobs.upkeep(async () => { order.push('never') }), false, 'a job is there')
+  finish()
+  t.equal(await upkept, true)
+  await done
+  t.same(order, ['upkeep begins', 'upkeep ends', 'job'])
+  await t.rejects(jobs.upkeep(async () => { throw new Error('no luck') }), { message: 'no luck' })
+  await jobs.start(request(async () => {})).done
+  await jobs.stop()
+  t.equal(await jobs.upkeep(async () => { order.push('never') }), false, 'stopped')
+})
+
 t.test('while it is told to refuse, nothing starts', async t => {
   const jobs = createJobRunner({ log })
   jobs.refuse(new AppError('DATABASE_UNAVAILABLE', 'The database is down.'))
