@@ -68,6 +68,6 @@ export function loadFailed (error: unknown): unknown {
     return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
   }
   // The line that names the error; the lines after it can hold rows.
-  const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0] as string)
+  const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0])
   return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
 }

@@ -7,7 +7,7 @@ import type { RestoreReport } from './report.js'
 
 export interface Transaction {
   journal: Journal
-  /** In the order of their commits: first the one that is most likely to refuse. */
+  /** In the order of their commits. */
   participants: Participant[]
   log: Log
 }
@@ -79,6 +79,7 @@ export async function rollForward (transaction: Transaction): Promise<number> {
   }
   const prepared = journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>
   await journal.append({ step: 'done', report: { ...prepared.report, outageMs } })
+  for (const participant of participants) await participant.settle()
   return outageMs
 }
 

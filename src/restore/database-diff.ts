@@ -77,8 +77,8 @@ async function primaryKey (sql: Sql, { schema, name }: TableName): Promise<strin
 async function * rowsOf (sql: Sql, { schema, name }: TableName, key: string[] | null): AsyncGenerator<Row> {
   const content = 'md5(t::text)'
   const keyText = key === null ? content : `md5(ROW(${key.map(column => `t.${quoteIdentifier(column)}`).join(', ')})::text)`
-  const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} AS key, ${content} AS content
-    FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t ORDER BY 1 COLLATE "C", 2 COLLATE "C"`).cursor(2000)
+  const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} COLLATE "C" AS key, ${content} COLLATE "C" AS content
+    FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t ORDER BY 1, 2`).cursor(2000)
   for await (const rows of cursor) yield * rows
 }
 

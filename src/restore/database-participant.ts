@@ -1,5 +1,3 @@
-import { pipeline } from 'node:stream'
-import { createGunzip } from 'node:zlib'
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { TableRows } from '../archive/metadata.js'
 import { withSql, type Connection } from '../database/connection.js'
@@ -12,8 +10,9 @@ import { renameDatabases } from '../database/swap.js'
 import { verifyLoad } from '../database/verify-load.js'
 import { AppError } from '../errors.js'
 import { compareDatabases } from './database-diff.js'
-import type { Begin, Journal } from './journal.js'
+import type { Journal, SwapNames } from './journal.js'
 import type { Participant } from './participant.js'
+import { readDump } from './read-dump.js'
 
 export interface DatabaseInput {
   archive: Archive
@@ -29,8 +28,9 @@ export interface DatabaseInput {
  * their names in one transaction. Which OID stands behind which name says how far it has come.
  * @param input what to restore; null after a crash, when there is nothing to prepare any more
  */
-export function createDatabaseParticipant (connection: Connection, journal: Journal, input: DatabaseInput | null): Participant {
-  const { live, scratch, checkpoint, loader } = journal.begin.database as NonNullable<Begin['database']>
+export function createDatabaseParticipant (
+  connection: Connection, journal: Journal, { live, scratch, checkpoint, loader }: SwapNames, input: DatabaseInput | null
+): Participant {
   const names = { database: scratch, loader }
   let loaded: TableRows[] = []
   let warnings: string[] = []
@@ -58,7 +58,7 @@ export function createDatabaseParticipant (connection: Connection, journal: Jour
       await loadDump(connection, tools, {
         database: scratch,
         loader: created.loader,
-        sql: gunzip(archive, dump, onBytes),
+        sql: readDump(archive, dump, onBytes),
         hasDefaultPrivileges: details.defaultPrivileges.length > 0,
         signal
       })
@@ -98,22 +98,8 @@ export function createDatabaseParticipant (connection: Connection, journal: Jour
 
     async discard () { await dropScratch(connection, names) },
 
-    async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
-  }
-}
+    async settle () {},
 
-async function * gunzip (archive: Archive, dump: ArchiveEntry, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
-  async function * compressed (): AsyncGenerator<Buffer> {
-    for await (const block of archive.read(dump)) {
-      onBytes(block.length)
-      yield block
-    }
-  }
-  try {
-    // Whoever reads the result gets the source's error from it; the callback is only there because pipeline wants one.
-    yield * pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>
-  } catch (error) {
-    if (!String((error as { code?: unknown }).code).startsWith('Z_')) throw error
-    throw new AppError('DUMP_INVALID', 'The database dump in the archive is not whole gzip data.', { cause: error })
+    async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
   }
 }

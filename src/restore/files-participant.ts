@@ -98,6 +98,8 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId }
       await removeAtOnce(base)
     }),
 
+    async settle () {},
+
     release: async () => await guarded('Removing the checkpoint of the files', async () => await removeAtOnce(base))
   }
 }

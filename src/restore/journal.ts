@@ -6,6 +6,9 @@ import { fileError, syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
 import type { RestoreReport } from './report.js'
 
+/** Names of what a swap makes and moves. */
+export interface SwapNames { live: string, scratch: string, checkpoint: string, loader: string }
+
 /** What a restore will change, written down before anything is changed. */
 export interface Begin {
   step: 'begin'
@@ -17,7 +20,9 @@ export interface Begin {
   dryRun: boolean
   /** Keep the state before the restore, so that it can be undone. */
   keepCheckpoint: boolean
-  database: { mode: 'swap', live: string, scratch: string, checkpoint: string, loader: string } | null
+  /** An ordinary backup made first, where the checkpoint can't be the renamed database itself. */
+  checkpointBackupId: string | null
+  database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | null
   files: boolean
 }
 
@@ -124,7 +129,7 @@ function writable (handle: FileHandle, lines: Line[], length: number): Journal &
     appendLine,
     get begin () { return lines[0] as Begin },
     facts: () => Object.assign({}, ...lines.map(line => line.step === 'fact' ? line.facts : {})) as Facts,
-    append: async line => await appendLine({ at: now(), ...line } as Line),
+    append: async line => await appendLine({ at: now(), ...line }),
     note: async facts => await appendLine({ step: 'fact', at: now(), facts }),
     close: async () => await handle.close()
   }

@@ -16,6 +16,8 @@ export interface Participant {
   revert (): Promise<void>
   /** Removes the new state, which is not live. */
   discard (): Promise<void>
+  /** After the journal says `done`: removes what was only there to tell how the commit ended. */
+  settle (): Promise<void>
   /** Removes the checkpoint. */
   release (): Promise<void>
 }

@@ -22,6 +22,9 @@ export interface Preflight {
 
 interface Request { organizationId: string, archive: Archive, keepCheckpoint: boolean, database: boolean, files: boolean }
 
+/** Locks that replacing a table with its indexes, keys and sequences takes, measured on an ordinary schema. */
+const locksPerTable = 20
+
 /** Left free on every disk: a full one hurts the application and PostgreSQL too. */
 const reserveBytes = 64 << 20
 
@@ -100,14 +103,28 @@ function databaseShortfalls (metadata: Metadata, server: ServerFacts, missingRol
   const shortfalls: string[] = []
   const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
   const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
-  if (!server.canCreateDatabase) shortfalls.push('The database user may not create databases: run ALTER ROLE … CREATEDB as a superuser.')
-  if (server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
+  if (!server.canCreateDatabase) shortfalls.push(...inPlaceShortfalls(metadata, server))
+  if (server.canCreateDatabase && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
   if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
   for (const role of missingRoles) shortfalls.push(`The role "${role}" is missing: create it with CREATE ROLE.`)
   for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)
   for (const { name } of metadata.extensions) {
     const available = server.extensions.get(name)
     if (available?.trusted === false) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
+  }
+  return shortfalls
+}
+
+/** What only a restore inside the live database can't do. */
+function inPlaceShortfalls ({ database, tables }: Metadata, server: ServerFacts): string[] {
+  const shortfalls: string[] = []
+  const way = 'or let the database user create databases (ALTER ROLE … CREATEDB), so that the restore works beside the live one'
+  if (server.live === null) shortfalls.push('The live database is not there, and the database user may not create one.')
+  if ((database as DatabaseDetails).largeObjects > 0) {
+    shortfalls.push(`The backup holds large objects, whose dump commits by itself midway: ${way.slice(3)}.`)
+  }
+  if (tables.length * locksPerTable > server.lockSlots) {
+    shortfalls.push(`${tables.length} tables need about ${tables.length * locksPerTable} locks in one transaction, and the server has ${server.lockSlots}: raise max_locks_per_transaction, ${way}.`)
   }
   return shortfalls
 }

@@ -1,5 +1,6 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { deleteBackup } from '../backup/delete.js'
 import type { Core } from '../core.js'
 import { systemCode } from '../errors.js'
 import { finishUndo, release, rollBack, rollForward } from './coordinator.js'
@@ -37,11 +38,11 @@ async function finish (core: Core, journal: Journal): Promise<void> {
   } else if (state === 'undoing') {
     await finishUndo(openTransaction(core, journal))
   } else {
-    if (hasCheckpoint(journal.lines) && !keepCheckpoint) await release(openTransaction(core, journal))
+    if (hasCheckpoint(journal.lines) && !keepCheckpoint) await releaseCheckpoint(core, journal)
     return
   }
   core.log.info({ restoreId, was: state, is: stateOf(journal.lines) }, 'Finished a restore that had been cut off')
-  if (stateOf(journal.lines) === 'done' && !keepCheckpoint) await release(openTransaction(core, journal))
+  if (stateOf(journal.lines) === 'done' && !keepCheckpoint) await releaseCheckpoint(core, journal)
 }
 
 /** Drops the checkpoints whose time is over. No restore may be running. */
@@ -50,7 +51,7 @@ export async function expireCheckpoints (core: Core): Promise<void> {
   await eachJournal(core, async journal => {
     const done = doneAt(journal.lines)
     if (done !== undefined && hasCheckpoint(journal.lines) && done.getTime() <= before) {
-      await release(openTransaction(core, journal))
+      await releaseCheckpoint(core, journal)
       core.log.info({ restoreId: journal.begin.restoreId }, 'Dropped a checkpoint whose time is over')
     }
   })
@@ -59,8 +60,17 @@ export async function expireCheckpoints (core: Core): Promise<void> {
 /** Drops the organization's checkpoints but that of `keep`: there is at most one. */
 export async function releaseCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
   await eachJournalOf(core, organizationId, async journal => {
-    if (journal.begin.restoreId !== keep && hasCheckpoint(journal.lines)) await release(openTransaction(core, journal))
+    if (journal.begin.restoreId !== keep && hasCheckpoint(journal.lines)) await releaseCheckpoint(core, journal)
   })
+}
+
+/** Drops one checkpoint, the backup that is one included. */
+export async function releaseCheckpoint (core: Core, journal: Journal): Promise<void> {
+  const { organizationId, checkpointBackupId } = journal.begin
+  if (checkpointBackupId !== null && await core.catalog.get(organizationId, checkpointBackupId) !== null) {
+    await deleteBackup(core, { organizationId, backupId: checkpointBackupId })
+  }
+  await release(openTransaction(core, journal))
 }
 
 async function eachJournal (core: Core, visit: (journal: Journal) => Promise<void>): Promise<void> {

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { databaseEntry } from '../archive/layout.js'
 import { openArchive, type Archive } from '../archive/reader.js'
+import { createBackup } from '../backup/create.js'
 import { getBackup } from '../backup/get.js'
 import { verifyChecksum } from '../backup/verify.js'
 import type { Core } from '../core.js'
@@ -23,6 +23,8 @@ export interface RestoreRequest {
   rollbackOnFailure: boolean
   dryRun: boolean
   startedBy: string
+  /** The backup is the checkpoint of this restore, which is being undone: it is kept until that is done. */
+  undoOf?: string
 }
 
 /**
@@ -57,13 +59,15 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   const parts = { database: archive.database !== null, files: archive.metadata.includesFiles && core.storage.capabilities.transferable }
   const found = await preflight(core, { organizationId, archive, keepCheckpoint: request.rollbackOnFailure, ...parts })
   // Without a checkpoint to keep there is room for the live state and the new one, and not for a third.
-  if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, null)
+  if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
 
+  const database = parts.database ? modeOf(core, found, restoreId) : null
+  const checkpointBackupId = keepCheckpoint && database?.mode === 'in-place' ? await backUpFirst(core, request, restoreId, job) : null
   const inputs = await inputsOf(core, archive, parts, found, job)
   job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId), {
     restoreId, backupId, organizationId, startedBy: request.startedBy, dryRun, keepCheckpoint,
-    database: parts.database ? namesOf(core, restoreId) : null, files: parts.files
+    database, files: parts.files, checkpointBackupId
   })
   try {
     const transaction = openTransaction(core, journal, inputs)
@@ -100,7 +104,22 @@ async function inputsOf (core: Core, archive: Archive, parts: { database: boolea
   }
 }
 
-function namesOf (core: Core, restoreId: string): Begin['database'] {
+/** The state before, as an ordinary backup: inside the live database there is nothing that could be kept by renaming. */
+async function backUpFirst (core: Core, { organizationId, startedBy }: RestoreRequest, restoreId: string, job: JobContext): Promise<string> {
+  try {
+    const backup = await createBackup(core, {
+      organizationId, type: 'full', description: `Checkpoint before the restore ${restoreId}`,
+      createdBy: startedBy, createdByEmail: null, checkpointOf: restoreId
+    }, job)
+    return backup.id
+  } catch (error) {
+    job.signal.throwIfAborted()
+    throw new AppError('CHECKPOINT_IMPOSSIBLE', `The state before the restore could not be backed up: ${error instanceof AppError ? error.message : 'internal error'}`, { cause: error })
+  }
+}
+
+function modeOf (core: Core, { server }: Preflight, restoreId: string): NonNullable<Begin['database']> {
+  if (server?.canCreateDatabase === false) return { mode: 'in-place' }
   const suffix = restoreId.replaceAll('-', '')
   return {
     mode: 'swap',
@@ -117,7 +136,7 @@ function completeReport (
 ): RestoreReport {
   const elsewhere = archive.metadata.type === 'database' ? null : core.storage.describe(archive.metadata.organizationId)
   return {
-    database: prepared.database == null ? null : { ...prepared.database, missingRoles, missingExtensions },
+    database: prepared.database === undefined || prepared.database === null ? null : { ...prepared.database, missingRoles, missingExtensions },
     files: prepared.files ?? null,
     disk,
     durationMs: Math.round(performance.now() - started),

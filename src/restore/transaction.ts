@@ -2,20 +2,27 @@ import type { Core } from '../core.js'
 import { createDatabaseParticipant, type DatabaseInput } from './database-participant.js'
 import type { Transaction } from './coordinator.js'
 import { createFilesParticipant, type FilesInput } from './files-participant.js'
+import { createInPlaceParticipant } from './in-place-participant.js'
 import type { Journal } from './journal.js'
+import type { Participant } from './participant.js'
 
 /** What the participants of a new restore start from; after a crash there is nothing left to prepare. */
 export interface Inputs { database: DatabaseInput | null, files: FilesInput | null }
 
-/** The participants that a journal names. The database comes first: it can be refused by others' sessions, a rename can't. */
+/**
+ * The participants that a journal names, in the order of their commits: first the one that can be refused. A swap can be,
+ * by others' sessions, and can be taken back like the renames of the files; a transaction inside the live database can't
+ * be taken back once it is committed, so it comes last.
+ */
 export function openTransaction (core: Core, journal: Journal, inputs: Inputs = { database: null, files: null }): Transaction {
   const { organizationId, restoreId, database, files } = journal.begin
-  return {
-    journal,
-    log: core.log,
-    participants: [
-      ...(database === null ? [] : [createDatabaseParticipant(core.database.connection(), journal, inputs.database)]),
-      ...(files ? [createFilesParticipant({ uploadDir: core.settings.uploadDir, organizationId, restoreId }, inputs.files)] : [])
-    ]
+  const participants: Participant[] = files
+    ? [createFilesParticipant({ uploadDir: core.settings.uploadDir, organizationId, restoreId }, inputs.files)]
+    : []
+  if (database?.mode === 'swap') {
+    participants.unshift(createDatabaseParticipant(core.database.connection(), journal, database, inputs.database))
+  } else if (database?.mode === 'in-place') {
+    participants.push(createInPlaceParticipant(core.database.connection(), restoreId, inputs.database))
   }
+  return { journal, log: core.log, participants }
 }

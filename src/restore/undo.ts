@@ -2,9 +2,10 @@ import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { undo } from './coordinator.js'
-import { openJournal, type Line } from './journal.js'
+import { openJournal, type Journal, type Line } from './journal.js'
 import type { RestoreResult } from './report.js'
-import { hasCheckpoint, summaryOf } from './restore-state.js'
+import { restoreBackup } from './restore.js'
+import { summaryOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
 
 export interface UndoRequest { organizationId: string, restoreId: string, startedBy: string }
@@ -13,7 +14,50 @@ export interface UndoRequest { organizationId: string, restoreId: string, starte
  * Puts the state before a restore back, as one transaction. What was written since the restore is lost with it.
  * @throws AppError RESTORE_NOT_FOUND, RESTORE_NOT_UNDOABLE, DATABASE_BUSY, RESTORE_UNFINISHED
  */
-export async function undoRestore (core: Core, { organizationId, restoreId, startedBy }: UndoRequest, job: JobContext): Promise<RestoreResult> {
+export async function undoRestore (core: Core, request: UndoRequest, job: JobContext): Promise<RestoreResult> {
+  const { checkpointBackupId } = await withJournal(core, request, async ({ begin, lines }) => {
+    if (!summaryOf(lines).undoable) {
+      throw new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more).')
+    }
+    return begin
+  })
+  const result = checkpointBackupId === null
+    ? await exchangeBack(core, request, job)
+    : await restoreCheckpoint(core, request, checkpointBackupId, job)
+  core.log.info(request, 'Restore undone')
+  return { ...result, message: 'Restore undone successfully', restoreId: request.restoreId }
+}
+
+/** The checkpoint is what the restore moved aside. */
+async function exchangeBack (core: Core, request: UndoRequest, job: JobContext): Promise<RestoreResult> {
+  return await withJournal(core, request, async journal => {
+    const started = performance.now()
+    job.signal.throwIfAborted()
+    job.progress.uncancellable()
+    job.progress.phase('commit')
+    await undo(openTransaction(core, journal))
+    const done = journal.lines.findLast(({ step }) => step === 'done') as Extract<Line, { step: 'done' }>
+    return {
+      message: '',
+      backupId: journal.begin.backupId,
+      restoreId: request.restoreId,
+      restoredAt: new Date().toISOString(),
+      dryRun: false,
+      report: { ...done.report, durationMs: Math.round(performance.now() - started), checkpointUntil: undefined }
+    }
+  })
+}
+
+/** The checkpoint is an ordinary backup, so undoing is restoring it. */
+async function restoreCheckpoint (core: Core, { organizationId, restoreId, startedBy }: UndoRequest, backupId: string, job: JobContext): Promise<RestoreResult> {
+  const result = await restoreBackup(core, {
+    organizationId, backupId, startedBy, validateChecksum: true, rollbackOnFailure: false, dryRun: false, undoOf: restoreId
+  }, job)
+  await withJournal(core, { organizationId, restoreId, startedBy }, async journal => { await journal.append({ step: 'undone' }) })
+  return result
+}
+
+async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRequest, use: (journal: Journal) => Promise<T>): Promise<T> {
   const folder = await core.repository.journalFolder(organizationId)
   const journal = await openJournal(folder, restoreId).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return null
@@ -21,24 +65,7 @@ export async function undoRestore (core: Core, { organizationId, restoreId, star
   })
   if (journal === null) throw new AppError('RESTORE_NOT_FOUND', 'There is no such restore.')
   try {
-    if (!summaryOf(journal.lines).undoable) {
-      throw new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more).')
-    }
-    const started = performance.now()
-    job.signal.throwIfAborted()
-    job.progress.uncancellable()
-    job.progress.phase('commit')
-    await undo(openTransaction(core, journal, undefined))
-    core.log.info({ organizationId, restoreId, startedBy }, 'Restore undone')
-    const done = journal.lines.findLast(({ step }) => step === 'done') as Extract<Line, { step: 'done' }>
-    return {
-      message: 'Restore undone successfully',
-      backupId: journal.begin.backupId,
-      restoreId,
-      restoredAt: new Date().toISOString(),
-      dryRun: false,
-      report: { ...done.report, durationMs: Math.round(performance.now() - started), checkpointUntil: undefined }
-    }
+    return await use(journal)
   } finally {
     await journal.close()
   }

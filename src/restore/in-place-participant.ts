@@ -1,0 +1,100 @@
+import type { Archive, ArchiveEntry } from '../archive/reader.js'
+import type { Sql } from 'postgres'
+import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
+import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load-in-place.js'
+import { hasMarker, removeMarkers } from '../database/marker.js'
+import type { PostgresTools } from '../database/postgres-tools.js'
+import { AppError } from '../errors.js'
+import { readDump } from './read-dump.js'
+import type { Participant } from './participant.js'
+import type { TableReport } from './report.js'
+
+export interface InPlaceInput {
+  archive: Archive
+  dump: ArchiveEntry
+  tools: PostgresTools
+  onBytes: (bytes: number) => void
+}
+
+/**
+ * Replaces the whole database inside itself, in one transaction that is held open until the commit: for a user who may
+ * not create databases. Readers wait meanwhile. A marker row of the same transaction tells after a crash how it ended;
+ * this participant commits last, since what it has committed can't be taken back.
+ * @param input what to restore; null after a crash, when the transaction is gone with its session
+ */
+export function createInPlaceParticipant (connection: Connection, restoreId: string, input: InPlaceInput | null): Participant {
+  let load: InPlaceLoad | null = null
+  let before = new Map<string, string>()
+
+  return {
+    name: 'database',
+
+    async prepare (signal) {
+      const { archive, dump, tools, onBytes } = input as InPlaceInput
+      before = await digestLive(connection, archive.metadata.tables)
+      load = await loadInPlace(connection, tools, { restoreId, sql: readDump(archive, dump, onBytes), tables: archive.metadata.tables, signal })
+    },
+
+    async report () {
+      const { archive } = input as InPlaceInput
+      const { digests } = load as InPlaceLoad
+      const tables = archive.metadata.tables.map(({ schema, name, rows }, index): TableReport => {
+        const table = `${schema}.${name}`
+        const digest = before.get(table)
+        if (digest === undefined) return { table, rows, added: rows, note: 'The table is not in the database now and would come back.' }
+        if (digest === digests[index]) return { table, rows, added: 0, changed: 0, removed: 0, unchanged: rows }
+        return { table, rows, note: `Its rows differ from the ${digest.split(' ')[0]} that are there now.` }
+      })
+      return {
+        database: { mode: 'in-place', scope: 'instance', tables, missingRoles: [], missingExtensions: [] },
+        warnings: [
+          'The database user may not create databases, so the restore works inside the live one: readers wait from its beginning to its end.',
+          'The dump is loaded with the database user\'s own rights: restore only archives that you trust.',
+          'The database\'s own settings, comment and privileges stay as they are.'
+        ]
+      }
+    },
+
+    async commit () {
+      if (load !== null) {
+        await load.commit()
+      } else if (!await hasMarker(connection, restoreId)) {
+        throw new AppError('DATABASE_ERROR', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
+      }
+      return 0
+    },
+
+    async revert () {
+      await load?.rollback()
+      if (await hasMarker(connection, restoreId)) {
+        throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
+      }
+    },
+
+    async discard () { await load?.rollback() },
+    async settle () { await removeMarkers(connection) },
+    async release () { await removeMarkers(connection) }
+  }
+}
+
+/** Digests of the live rows, before they are locked. A table that is not there or can't be read has none. */
+async function digestLive (connection: Connection, tables: ReadonlyArray<{ schema: string, name: string }>): Promise<Map<string, string>> {
+  const digests = new Map<string, string>()
+  try {
+    await withSql(connection, {}, async sql => {
+      for (const { schema, name } of tables) {
+        if (!await isThere(sql, schema, name)) continue
+        const [row] = await sql.unsafe<Array<Record<string, string>>>(tableDigest(schema, name))
+        digests.set(`${schema}.${name}`, Object.values(row as Record<string, string>)[0] as string)
+      }
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+  return digests
+}
+
+async function isThere (sql: Sql, schema: string, name: string): Promise<boolean> {
+  const [row] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${`${quoteIdentifier(schema)}.${quoteIdentifier(name)}`}) IS NOT NULL AS there`
+  return row.there
+}

@@ -1,0 +1,25 @@
+import { pipeline } from 'node:stream'
+import { createGunzip } from 'node:zlib'
+import type { Archive, ArchiveEntry } from '../archive/reader.js'
+import { AppError, systemCode } from '../errors.js'
+
+/**
+ * The dump in an archive as plain SQL, checked against its SHA-256 with the last byte.
+ * @param onBytes told the compressed bytes as they are read
+ * @throws AppError DUMP_INVALID, CHECKSUM_MISMATCH, ARCHIVE_INVALID
+ */
+export async function * readDump (archive: Archive, dump: ArchiveEntry, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
+  async function * compressed (): AsyncGenerator<Buffer> {
+    for await (const block of archive.read(dump)) {
+      onBytes(block.length)
+      yield block
+    }
+  }
+  try {
+    // Whoever reads the result gets the source's error from it; the callback is only there because pipeline wants one.
+    yield * pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>
+  } catch (error) {
+    if (systemCode(error)?.startsWith('Z_') !== true) throw error
+    throw new AppError('DUMP_INVALID', 'The database dump in the archive is not whole gzip data.', { cause: error })
+  }
+}
