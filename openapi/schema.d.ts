@@ -304,6 +304,11 @@ export interface components {
             includesDatabase: boolean;
             includesFiles: boolean;
             description?: string;
+            /**
+             * Format: uuid
+             * @description The restore that made this backup, to be able to undo it
+             */
+            checkpointOf?: string;
             /** @description The release of dumbassets-backup that made it */
             version: string;
             counts: {
