@@ -37,31 +37,39 @@ export async function loadRows (
 async function copyRows (
   session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, { table, columns, archive }: MergeTable, signal: AbortSignal
 ): Promise<void> {
-  const program = startProgram(tools.psql, [
-    '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-  ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: 'UTF8' }, signal })
-  program.stdin.on('error', () => {})
   // Without a query around it where possible, so that nothing that the archive defined is evaluated.
   const rows = table.partitioned
     ? `(SELECT ${quoteColumns(columns)} FROM ${table.relation})`
     : `${table.relation} (${quoteColumns(columns)})`
-  program.stdin.end(`${transferSettings}\nCOPY ${rows} TO STDOUT;\n`)
+  const start = (): RunningProgram => {
+    const program = startProgram(tools.psql, [
+      '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
+    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: 'UTF8' }, signal })
+    program.stdin.on('error', () => {})
+    program.stdin.end(`${transferSettings}\nCOPY ${rows} TO STDOUT;\n`)
+    return program
+  }
   try {
-    await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, program)
+    await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, start)
   } catch (error) {
-    program.kill()
     signal.throwIfAborted()
     throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, { cause: error })
   }
 }
 
 /** Ends when the server has taken the last row. postgres.js tells a failure after the last byte to the query alone. */
-async function writeCopy (session: postgres.ReservedSql, statement: string, program: RunningProgram): Promise<void> {
+async function writeCopy (session: postgres.ReservedSql, statement: string, start: () => RunningProgram): Promise<void> {
   const query = session.unsafe(statement)
   const writable = await query.writable()
   const refused = new Promise<never>((_resolve, reject) => { Object.assign(query, { reject }) })
   refused.catch(() => {})
-  await Promise.race([refused, pipeline(endedWell(program), writable)])
+  // Not started earlier: Node drops what a program wrote when it ends before somebody reads.
+  const program = start()
+  try {
+    await Promise.race([refused, pipeline(endedWell(program), writable)])
+  } finally {
+    program.kill()
+  }
 }
 
 /** The program's output; a failed program is an error before the end, so that the rows before it are not taken for all. */

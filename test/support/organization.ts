@@ -33,10 +33,6 @@ export async function archive (connection: Connection, organizationId: string, t
     for await (const chunk of dump.script) chunks.push(chunk)
     return { script: Buffer.concat(chunks), dump }
   } finally {
-    // Closing waits for a reserved session that is still out.
-    const session = snapshot.sql as postgres.ReservedSql
-    await session`ROLLBACK`.catch(() => {})
-    session.release()
     await snapshot.close()
   }
 }
