@@ -35,7 +35,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   const id = randomUUID()
   await core.repository.check()
   job.progress.phase('snapshot')
-  const source = type === 'files' ? null : await openDatabaseSource(core)
+  const source = type === 'files' ? null : await openDatabaseSource(core, organizationId, job.signal)
   try {
     const timestamp = new Date()
     const listing = type === 'database' ? { entries: [], warnings: [] } : await core.storage.list(organizationId)
@@ -135,7 +135,10 @@ async function addDatabase (
   // Awaited below; a dump that fails first must not leave it unhandled.
   describing.catch(() => {})
   await writer.addDatabase(gzip as AsyncIterable<Buffer>)
-  return { ...await describing, sqlBytes }
+  const part = await describing
+  // One organization's share of the database's size can't be told; what it dumped to comes near it.
+  if (part.database?.sizeBytes === 0) part.database.sizeBytes = sqlBytes
+  return { ...part, sqlBytes }
 }
 
 function describeDatabase (part: DatabasePart | null): Omit<DatabasePart, 'warnings'> {

@@ -1,13 +1,14 @@
 import type { Metadata } from '../archive/metadata.js'
 import type { Core } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
-import { databaseError, withSql } from '../database/connection.js'
+import { databaseError, withSql, type Connection } from '../database/connection.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
+import { openOrganizationDump } from '../database/organization-dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations } from '../database/scope.js'
-import { openSnapshot } from '../database/snapshot.js'
-import { AppError } from '../errors.js'
+import { openSnapshot, type Snapshot } from '../database/snapshot.js'
+import { readTenancyFile } from '../database/tenancy-file.js'
 
 /** What the metadata says of the database in the archive. */
 export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 'pgDumpVersion' | 'roles' | 'extensions' |
@@ -15,7 +16,7 @@ export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 
 
 /** The database at one moment, ready to be dumped. */
 export interface DatabaseSource {
-  /** Plain SQL. @throws AppError DUMP_FAILED after the last byte when the dump is not complete */
+  /** Plain SQL, to be read once. @throws AppError DUMP_FAILED after the last byte when the dump is not complete */
   dump (signal: AbortSignal): AsyncIterable<Buffer>
   /** May run beside the dump. */
   describe (signal: AbortSignal): Promise<DatabasePart>
@@ -24,51 +25,86 @@ export interface DatabaseSource {
 
 /**
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows.
- * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, OTHER_ORGANIZATIONS_AFFECTED
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION
  */
-export async function openDatabaseSource (core: Core): Promise<DatabaseSource> {
+export async function openDatabaseSource (core: Core, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
   const connection = database.connection()
-  const server = await withSql(connection, {}, async sql => ({
-    ...(await readServerVersion(sql)),
-    organizations: settings.databaseScope === 'instance' ? 1 : await countOrganizations(sql, settings.tenantTable)
-  })).catch((error: unknown) => { throw databaseError(error) })
-  const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: server.major })
-  if (settings.databaseScope === 'organization' || server.organizations > 1) {
-    throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${server.organizations} organizations, and a backup of the whole of it would show each the others' rows.`)
+  const { version, major, organizations } = await readServer(connection, settings.tenantTable)
+  const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
+  const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && organizations > 1)
+  const snapshot = await openSnapshot(connection)
+  try {
+    const opened = { connection, tools, snapshot, version }
+    return isShared ? await openOrganization(core, opened, organizationId, signal) : openInstance(opened)
+  } catch (error) {
+    await snapshot.close()
+    throw error
   }
-  return await openInstance(core, tools, server.version)
 }
 
-async function openInstance ({ database }: Core, tools: PostgresTools, postgresVersion: string): Promise<DatabaseSource> {
-  const connection = database.connection()
-  const snapshot = await openSnapshot(connection)
+interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string }
+
+function openInstance ({ connection, tools, snapshot, version }: Opened): DatabaseSource {
+  const { sql } = snapshot
   return {
     dump: signal => dumpInstance(connection, tools, snapshot.id, signal),
-    async describe (signal) {
-      const { sql } = snapshot
-      try {
-        return {
-          databaseScope: 'instance',
-          postgresVersion,
-          pgDumpVersion: tools.version,
-          roles: await listRoles(sql),
-          extensions: (await listExtensions(sql)).map(({ name, version }) => ({ name, version })),
-          schemaFingerprint: await schemaFingerprint(sql),
-          database: await readDatabaseDetails(sql),
-          tables: await countRows(sql, await listTables(sql), signal),
-          warnings: []
-        }
-      } catch (error) {
-        throw databaseError(error)
-      }
-    },
+    describe: async signal => await described(async () => ({
+      databaseScope: 'instance',
+      postgresVersion: version,
+      pgDumpVersion: tools.version,
+      roles: await listRoles(sql),
+      extensions: await listExtensions(sql),
+      schemaFingerprint: await schemaFingerprint(sql),
+      database: await readDatabaseDetails(sql),
+      tables: await countRows(sql, await listTables(sql), signal),
+      warnings: []
+    })),
     close: snapshot.close
   }
 }
 
-async function readServerVersion (sql: Parameters<Parameters<typeof withSql>[2]>[0]): Promise<{ version: string, major: number }> {
-  const [row] = await sql<[{ version: string, number: string }]>`
-    SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`
-  return { version: row.version, major: Math.trunc(Number(row.number) / 10000) }
+async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version }: Opened, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
+  const { sql } = snapshot
+  const tenancy = settings.tenancyFile === null ? null : await readTenancyFile(settings.tenancyFile)
+  const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, tenantTable: settings.tenantTable, tenancy, signal })
+  return {
+    dump: () => dump.script,
+    describe: async () => await described(async () => ({
+      databaseScope: 'organization',
+      postgresVersion: version,
+      pgDumpVersion: tools.version,
+      roles: [],
+      extensions: await listExtensions(sql),
+      schemaFingerprint: await schemaFingerprint(sql),
+      // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
+      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], defaultPrivileges: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
+      tables: dump.tables,
+      warnings: dump.warnings
+    })),
+    async close () {
+      await dump.script.return(undefined)
+      await snapshot.close()
+    }
+  }
+}
+
+async function described (read: () => Promise<DatabasePart>): Promise<DatabasePart> {
+  try {
+    return await read()
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+async function readServer (connection: Connection, tenantTable: string): Promise<{ version: string, major: number, organizations: number }> {
+  try {
+    return await withSql(connection, {}, async sql => {
+      const [row] = await sql<[{ version: string, number: string }]>`
+        SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`
+      return { version: row.version, major: Math.trunc(Number(row.number) / 10000), organizations: await countOrganizations(sql, tenantTable) }
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
 }

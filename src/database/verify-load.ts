@@ -22,8 +22,8 @@ export async function verifyLoad (connection: Connection, database: string, expe
       throw new AppError('DUMP_INVALID', `After loading, the table ${key(table)} has ${loaded ?? 'no'} rows in place of ${table.rows}.`)
     }
   }
-  if (found.length !== expected.length) {
-    throw new AppError('DUMP_INVALID', `After loading there are ${found.length} tables in place of ${expected.length}.`)
-  }
+  const known = new Set(expected.map(key))
+  const stranger = found.find(table => table.rows > 0 && !known.has(key(table)))
+  if (stranger !== undefined) throw new AppError('DUMP_INVALID', `After loading, the table ${key(stranger)} has rows that the backup does not know of.`)
   return found
 }

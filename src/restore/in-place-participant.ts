@@ -2,7 +2,7 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load-in-place.js'
-import { hasMarker, removeMarkers } from '../database/marker.js'
+import { hasMarker, removeMarker } from '../database/marker.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
 import { AppError } from '../errors.js'
 import { readDump } from './read-dump.js'
@@ -72,8 +72,8 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     },
 
     async discard () { await load?.rollback() },
-    async settle () { await removeMarkers(connection) },
-    async release () { await removeMarkers(connection) }
+    async settle () { await removeMarker(connection, restoreId) },
+    async release () { await removeMarker(connection, restoreId) }
   }
 }
 

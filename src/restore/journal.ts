@@ -22,7 +22,7 @@ export interface Begin {
   keepCheckpoint: boolean
   /** An ordinary backup made first, where the checkpoint can't be the renamed database itself. */
   checkpointBackupId: string | null
-  database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | null
+  database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | { mode: 'merge', scratch: string, loader: string } | null
   files: boolean
 }
 

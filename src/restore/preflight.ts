@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
+import { listTables } from '../database/catalog-queries.js'
 import { countOrganizations } from '../database/scope.js'
 import { databaseError, withSql } from '../database/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
@@ -12,8 +13,12 @@ import { AppError, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import type { RestoreReport } from './report.js'
 
+/** How the database is restored: whole beside the live one, whole inside it, or one organization's rows into it. */
+export type DatabaseMode = 'swap' | 'in-place' | 'merge'
+
 export interface Preflight {
   /** Null when the database is not restored. */
+  mode: DatabaseMode | null
   server: ServerFacts | null
   disk: RestoreReport['disk']
   missingRoles: string[]
@@ -37,6 +42,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   const shortfalls: string[] = []
   const disk: RestoreReport['disk'] = []
   let server: ServerFacts | null = null
+  let mode: DatabaseMode | null = null
   let missingRoles: string[] = []
   let missingExtensions: string[] = []
 
@@ -45,10 +51,10 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     if (server.live === null && request.keepCheckpoint) {
       throw new AppError('CHECKPOINT_IMPOSSIBLE', 'The live database is not there, so no checkpoint of it can be kept.')
     }
-    if (server.live !== null) await requireOwnOrganizationOnly(core)
+    mode = await chooseMode(core, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
-    shortfalls.push(...databaseShortfalls(metadata, server, missingRoles, missingExtensions))
+    shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
     const folder = core.database.dataDirectory
     if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, (metadata.database as DatabaseDetails).sizeBytes))
   }
@@ -68,7 +74,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
       errors: messages.map(message => ({ message }))
     })
   }
-  return { server, disk, missingRoles, missingExtensions }
+  return { mode, server, disk, missingRoles, missingExtensions }
 }
 
 async function serverFacts (core: Core): Promise<ServerFacts> {
@@ -80,18 +86,27 @@ async function serverFacts (core: Core): Promise<ServerFacts> {
   }
 }
 
-/** A swap replaces every organization's rows, so it is refused where there are others. */
-async function requireOwnOrganizationOnly ({ database, settings }: Core): Promise<void> {
-  if (settings.databaseScope === 'instance') return
+/**
+ * One organization's rows are merged, but into a database without tables they go as a whole. The whole of a database
+ * replaces every organization's rows, so it is refused where there are others.
+ */
+async function chooseMode ({ database, settings }: Core, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
+  const whole = server.canCreateDatabase ? 'swap' : 'in-place'
+  if (server.live === null) return whole
   let organizations: number
+  let tables: number
   try {
-    organizations = await withSql(database.connection(), {}, async sql => await countOrganizations(sql, settings.tenantTable))
+    ({ organizations, tables } = await withSql(database.connection(), {}, async sql => ({
+      organizations: await countOrganizations(sql, settings.tenantTable), tables: (await listTables(sql)).length
+    })))
   } catch (error) {
     throw databaseError(error)
   }
-  if (organizations > 1) {
+  if (metadata.databaseScope === 'organization') return tables === 0 ? whole : 'merge'
+  if (settings.databaseScope !== 'instance' && organizations > 1) {
     throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${organizations} organizations, and this backup would replace the rows of all of them.`)
   }
+  return whole
 }
 
 /** The role that owned the database where the backup was made; its objects go to the owner of this one. */
@@ -99,12 +114,15 @@ function createdWithUs (metadata: Metadata): string | undefined {
   return metadata.database?.owner
 }
 
-function databaseShortfalls (metadata: Metadata, server: ServerFacts, missingRoles: string[], missingExtensions: string[]): string[] {
+function databaseShortfalls (
+  metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[]
+): string[] {
   const shortfalls: string[] = []
   const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
   const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
-  if (!server.canCreateDatabase) shortfalls.push(...inPlaceShortfalls(metadata, server))
-  if (server.canCreateDatabase && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
+  if (mode === 'in-place') shortfalls.push(...inPlaceShortfalls(metadata, server))
+  if (mode === 'merge' && !server.canCreateDatabase) shortfalls.push('The database user may not create databases, and the dump is loaded into one of its own first: run ALTER ROLE … CREATEDB as a superuser.')
+  if (mode === 'swap' && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
   if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
   for (const role of missingRoles) shortfalls.push(`The role "${role}" is missing: create it with CREATE ROLE.`)
   for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)

@@ -5,11 +5,12 @@ import { getBackup } from '../backup/get.js'
 import { verifyChecksum } from '../backup/verify.js'
 import type { Core } from '../core.js'
 import { findPostgresTools } from '../database/postgres-tools.js'
+import { readTenancyFile } from '../database/tenancy-file.js'
 import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
 import { createJournal, type Begin } from './journal.js'
-import { preflight, type Preflight } from './preflight.js'
+import { preflight, type DatabaseMode, type Preflight } from './preflight.js'
 import { releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
 import { openTransaction, type Inputs } from './transaction.js'
@@ -61,9 +62,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   // Without a checkpoint to keep there is room for the live state and the new one, and not for a third.
   if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
 
-  const database = parts.database ? modeOf(core, found, restoreId) : null
-  const checkpointBackupId = keepCheckpoint && database?.mode === 'in-place' ? await backUpFirst(core, request, restoreId, job) : null
-  const inputs = await inputsOf(core, archive, parts, found, job)
+  const database = found.mode === null ? null : namesOf(core, found.mode, restoreId)
+  const checkpointBackupId = keepCheckpoint && database !== null && database.mode !== 'swap' ? await backUpFirst(core, request, restoreId, job) : null
+  const inputs = await inputsOf(core, archive, parts, found, dryRun, job)
   job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId), {
     restoreId, backupId, organizationId, startedBy: request.startedBy, dryRun, keepCheckpoint,
@@ -88,7 +89,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   }
 }
 
-async function inputsOf (core: Core, archive: Archive, parts: { database: boolean, files: boolean }, { server }: Preflight, job: JobContext): Promise<Inputs> {
+async function inputsOf (
+  core: Core, archive: Archive, parts: { database: boolean, files: boolean }, { server }: Preflight, dryRun: boolean, job: JobContext
+): Promise<Inputs> {
   const onBytes = (bytes: number) => { job.progress.advance(bytes) }
   return {
     database: server === null || archive.database === null
@@ -98,7 +101,10 @@ async function inputsOf (core: Core, archive: Archive, parts: { database: boolea
           dump: archive.database,
           tools: await findPostgresTools({ binDir: core.settings.pgBinDir, serverMajor: server.major }),
           owner: server.live?.owner ?? core.database.connection().user,
-          onBytes
+          onBytes,
+          tenantTable: core.settings.tenantTable,
+          tenancy: core.settings.tenancyFile === null ? null : await readTenancyFile(core.settings.tenancyFile),
+          dryRun
         },
     files: parts.files ? { archive, storage: core.storage, onBytes } : null
   }
@@ -118,16 +124,12 @@ async function backUpFirst (core: Core, { organizationId, startedBy }: RestoreRe
   }
 }
 
-function modeOf (core: Core, { server }: Preflight, restoreId: string): NonNullable<Begin['database']> {
-  if (server?.canCreateDatabase === false) return { mode: 'in-place' }
+function namesOf (core: Core, mode: DatabaseMode, restoreId: string): NonNullable<Begin['database']> {
+  if (mode === 'in-place') return { mode }
   const suffix = restoreId.replaceAll('-', '')
-  return {
-    mode: 'swap',
-    live: core.database.connection().database,
-    scratch: `dab_restore_${suffix}`,
-    checkpoint: `dab_checkpoint_${suffix}`,
-    loader: `dab_loader_${suffix}`
-  }
+  const names = { scratch: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
+  if (mode === 'merge') return { mode, ...names }
+  return { mode, ...names, live: core.database.connection().database, checkpoint: `dab_checkpoint_${suffix}` }
 }
 
 function completeReport (

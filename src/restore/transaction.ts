@@ -1,13 +1,14 @@
 import type { Core } from '../core.js'
-import { createDatabaseParticipant, type DatabaseInput } from './database-participant.js'
+import { createDatabaseParticipant } from './database-participant.js'
 import type { Transaction } from './coordinator.js'
 import { createFilesParticipant, type FilesInput } from './files-participant.js'
 import { createInPlaceParticipant } from './in-place-participant.js'
 import type { Journal } from './journal.js'
+import { createMergeParticipant, type MergeInput } from './merge-participant.js'
 import type { Participant } from './participant.js'
 
 /** What the participants of a new restore start from; after a crash there is nothing left to prepare. */
-export interface Inputs { database: DatabaseInput | null, files: FilesInput | null }
+export interface Inputs { database: MergeInput | null, files: FilesInput | null }
 
 /**
  * The participants that a journal names, in the order of their commits: first the one that can be refused. A swap can be,
@@ -23,6 +24,9 @@ export function openTransaction (core: Core, journal: Journal, inputs: Inputs = 
     participants.unshift(createDatabaseParticipant(core.database.connection(), journal, database, inputs.database))
   } else if (database?.mode === 'in-place') {
     participants.push(createInPlaceParticipant(core.database.connection(), restoreId, inputs.database))
+  } else if (database?.mode === 'merge') {
+    const names = { database: database.scratch, loader: database.loader }
+    participants.push(createMergeParticipant(core.database.connection(), { organizationId, restoreId, names }, inputs.database))
   }
   return { journal, log: core.log, participants }
 }

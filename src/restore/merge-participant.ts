@@ -1,0 +1,97 @@
+import type { Connection } from '../database/connection.js'
+import { loadDump } from '../database/load-dump.js'
+import { hasMarker, markerStatements, removeMarker } from '../database/marker.js'
+import { openMerge, type OrganizationMerge } from '../database/organization-merge.js'
+import { createScratch, dropScratch, type ScratchNames } from '../database/scratch.js'
+import type { Tenancy } from '../database/tenancy-file.js'
+import { verifyLoad } from '../database/verify-load.js'
+import type { DatabaseDetails } from '../database/database-details.js'
+import { AppError } from '../errors.js'
+import type { DatabaseInput } from './database-participant.js'
+import type { Participant } from './participant.js'
+import { readDump } from './read-dump.js'
+
+export interface MergeInput extends DatabaseInput {
+  tenantTable: string
+  tenancy: Tenancy | null
+  dryRun: boolean
+}
+
+export interface MergeTarget { organizationId: string, restoreId: string, names: ScratchNames }
+
+/**
+ * Makes one organization's rows what the archive says while the others read and write: the dump is loaded into a scratch
+ * database by its caged role, and only rows go from there into one transaction of the live database. A marker row of that
+ * transaction tells after a crash how it ended; it commits last, since what it has committed can't be taken back.
+ * @param input what to restore; null after a crash, when the transaction is gone with its session
+ */
+export function createMergeParticipant (
+  connection: Connection, { organizationId, restoreId, names }: MergeTarget, input: MergeInput | null
+): Participant {
+  let merge: OrganizationMerge | null = null
+  let warnings: string[] = []
+
+  async function isCommitted (): Promise<boolean> {
+    return await hasMarker(connection, restoreId)
+  }
+
+  return {
+    name: 'database',
+
+    async prepare (signal) {
+      const { archive, dump, tools, onBytes, tenantTable, tenancy, dryRun } = input as MergeInput
+      const { metadata } = archive
+      const { loader, warnings: created } = await createScratch(connection, names, metadata.database as DatabaseDetails)
+      const scratch = { ...connection, database: names.database, ...(loader ?? {}) }
+      await loadDump(connection, tools, {
+        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: false, signal
+      })
+      await verifyLoad(scratch, names.database, metadata.tables, signal)
+      merge = await openMerge({ connection, scratch, tools, organizationId, tenantTable, tenancy, tables: metadata.tables, dryRun, signal })
+      if (!dryRun) {
+        await merge.apply()
+        await merge.session.unsafe(markerStatements(restoreId))
+      }
+      warnings = [...created, ...[...merge.notes].map(([table, note]) => `${table}: ${note}`)]
+    },
+
+    async report () {
+      const { changes, notes } = merge as OrganizationMerge
+      const tables = changes.map(change => ({ ...change, ...(notes.has(change.table) ? { note: notes.get(change.table) } : {}) }))
+      return { database: { mode: 'merge', scope: 'organization', tables, missingRoles: [], missingExtensions: [] }, warnings }
+    },
+
+    async commit () {
+      try {
+        if (merge !== null) await merge.commit()
+      } catch (error) {
+        // The answer may be lost after the commit has happened.
+        if (!await isCommitted()) throw error
+      }
+      if (merge === null && !await isCommitted()) {
+        throw new AppError('DATABASE_ERROR', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
+      }
+      return 0
+    },
+
+    async revert () {
+      await merge?.rollback()
+      if (await isCommitted()) throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
+    },
+
+    async discard () {
+      await merge?.rollback()
+      await dropScratch(connection, names)
+    },
+
+    async settle () {
+      await dropScratch(connection, names)
+      await removeMarker(connection, restoreId)
+    },
+
+    async release () {
+      await dropScratch(connection, names)
+      await removeMarker(connection, restoreId)
+    }
+  }
+}
