@@ -2,27 +2,15 @@ import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { pipeline } from 'node:stream'
 import { crc32, createInflateRaw } from 'node:zlib'
-import { fromFdPromise, type Entry, type ZipFile } from 'yauzl'
 import { AppError } from '../errors.js'
-import { createAttributesDigest } from './attributes-digest.js'
+import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { parseChecksums } from './checksums.js'
-import { blockBytes } from './encode-file.js'
-import { checksumsEntry, databaseEntry, filesPrefix, isInLayout, metadataEntry, smbInfoEntry } from './layout.js'
+import { checkDataDescriptor, checkLocalHeader, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
+import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, smbInfoEntry } from './layout.js'
 import { parseMetadata, type Metadata } from './metadata.js'
+import { invalid, mismatch, printable } from './refusal.js'
 
-export interface ArchiveEntry {
-  /** As it stands in the archive; a folder's ends with `/`. */
-  name: string
-  kind: 'file' | 'folder'
-  /** Bytes before compression. */
-  size: number
-  /** Permission bits only. */
-  mode: number
-  /** To the second. */
-  mtime: Date
-  /** Null for a folder. */
-  sha256: string | null
-}
+export type { ArchiveEntry }
 
 export interface Archive {
   metadata: Metadata
@@ -38,22 +26,18 @@ export interface Archive {
 
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
-const encryptedFlags = 0x2041
-const dataDescriptorFlag = 0x8
-
-interface Located extends ArchiveEntry { raw: Entry }
 
 /**
  * Opens an archive in format 1 and checks everything that can be checked without reading the files: layout, names,
- * sizes, that SHA256SUMS names exactly the entries that are there, and that nobody changed their attributes.
+ * sizes, that SHA256SUMS names exactly the entries that are there, and that nobody changed their attributes. Every byte
+ * that is no entry's data must be the one that our writer puts there, so that nothing can hide between the entries and
+ * other tools can't see another archive than we do.
  * The caller closes `handle` after its last read.
  * @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, CHECKSUM_MISMATCH
  */
 export async function openArchive (handle: FileHandle, size: number, organizationId: string): Promise<Archive> {
-  const zip = await refusing(() => fromFdPromise(handle.fd, { lazyEntries: true, autoClose: false, decodeStrings: false }))
-  const entries = await refusing(() => readDirectory(zip, organizationId))
+  const entries = await readDirectory(handle, size, organizationId)
   const byName = new Map(entries.map(entry => [entry.name, entry]))
-  if (byName.size !== entries.length) throw invalid('two entries have the same name')
 
   const sumsEntry = own(byName, checksumsEntry)
   const sums = parseChecksums((await readWhole(sumsEntry, checksumsLimit)).toString())
@@ -66,6 +50,11 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   if (metadata.organizationId !== organizationId) throw invalid('it belongs to another organization')
   const database = byName.get(databaseEntry) ?? null
   if ((database !== null) !== metadata.includesDatabase) throw invalid('metadata.json and the entries disagree on the database')
+  const prefix = filesPrefix(organizationId)
+  const files = entries.filter(entry => entry.name.startsWith(prefix))
+  if (files.length > 0 && !metadata.includesFiles) throw invalid('metadata.json and the entries disagree on the files')
+  // Files' own headers are checked when they are read.
+  for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(handle, entry)
 
   async function readWhole (entry: Located, limit: number): Promise<Buffer> {
     if (entry.size > limit) throw invalid(`${entry.name} is too large`)
@@ -75,14 +64,16 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   }
 
   async function * read (entry: ArchiveEntry): AsyncGenerator<Buffer> {
-    const { raw } = entry as Located
-    const start = await refusing(() => checkLocalHeader(zip, raw))
+    const located = entry as Located
+    const { raw } = located
+    const start = await checkLocalHeader(handle, located)
     const compressed = readRange(handle, start, raw.compressedSize)
     const hash = createHash('sha256')
     let checksum = 0
     let bytes = 0
+    const inflate = raw.compressionMethod === 0 ? null : createInflateRaw({ chunkSize: 1 << 18 })
     // The reader of a pipeline's last stream gets its error; the callback is only there because pipeline wants one.
-    const plain = raw.compressionMethod === 0 ? compressed : pipeline(compressed, createInflateRaw({ chunkSize: 1 << 18 }), () => {})
+    const plain = inflate === null ? compressed : pipeline(compressed, inflate, () => {})
     try {
       for await (const block of plain as AsyncIterable<Buffer>) {
         bytes += block.length
@@ -95,42 +86,12 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
       throw String((error as { code?: unknown }).code).startsWith('Z_') ? mismatch(entry.name, error) : error
     }
     if (bytes !== entry.size || checksum !== raw.crc32) throw mismatch(entry.name)
+    if (inflate !== null && inflate.bytesWritten !== raw.compressedSize) throw mismatch(entry.name)
     if (entry.sha256 !== null && hash.digest('hex') !== entry.sha256) throw mismatch(entry.name)
+    await checkDataDescriptor(handle, start + raw.compressedSize, located)
   }
 
-  const prefix = filesPrefix(organizationId)
-  return { metadata, database, files: entries.filter(entry => entry.name.startsWith(prefix)), read }
-}
-
-async function readDirectory (zip: ZipFile, organizationId: string): Promise<Located[]> {
-  const entries: Located[] = []
-  let end = 0
-  for await (const raw of zip.eachEntry()) {
-    const name = decodeName(raw.fileNameRaw)
-    if (!isInLayout(name, organizationId)) throw invalid(`the entry ${printable(name)} has no place in the layout`)
-    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid(`${printable(name)} is encrypted`)
-    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid(`${printable(name)} has an unknown compression`)
-    if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
-    end = raw.relativeOffsetOfLocalHeader + 30 + raw.fileNameLength + raw.compressedSize
-    const mode = raw.externalFileAttributes >>> 16
-    const kind = name.endsWith('/') ? 'folder' : 'file'
-    if ((mode & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000)) throw invalid(`${printable(name)} is no regular file or folder`)
-    if (kind === 'folder' && raw.uncompressedSize !== 0) throw invalid(`the folder ${printable(name)} has content`)
-    entries.push({ name, kind, size: raw.uncompressedSize, mode: mode & 0o7777, mtime: raw.getLastModDate(), sha256: null, raw })
-  }
-  return entries
-}
-
-/** Where the entry's data starts. What stands before it must agree with the central directory, which we go by. */
-async function checkLocalHeader (zip: ZipFile, raw: Entry): Promise<number> {
-  const local = await zip.readLocalFileHeaderPromise(raw)
-  const agrees = local.fileName.equals(raw.fileNameRaw) && local.compressionMethod === raw.compressionMethod &&
-    local.generalPurposeBitFlag === raw.generalPurposeBitFlag && local.extraFieldLength === 0 &&
-    local.lastModFileDate === raw.lastModFileDate && local.lastModFileTime === raw.lastModFileTime &&
-    ((local.generalPurposeBitFlag & dataDescriptorFlag) !== 0 || (local.crc32 === raw.crc32 &&
-      local.compressedSize === raw.compressedSize && local.uncompressedSize === raw.uncompressedSize))
-  if (!agrees) throw invalid(`the two headers of ${printable(decodeName(raw.fileNameRaw))} disagree`)
-  return local.fileDataStart
+  return { metadata, database, files, read }
 }
 
 function giveChecksums (entries: Located[], sums: Map<string, string>): void {
@@ -148,10 +109,10 @@ function giveChecksums (entries: Located[], sums: Map<string, string>): void {
 function checkAttributes (entries: Located[], metadata: Metadata): void {
   const digest = createAttributesDigest()
   const ownNames = new Set([databaseEntry, smbInfoEntry, metadataEntry, checksumsEntry])
-  const timestamp = Math.floor(Date.parse(metadata.timestamp) / 1000)
+  const timestamp = archivedSeconds(new Date(metadata.timestamp))
   for (const entry of entries) {
     if (entry.name !== metadataEntry && entry.name !== checksumsEntry) digest.add(entry.name, entry, entry.size)
-    if (ownNames.has(entry.name) && (entry.mode !== 0o644 || Math.floor(entry.mtime.getTime() / 1000) !== timestamp)) {
+    if (ownNames.has(entry.name) && (entry.mode !== 0o644 || archivedSeconds(entry.mtime) !== timestamp)) {
       throw mismatch(entry.name)
     }
   }
@@ -164,46 +125,4 @@ function own (byName: Map<string, Located>, name: string): Located {
   const entry = byName.get(name)
   if (entry === undefined) throw invalid(`${name} is missing`)
   return entry
-}
-
-async function * readRange (handle: FileHandle, start: number, length: number): AsyncGenerator<Buffer> {
-  let done = 0
-  while (done < length) {
-    const block = Buffer.allocUnsafe(Math.min(blockBytes, length - done))
-    const { bytesRead } = await handle.read(block, 0, block.length, start + done)
-    if (bytesRead === 0) throw invalid('it ends too early')
-    done += bytesRead
-    yield block.subarray(0, bytesRead)
-  }
-}
-
-function decodeName (raw: Buffer): string {
-  try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw)
-  } catch (error) {
-    throw invalid('an entry\'s name is not UTF-8', error)
-  }
-}
-
-/** A name for a message: no control characters, not over 200 characters. */
-function printable (name: string): string {
-  return JSON.stringify(name.length > 200 ? name.slice(0, 200) + '…' : name)
-}
-
-function invalid (reason: string, cause?: unknown): AppError {
-  return new AppError('ARCHIVE_INVALID', `The archive can't be used: ${reason}.`, { cause })
-}
-
-function mismatch (name: string, cause?: unknown): AppError {
-  return new AppError('CHECKSUM_MISMATCH', `The archive is damaged: ${printable(name)} is not what it was when the backup was made.`, { cause })
-}
-
-/** yauzl's own refusals are plain Errors without a code; those of the file system have one and pass. */
-async function refusing<T> (step: () => Promise<T>): Promise<T> {
-  try {
-    return await step()
-  } catch (error) {
-    if (error instanceof AppError || (error as { code?: unknown }).code !== undefined) throw error
-    throw invalid((error as Error).message.replace(/\.$/, ''), error)
-  }
 }

@@ -1,4 +1,4 @@
-import { finished } from 'node:stream/promises'
+import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
 import { createHashStream } from '../io/hash-stream.js'
 import { createAttributesDigest } from './attributes-digest.js'
@@ -32,8 +32,9 @@ const ownEntryMode = 0o644
  */
 export function createArchiveWriter (output: Writable, timestamp: Date, onBytes: (bytes: number) => void): ArchiveWriter {
   const hashed = createHashStream(onBytes)
-  hashed.pipe(output)
-  output.on('error', error => hashed.destroy(error))
+  const written = pipeline(hashed, output)
+  // Awaited at the end; whoever writes until then gets the error of the destroyed stream.
+  written.catch(() => {})
   const zip = createZip(hashed)
   const digest = createAttributesDigest()
   const sums: string[] = []
@@ -77,7 +78,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
       await addOwn(checksumsEntry, sums.join(''))
       await zip.end()
       hashed.end()
-      await finished(output)
+      await written
       return { size: hashed.bytes, checksum: hashed.digest() }
     }
   }

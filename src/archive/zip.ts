@@ -27,18 +27,27 @@ export interface Zip {
   end (): Promise<void>
 }
 
-/** The part of yazl's entry that the adapter relies on; test/archive/zip.ts pins it, and package.json the version. */
-interface YazlEntry {
+/** The part of yazl's entry that is relied on here; test/archive/zip.ts pins it, and package.json the version. */
+export interface ZipHeader {
   state: number
   crcAndFileSizeKnown: boolean
   crc32: number
   uncompressedSize: number
   compressedSize: number
   relativeOffsetOfLocalHeader: number
+  lastModFileTime: number
+  lastModFileDate: number
   getLocalFileHeader (): Buffer
   getDataDescriptor (): Buffer
 }
-interface YazlInternals { entries: YazlEntry[], outputStreamCursor: number }
+interface YazlInternals { entries: ZipHeader[], outputStreamCursor: number }
+
+export interface ZipHeaders {
+  /** The next entry's header; whoever asked for it sets offset, CRC-32 and sizes. */
+  add (name: string, attributes: Attributes, deflated: boolean): ZipHeader
+  /** The central directory of all that was added, and the records that end the file. `start` is its offset. */
+  directory (start: number): AsyncIterable<Buffer>
+}
 
 const fileDataInProgress = 2
 const fileDataDone = 3
@@ -46,67 +55,84 @@ const regularFile = 0o100000
 const folder = 0o040000
 
 /**
- * Writes a zip file through yazl's headers, with bytes that were compressed and CRC'd elsewhere. yazl's public interface
- * takes only plain bytes, which it CRCs in JavaScript (about 340 MB/s, zlib.crc32: 4 GB/s), and walks all entries at
- * every entry, so that 200,000 of them take minutes. Here yazl makes every header and the central directory, and an
- * entry in progress that never ends keeps it from writing any data itself.
+ * yazl's headers without its data. yazl's public interface takes only plain bytes, which it CRCs in JavaScript (about
+ * 340 MB/s, zlib.crc32: 4 GB/s), and walks all entries at every entry, so that 200,000 of them take minutes. Here an
+ * entry in progress that never ends keeps it from writing anything before the central directory.
  */
-export function createZip (output: Writable): Zip {
+export function createHeaders (): ZipHeaders {
   const yazl = new ZipFile()
   const internals = yazl as unknown as YazlInternals
-  const blocker = { state: fileDataInProgress } as YazlEntry
-  const done: YazlEntry[] = []
+  const blocker = { state: fileDataInProgress } as ZipHeader
+  const done: ZipHeader[] = []
 
-  function nextEntry (name: string, attributes: Attributes, deflated: boolean): YazlEntry {
-    internals.entries = [blocker]
-    const options = { mtime: atOrAfterEpoch(attributes.mtime) }
-    if (name.endsWith('/')) yazl.addEmptyDirectory(name, { ...options, mode: folder | attributes.mode })
-    else yazl.addReadStreamLazy(name, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
-    const entry = internals.entries[1] as YazlEntry
-    entry.relativeOffsetOfLocalHeader = internals.outputStreamCursor
-    done.push(entry)
-    return entry
+  return {
+    add (name, attributes, deflated) {
+      internals.entries = [blocker]
+      const options = { mtime: atOrAfterEpoch(attributes.mtime) }
+      if (name.endsWith('/')) yazl.addEmptyDirectory(name, { ...options, mode: folder | attributes.mode })
+      else yazl.addReadStreamLazy(name, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
+      const header = internals.entries[1] as ZipHeader
+      header.state = fileDataDone
+      done.push(header)
+      return header
+    },
+
+    async * directory (start) {
+      internals.entries = done
+      internals.outputStreamCursor = start
+      yazl.end()
+      yield * yazl.outputStream as AsyncIterable<Buffer>
+    }
+  }
+}
+
+/** Writes a zip file, with bytes that were compressed and CRC'd elsewhere. */
+export function createZip (output: Writable): Zip {
+  const headers = createHeaders()
+  let cursor = 0
+
+  function nextHeader (name: string, attributes: Attributes, deflated: boolean): ZipHeader {
+    return Object.assign(headers.add(name, attributes, deflated), { relativeOffsetOfLocalHeader: cursor })
   }
 
   async function write (bytes: Buffer): Promise<void> {
-    internals.outputStreamCursor += bytes.length
+    cursor += bytes.length
     await writeTo(output, bytes)
   }
 
   return {
     async addFolder (name, attributes) {
-      const entry = nextEntry(name, attributes, false)
-      entry.state = fileDataDone
-      await write(entry.getLocalFileHeader())
+      await write(nextHeader(name, attributes, false).getLocalFileHeader())
     },
 
     async addReady (name, attributes, { data, deflated, crc32, size }) {
-      const entry = nextEntry(name, attributes, deflated)
-      Object.assign(entry, { state: fileDataDone, crcAndFileSizeKnown: true, crc32, uncompressedSize: size, compressedSize: data.length })
-      await write(entry.getLocalFileHeader())
+      const header = nextHeader(name, attributes, deflated)
+      Object.assign(header, { crcAndFileSizeKnown: true, crc32, uncompressedSize: size, compressedSize: data.length })
+      await write(header.getLocalFileHeader())
       if (data.length > 0) await write(data)
     },
 
     async addStream (name, attributes, deflated, source) {
-      const entry = nextEntry(name, attributes, deflated)
-      await write(entry.getLocalFileHeader())
-      const start = internals.outputStreamCursor
-      let next = await source.next()
-      while (next.done !== true) {
-        await write(next.value)
-        next = await source.next()
+      const header = nextHeader(name, attributes, deflated)
+      try {
+        await write(header.getLocalFileHeader())
+        const start = cursor
+        let next = await source.next()
+        while (next.done !== true) {
+          await write(next.value)
+          next = await source.next()
+        }
+        const { crc32, size } = next.value
+        Object.assign(header, { crc32, uncompressedSize: size, compressedSize: cursor - start })
+      } finally {
+        // A source that is left in the middle has a file or a program behind it.
+        await source.return(undefined as never)
       }
-      const { crc32, size } = next.value
-      Object.assign(entry, { state: fileDataDone, crc32, uncompressedSize: size, compressedSize: internals.outputStreamCursor - start })
-      await write(entry.getDataDescriptor())
+      await write(header.getDataDescriptor())
     },
 
     async end () {
-      internals.entries = done
-      yazl.end()
-      for await (const chunk of yazl.outputStream) {
-        await writeTo(output, chunk as Buffer)
-      }
+      for await (const chunk of headers.directory(cursor)) await write(chunk)
     }
   }
 }

@@ -10,7 +10,7 @@ export interface HashStream extends Transform {
 
 /**
  * A stream that hands every byte on unchanged and knows their SHA-256 and number.
- * @param onBytes told the length of each chunk as it passes
+ * @param onBytes told the length of each chunk as it passes; what it throws destroys the stream
  */
 export function createHashStream (onBytes?: (bytes: number) => void): HashStream {
   const hash = createHash('sha256')
@@ -18,9 +18,15 @@ export function createHashStream (onBytes?: (bytes: number) => void): HashStream
   const stream = new Transform({
     highWaterMark: 1 << 20,
     transform (chunk: Buffer, _encoding, callback: TransformCallback) {
-      hash.update(chunk)
-      bytes += chunk.length
-      onBytes?.(chunk.length)
+      try {
+        hash.update(chunk)
+        bytes += chunk.length
+        onBytes?.(chunk.length)
+      } catch (error) {
+        // Thrown on, it would end the process when the chunk comes from the stream's own queue.
+        callback(error as Error)
+        return
+      }
       callback(null, chunk)
     }
   })

@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
+import { AppError } from '../errors.js'
+import { blockBytes } from './encode-file.js'
+import { HandleReader } from './handle-reader.js'
+import { filesPrefix, isInLayout } from './layout.js'
+import { invalid, printable } from './refusal.js'
+import { createHeaders, type ZipHeader } from './zip.js'
+
+export interface ArchiveEntry {
+  /** As it stands in the archive; a folder's ends with `/`. */
+  name: string
+  kind: 'file' | 'folder'
+  /** Bytes before compression. */
+  size: number
+  /** Permission bits only. */
+  mode: number
+  /** To the second. */
+  mtime: Date
+  /** Null for a folder. */
+  sha256: string | null
+}
+
+export interface Located extends ArchiveEntry {
+  raw: Entry
+  /** What the writer would have written for such an entry. */
+  header: ZipHeader
+}
+
+const encryptedFlags = 0x2041
+const dataDescriptorFlag = 0x8
+const largest32 = 0xfffffffe
+
+/**
+ * The entries that the central directory names, checked for everything that it alone can tell: layout, names, kinds,
+ * that they stand one after the other with nothing between them, and that the directory has not a byte that our writer
+ * would not have written.
+ * @throws AppError ARCHIVE_INVALID
+ */
+export async function readDirectory (handle: FileHandle, size: number, organizationId: string): Promise<Located[]> {
+  const entries = await refusing(async () => await locateEntries(handle, size, organizationId))
+  checkTree(entries, organizationId)
+  return entries
+}
+
+async function locateEntries (handle: FileHandle, size: number, organizationId: string): Promise<Located[]> {
+  const zip = await fromRandomAccessReaderPromise(new HandleReader(handle), size, { autoClose: false, decodeStrings: false })
+  const entries: Located[] = []
+  const headers = createHeaders()
+  let end = 0
+  for await (const raw of zip.eachEntry()) {
+    const name = decodeName(raw.fileNameRaw)
+    if (!isInLayout(name, organizationId)) throw invalid(`the entry ${printable(name)} has no place in the layout`)
+    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid(`${printable(name)} is encrypted`)
+    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid(`${printable(name)} has an unknown compression`)
+    const type = raw.externalFileAttributes >>> 16
+    const mode = type & 0o7777
+    const kind = name.endsWith('/') ? 'folder' : 'file'
+    if ((type & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000)) throw invalid(`${printable(name)} is no regular file or folder`)
+    if (kind === 'folder' && (raw.uncompressedSize !== 0 || raw.compressedSize !== 0)) throw invalid(`the folder ${printable(name)} has content`)
+    const mtime = raw.getLastModDate()
+    if (mtime.getTime() < 0) throw invalid(`${printable(name)} has a time before 1970`)
+
+    if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
+    if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
+    const header = expectHeader(headers.add(name, { mode, mtime }, raw.compressionMethod === 8), raw)
+    end += 30 + raw.fileNameLength + raw.compressedSize + header.getDataDescriptor().length
+    if (end > size) throw invalid('it ends too early')
+    entries.push({ name, kind, size: raw.uncompressedSize, mode, mtime, sha256: null, raw, header })
+  }
+  if (await hashOf(headers.directory(end)) !== await hashOf(readRange(handle, end, size - end))) {
+    throw invalid('its directory is not as it was written')
+  }
+  return entries
+}
+
+/** Gives a header what only the central directory knows. */
+function expectHeader (header: ZipHeader, raw: Entry): ZipHeader {
+  const known = (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0
+  if (!Number.isSafeInteger(raw.uncompressedSize) || !Number.isSafeInteger(raw.compressedSize) ||
+    (known && Math.max(raw.uncompressedSize, raw.compressedSize) > largest32)) {
+    throw invalid('an entry has an impossible size')
+  }
+  return Object.assign(header, {
+    crcAndFileSizeKnown: known,
+    crc32: raw.crc32,
+    uncompressedSize: raw.uncompressedSize,
+    compressedSize: raw.compressedSize,
+    relativeOffsetOfLocalHeader: raw.relativeOffsetOfLocalHeader,
+    // In the writer's time zone, which nobody knows; the extended timestamp is the one that counts.
+    lastModFileTime: raw.lastModFileTime,
+    lastModFileDate: raw.lastModFileDate
+  })
+}
+
+/** Every entry once, and every folder before what is in it. */
+function checkTree (entries: Located[], organizationId: string): void {
+  const names = new Set(entries.map(({ name }) => name))
+  if (names.size !== entries.length) throw invalid('two entries have the same name')
+  const root = filesPrefix(organizationId)
+  const folders = new Set<string>()
+  for (const { name, kind } of entries) {
+    if (kind === 'folder') {
+      if (names.has(name.slice(0, -1))) throw invalid(`${printable(name)} is a file and a folder`)
+      folders.add(name)
+    }
+    if (!name.startsWith(root) || name === root) continue
+    const parent = name.slice(0, name.lastIndexOf('/', name.length - 2) + 1)
+    if (!folders.has(parent)) throw invalid(`${printable(name)} stands before its folder, or has none`)
+  }
+}
+
+/** Checks an entry's local header; returns where its data starts. @throws AppError ARCHIVE_INVALID */
+export async function checkLocalHeader (handle: FileHandle, { name, header }: Located): Promise<number> {
+  return await checkBytes(handle, header.relativeOffsetOfLocalHeader, header.getLocalFileHeader(), name)
+}
+
+/** Checks what stands behind an entry's data, which ends at `position`. @throws AppError ARCHIVE_INVALID */
+export async function checkDataDescriptor (handle: FileHandle, position: number, { name, header }: Located): Promise<void> {
+  await checkBytes(handle, position, header.getDataDescriptor(), name)
+}
+
+async function checkBytes (handle: FileHandle, position: number, expected: Buffer, name: string): Promise<number> {
+  const found = Buffer.allocUnsafe(expected.length)
+  const { bytesRead } = await handle.read(found, 0, found.length, position)
+  if (bytesRead !== expected.length || !found.equals(expected)) throw invalid(`the headers of ${printable(name)} disagree`)
+  return position + expected.length
+}
+
+async function hashOf (blocks: AsyncIterable<Buffer>): Promise<string> {
+  const hash = createHash('sha256')
+  for await (const block of blocks) hash.update(block)
+  return hash.digest('hex')
+}
+
+/** @throws AppError ARCHIVE_INVALID when the file is shorter */
+export async function * readRange (handle: FileHandle, start: number, length: number): AsyncGenerator<Buffer> {
+  let done = 0
+  while (done < length) {
+    const block = Buffer.allocUnsafe(Math.min(blockBytes, length - done))
+    const { bytesRead } = await handle.read(block, 0, block.length, start + done)
+    if (bytesRead === 0) throw invalid('it ends too early')
+    done += bytesRead
+    yield block.subarray(0, bytesRead)
+  }
+}
+
+function decodeName (raw: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw)
+  } catch (error) {
+    throw invalid('an entry\'s name is not UTF-8', error)
+  }
+}
+
+/** yauzl's own refusals are plain Errors without a code; those of the file system have one and pass. */
+async function refusing<T> (step: () => Promise<T>): Promise<T> {
+  try {
+    return await step()
+  } catch (error) {
+    if (error instanceof AppError || (error as { code?: unknown }).code !== undefined) throw error
+    throw invalid((error as Error).message.replace(/\.$/, ''), error)
+  }
+}

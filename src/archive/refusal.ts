@@ -1,0 +1,14 @@
+import { AppError } from '../errors.js'
+
+/** A name for a message: no control characters, not over 200 characters. */
+export function printable (name: string): string {
+  return JSON.stringify(name.length > 200 ? name.slice(0, 200) + '…' : name)
+}
+
+export function invalid (reason: string, cause?: unknown): AppError {
+  return new AppError('ARCHIVE_INVALID', `The archive can't be used: ${reason}.`, { cause })
+}
+
+export function mismatch (name: string, cause?: unknown): AppError {
+  return new AppError('CHECKSUM_MISMATCH', `The archive is damaged: ${printable(name)} is not what it was when the backup was made.`, { cause })
+}

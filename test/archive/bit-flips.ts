@@ -1,0 +1,123 @@
+import { createHash } from 'node:crypto'
+import type { FileHandle } from 'node:fs/promises'
+import t from 'tap'
+import { openArchive } from '../../src/archive/reader.js'
+import { verifyChecksum } from '../../src/backup/verify.js'
+import { AppError } from '../../src/errors.js'
+import { recordOf } from '../../src/repository/record.js'
+import { archiveBytes, fileWith, metadataWith, organizationId, readAll, type TestEntry } from '../support/archive.js'
+import { testJob } from '../support/job.js'
+
+const entries: TestEntry[] = [
+  { path: '' },
+  { path: 'empty/', mode: 0o2750, mtime: new Date('2020-02-29T12:00:01Z') },
+  { path: 'nothing.txt', mode: 0o600 },
+  { path: 'notes.txt', content: 'a line that repeats itself\n'.repeat(20) },
+  { path: 'photos/' },
+  { path: 'photos/löwe 🦁.png', content: createHash('sha512').update('random').digest(), mtime: new Date('2001-01-01T00:00:00Z') }
+]
+const bytes = await archiveBytes(entries, { sql: 'CREATE TABLE assets (id int);\n' })
+
+/** How an archive that was changed is taken: refused, taken with everything as it was, or taken with a change unseen. */
+async function judge (handle: FileHandle, size: number, original: string): Promise<'detected' | 'harmless' | 'undetected'> {
+  try {
+    return JSON.stringify(await readAll(handle, size)) === original ? 'harmless' : 'undetected'
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return 'detected'
+  }
+}
+
+/** Where a deflated entry's data ends: the bits after its last block belong to nothing (RFC 1951, section 3.2.3). */
+function lastDeflatedBytes (): number[] {
+  const positions: number[] = []
+  for (let at = 0; bytes.readUInt32LE(at) === 0x04034b50;) {
+    const isStreamed = (bytes.readUInt16LE(at + 6) & 8) !== 0
+    const start = at + 30 + bytes.readUInt16LE(at + 26)
+    const end = isStreamed ? bytes.indexOf('PK\x07\x08', start) : start + bytes.readUInt32LE(at + 18)
+    if (bytes.readUInt16LE(at + 8) === 8) positions.push(end - 1)
+    at = isStreamed ? end + 16 : end
+  }
+  return positions
+}
+
+t.test('a flipped byte anywhere in an archive is noticed when it is read', async t => {
+  const handle = await fileWith(t, bytes)
+  const original = JSON.stringify(await readAll(handle, bytes.length))
+  for (const mask of [0xff, 0x01, 0x80]) {
+    const counts = { detected: 0, harmless: 0, undetected: 0 }
+    const harmless: number[] = []
+    for (let position = 0; position < bytes.length; position += 1) {
+      await handle.write(Buffer.of((bytes[position] as number) ^ mask), 0, 1, position)
+      const verdict = await judge(handle, bytes.length, original)
+      counts[verdict] += 1
+      if (verdict === 'harmless') harmless.push(position)
+      await handle.write(bytes, position, 1, position)
+    }
+    t.comment(`${bytes.length} bytes flipped with 0x${mask.toString(16)}: ${JSON.stringify(counts)}`)
+    t.equal(counts.undetected, 0)
+    // Nothing is made of these bits; the checksum of the whole archive covers them.
+    t.strictSame(harmless.filter(position => !lastDeflatedBytes().includes(position)), [])
+  }
+})
+
+t.test('an archive cut at any length, or with more after its end, is refused', async t => {
+  const handle = await fileWith(t, bytes)
+  const original = JSON.stringify(await readAll(handle, bytes.length))
+  await handle.write(Buffer.of(0), 0, 1, bytes.length)
+  t.equal(await judge(handle, bytes.length + 1, original), 'detected')
+  let detected = 0
+  for (let size = bytes.length - 1; size >= 0; size -= 1) {
+    await handle.truncate(size)
+    if (await judge(handle, size, original) === 'detected') detected += 1
+  }
+  t.comment(`cut at ${bytes.length} lengths: ${detected} detected`)
+  t.equal(detected, bytes.length)
+})
+
+t.test('a large archive\'s closing records are checked as well', async t => {
+  const many = Array.from({ length: 66_000 }, (_, index) => ({ path: `${index}` }))
+  const large = await archiveBytes([{ path: '' }, ...many])
+  const handle = await fileWith(t, large)
+  const undetected: number[] = []
+  // In the zip64 record: version made by, entry count, directory size and its offset, each at its low and high end; in
+  // the locator: the record's offset and the number of disks (APPNOTE.TXT, 4.3.14 and 4.3.15).
+  const record = large.length - 98
+  const locator = large.length - 42
+  for (const position of [record + 12, record + 32, record + 39, record + 47, record + 55, locator + 15, locator + 16]) {
+    await handle.write(Buffer.of((large[position] as number) ^ 0xff), 0, 1, position)
+    if (await judgeOpen(handle, large.length) !== 'detected') undetected.push(position - large.length)
+    await handle.write(large, position, 1, position)
+  }
+  t.strictSame(undetected, [])
+})
+
+async function judgeOpen (handle: FileHandle, size: number): Promise<'detected' | 'opened'> {
+  try {
+    await openArchive(handle, size, organizationId)
+    return 'opened'
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    return 'detected'
+  }
+}
+
+t.test('the checksum of the whole archive catches every flip and every cut', async t => {
+  const handle = await fileWith(t, bytes)
+  const backup = recordOf(metadataWith(), { size: bytes.length, checksum: createHash('sha256').update(bytes).digest('hex') })
+  await verifyChecksum({ handle, size: bytes.length }, backup, testJob())
+  let detected = 0
+  const notices = async (size: number) => {
+    await verifyChecksum({ handle, size }, backup, testJob()).catch((error: AppError) => {
+      if (error.code !== 'CHECKSUM_MISMATCH') throw error
+      detected += 1
+    })
+  }
+  for (let position = 0; position < bytes.length; position += 1) {
+    await handle.write(Buffer.of((bytes[position] as number) ^ 0x01), 0, 1, position)
+    await notices(bytes.length)
+    await handle.write(bytes, position, 1, position)
+  }
+  for (const size of [0, 1, bytes.length - 1]) await notices(size)
+  t.equal(detected, bytes.length + 3)
+})
