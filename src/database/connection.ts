@@ -31,7 +31,12 @@ export interface SqlOptions extends ConnectionOverrides {
   /** Connections at most; 1 unless told. */
   max?: number
   applicationName?: string
+  /** Wins over what the database or the role sets. */
+  searchPath?: string
 }
+
+/** For a database that a dump was loaded into: no function or operator out of it can take the place of a built-in one. */
+export const trustedPath = 'pg_catalog'
 
 /** The variables that make pg_dump and psql connect there. They hold the password: for a child's environment only. */
 export function toEnvironment (connection: Connection, overrides: ConnectionOverrides = {}): Record<string, string> {
@@ -73,6 +78,7 @@ export function openSql (connection: Connection, options: SqlOptions = {}): post
     onnotice: () => {},
     connection: {
       application_name: options.applicationName ?? parameters.application_name ?? 'dumbassets-backup',
+      ...(options.searchPath === undefined ? {} : { search_path: options.searchPath }),
       ...(parameters.options ? { options: parameters.options } : {})
     }
   }

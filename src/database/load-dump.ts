@@ -67,7 +67,11 @@ export function loadFailed (error: unknown): unknown {
   if (/No space left on device|could not extend file|disk full/i.test(error.stderr)) {
     return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
   }
+  if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
+  if (/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection/.test(error.stderr)) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The connection to the database was lost while the dump was loaded.', { cause: error })
+  }
   // The line that names the error; the lines after it can hold rows.
-  const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0])
+  const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0] ?? '')
   return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
 }

@@ -22,7 +22,8 @@ async function openMaintenance (connection: Connection): Promise<Sql> {
   for (const database of candidates.filter(name => name !== connection.database)) {
     const sql = openSql(connection, { database })
     try {
-      await sql`SELECT 1`
+      // What a journal goes by must not be lost with a server that was told to commit without waiting for the disk.
+      await sql`SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
       return sql
     } catch (error) {
       failure = error

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, quoteIdentifier, quoteLiteral, withSql, type Connection } from './connection.js'
+import { databaseError, quoteIdentifier, quoteLiteral, trustedPath, withSql, type Connection } from './connection.js'
 import type { DatabaseDetails } from './database-details.js'
 import { databaseOid, withMaintenance } from './maintenance.js'
 import { scramVerifier } from './scram.js'
@@ -28,6 +28,7 @@ type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localePr
 export async function createScratch (connection: Connection, names: ScratchNames, locale: Locale): Promise<Scratch> {
   try {
     return await withMaintenance(connection, async sql => {
+      await waitForOthers(sql, names)
       const loader = await createLoader(sql, names.loader)
       const owner = quoteIdentifier(loader?.user ?? connection.user)
       const warnings = await createDatabase(sql, names.database, owner, locale)
@@ -78,7 +79,7 @@ function localeClause ({ localeProvider, collate, ctype, icuLocale }: Locale): s
 /** Gives everything that the loader made to the database's real owner and removes the loader. */
 export async function adoptScratch (connection: Connection, names: ScratchNames, loader: Loader | null, owner: string): Promise<void> {
   try {
-    await withSql(connection, { database: names.database }, async sql => {
+    await withSql(connection, { database: names.database, searchPath: trustedPath }, async sql => {
       if (loader !== null) {
         const role = quoteIdentifier(loader.user)
         await sql.unsafe(`REASSIGN OWNED BY ${role} TO ${quoteIdentifier(owner)}`)
@@ -96,6 +97,7 @@ export async function adoptScratch (connection: Connection, names: ScratchNames,
 export async function dropScratch (connection: Connection, names: ScratchNames): Promise<void> {
   try {
     await withMaintenance(connection, async sql => {
+      await waitForOthers(sql, names)
       await dropDatabase(sql, names.database)
       await sql.unsafe(`DROP ROLE IF EXISTS ${quoteIdentifier(names.loader)}`)
     })
@@ -104,8 +106,15 @@ export async function dropScratch (connection: Connection, names: ScratchNames):
   }
 }
 
+/**
+ * One session at a time works on a scratch database, until it ends. After a crash of ours the server may still be
+ * creating one, which a drop that does not wait would miss.
+ */
+async function waitForOthers (sql: Sql, { database }: ScratchNames): Promise<void> {
+  await sql`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${database}, 0))`
+}
+
 /** Drops a database and ends the sessions in it. Idempotent. */
 export async function dropDatabase (sql: Sql, name: string): Promise<void> {
-  // A CREATE DATABASE that our crash cut off may still run; the drop then waits its turn behind it.
   await sql.unsafe(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`)
 }

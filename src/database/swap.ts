@@ -46,7 +46,7 @@ async function terminateUntil (sql: Sql, names: readonly string[], renaming: Pro
       SELECT pg_catalog.pg_terminate_backend(a.pid)
       FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
       WHERE a.datname = ANY (${names as string[]}) AND a.pid <> pg_catalog.pg_backend_pid()
-        AND (pg_catalog.pg_has_role(r.oid, 'MEMBER') OR pg_catalog.pg_has_role('pg_signal_backend', 'MEMBER')) AND (NOT r.rolsuper OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))`
+        AND (pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) AND (NOT r.rolsuper OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))`
     await Promise.race([settled, new Promise(resolve => setTimeout(resolve, terminateEveryMs))])
   }
 }

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.js'
 import { countRows, listTables } from './catalog-queries.js'
-import { withSql, type Connection } from './connection.js'
+import { trustedPath, withSql, type Connection } from './connection.js'
 
 interface TableRows { schema: string, name: string, rows: number }
 
@@ -10,7 +10,7 @@ interface TableRows { schema: string, name: string, rows: number }
  * @throws AppError DUMP_INVALID naming the first table that differs
  */
 export async function verifyLoad (connection: Connection, database: string, expected: readonly TableRows[], signal: AbortSignal): Promise<TableRows[]> {
-  const found = await withSql(connection, { database }, async sql => {
+  const found = await withSql(connection, { database, searchPath: trustedPath }, async sql => {
     await sql`SELECT set_config('row_security', 'off', false)`
     return await countRows(sql, await listTables(sql), signal)
   })
