@@ -78,8 +78,11 @@ export async function rollForward (transaction: Transaction): Promise<number> {
     throw error
   }
   const prepared = journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>
-  await journal.append({ step: 'done', report: { ...prepared.report, outageMs } })
-  for (const participant of participants) await participant.settle()
+  // Committed all the same: whoever takes the failure for a rollback would be wrong.
+  await unfinishedOnFailure(undefined, async () => { await journal.append({ step: 'done', report: { ...prepared.report, outageMs } }) })
+  for (const participant of participants) {
+    await participant.settle().catch((error: unknown) => { log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up') })
+  }
   return outageMs
 }
 
@@ -96,6 +99,7 @@ export async function rollBack ({ journal, participants }: Transaction, reason: 
  */
 export async function undo (transaction: Transaction): Promise<void> {
   const { journal, participants, log } = transaction
+  for (const participant of participants) await participant.requireUndoable()
   await journal.append({ step: 'undo' })
   try {
     for (const participant of participants) await participant.revert()
@@ -117,8 +121,14 @@ export async function finishUndo ({ journal, participants }: Transaction): Promi
   await journal.append({ step: 'undone' })
 }
 
-/** Drops the checkpoint: the restore can't be undone any more. */
-export async function release ({ journal, participants }: Transaction): Promise<void> {
+/**
+ * Drops the checkpoint. That is written down before anything of it goes, so that nobody undoes a restore to half a
+ * checkpoint; one that was cut off is gone on with by calling this again.
+ * @param removeBackup removes the backup that is the checkpoint, where one is
+ */
+export async function release ({ journal, participants }: Transaction, removeBackup?: () => Promise<void>): Promise<void> {
+  if (!journal.lines.some(({ step }) => step === 'release')) await journal.append({ step: 'release' })
+  await removeBackup?.()
   for (const participant of participants) await participant.release()
   await journal.append({ step: 'released' })
 }
@@ -128,10 +138,14 @@ async function takeBack (transaction: Transaction, cause: unknown): Promise<void
   await unfinishedOnFailure(cause, async () => { await rollBack(transaction, messageOf(cause)) })
 }
 
+/** @param cause why the restore goes back; undefined when it goes forward */
 async function unfinishedOnFailure (cause: unknown, step: () => Promise<void>): Promise<void> {
   try {
     await step()
   } catch (error) {
+    if (cause === undefined) {
+      throw new AppError('RESTORE_UNFINISHED', `The restore is committed, but could not be finished now (${messageOf(error)}).`, { cause: error })
+    }
     throw new AppError('RESTORE_UNFINISHED', `The restore failed (${messageOf(cause)}) and could not be taken back now (${messageOf(error)}).`, {
       cause: new AggregateError([cause, error])
     })

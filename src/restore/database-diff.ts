@@ -1,10 +1,13 @@
 import type { Sql } from 'postgres'
 import { listTables, type TableName } from '../database/catalog-queries.js'
-import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
+import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection.js'
 import type { TableReport } from './report.js'
 
 interface Digest { rows: number, sum: string }
 interface Row { key: string, content: string }
+
+/** Not `t::text`, which would be a column of that name, or a cast that the archive brings along and that would run as us. */
+const rowText = 'ROW(t.*)::text'
 
 /**
  * What exchanging two databases would change, table by table. A table whose rows add up to the same hash is unchanged;
@@ -13,7 +16,7 @@ interface Row { key: string, content: string }
 export async function compareDatabases (connection: Connection, { live, restored }: { live: string, restored: string }): Promise<TableReport[]> {
   try {
     return await withSql(connection, { database: live }, async before =>
-      await withSql(connection, { database: restored }, async after => {
+      await withSql(connection, { database: restored, searchPath: trustedPath }, async after => {
         for (const sql of [before, after]) await sql`SELECT set_config('row_security', 'off', false), set_config('statement_timeout', '0', false)`
         return await compareTables(before, after)
       }))
@@ -58,7 +61,7 @@ async function compareTable (before: Sql, after: Sql, table: TableName): Promise
 /** Number of rows and a sum of their hashes, which does not depend on their order. */
 async function digest (sql: Sql, { schema, name }: TableName): Promise<Digest> {
   const [row] = await sql<[{ rows: string, sum: string }]>`
-    SELECT count(*) AS rows, coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text AS sum FROM ONLY ${sql(schema)}.${sql(name)} t`
+    SELECT count(*) AS rows, coalesce(sum(hashtextextended(${sql.unsafe(rowText)}, 0)::numeric), 0)::text AS sum FROM ONLY ${sql(schema)}.${sql(name)} t`
   return { rows: Number(row.rows), sum: row.sum }
 }
 
@@ -75,7 +78,7 @@ async function primaryKey (sql: Sql, { schema, name }: TableName): Promise<strin
 
 /** Rows as hashes of their key and of their content, in the order of the former; without a key the content is the key. */
 async function * rowsOf (sql: Sql, { schema, name }: TableName, key: string[] | null): AsyncGenerator<Row> {
-  const content = 'md5(t::text)'
+  const content = `md5(${rowText})`
   const keyText = key === null ? content : `md5(ROW(${key.map(column => `t.${quoteIdentifier(column)}`).join(', ')})::text)`
   const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} COLLATE "C" AS key, ${content} COLLATE "C" AS content
     FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t ORDER BY 1, 2`).cursor(2000)

@@ -1,6 +1,6 @@
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { TableRows } from '../archive/metadata.js'
-import { withSql, type Connection } from '../database/connection.js'
+import { trustedPath, withSql, type Connection } from '../database/connection.js'
 import { applyDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
 import { loadDump } from '../database/load-dump.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
@@ -44,6 +44,11 @@ export function createDatabaseParticipant (
     })
   }
 
+  /** OID of the database from before; null when there was none. */
+  function formerOid (): string | null {
+    return journal.facts().liveOid ?? null
+  }
+
   return {
     name: 'database',
 
@@ -64,12 +69,12 @@ export function createDatabaseParticipant (
       })
       loaded = await verifyLoad(connection, scratch, metadata.tables, signal)
       await adoptScratch(connection, names, created.loader, owner)
-      const applied = await withSql(connection, { database: scratch }, async sql => await applyDatabaseDetails(sql, scratch, details))
+      const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
       warnings = [...created.warnings, ...applied]
     },
 
     async report (compare) {
-      const tables = compare
+      const tables = compare && formerOid() !== null
         ? await compareDatabases(connection, { live, restored: scratch })
         : loaded.map(({ schema, name, rows }) => ({ table: `${schema}.${name}`, rows }))
       return { database: { mode: 'swap', scope: 'instance', tables, missingRoles: [], missingExtensions: [] }, warnings }
@@ -78,7 +83,7 @@ export function createDatabaseParticipant (
     async commit () {
       const { liveOid, isCommitted } = await look()
       if (isCommitted) return 0
-      if (liveOid !== (journal.facts().liveOid ?? null)) {
+      if (liveOid !== formerOid()) {
         throw new AppError('RESTORE_CONFLICT', 'Somebody else has replaced the database while it was being restored.', {
           remedy: 'Restore again.'
         })
@@ -88,9 +93,26 @@ export function createDatabaseParticipant (
       ])
     },
 
+    async requireUndoable () {
+      const { checkpointOid, isCommitted } = await look()
+      if (!isCommitted) {
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'The database is no longer the one that this restore put there.', {
+          remedy: 'Undo the later restore first, or restore a backup.'
+        })
+      }
+      if (checkpointOid !== formerOid()) {
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'The checkpoint of the database from before this restore is gone.')
+      }
+    },
+
     async revert () {
       const { checkpointOid, isCommitted } = await look()
       if (!isCommitted) return
+      if (checkpointOid !== formerOid()) {
+        throw new AppError('RESTORE_UNFINISHED', 'The database from before the restore is gone, so the restored one stays.', {
+          remedy: `Bring the database ${checkpoint} back under its name, then restart the service.`
+        })
+      }
       await renameDatabases(connection, [
         { from: live, to: scratch }, ...(checkpointOid === null ? [] : [{ from: checkpoint, to: live }])
       ])

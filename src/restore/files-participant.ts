@@ -81,6 +81,12 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId }
       return Math.round(performance.now() - started)
     }),
 
+    requireUndoable: async () => await guarded('Looking at the former files', async () => {
+      if (await exists(fresh) || !(await exists(former) || await exists(absent))) {
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'The uploaded files from before this restore are gone.')
+      }
+    }),
+
     revert: async () => await guarded('Putting the former files back', async () => {
       const moved = await exists(former) || await exists(absent)
       if (!moved) return

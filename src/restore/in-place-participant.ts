@@ -64,6 +64,10 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
       return 0
     },
 
+    async requireUndoable () {
+      throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')
+    },
+
     async revert () {
       await load?.rollback()
       if (await hasMarker(connection, restoreId)) {

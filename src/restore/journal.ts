@@ -28,11 +28,12 @@ export interface Begin {
 
 /**
  * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last decides.
+ * From `release` on the checkpoint is no more to be used.
  * PROTOCOL.md has the states and what happens after a crash in each.
  */
 export type Line = Begin
   | { step: 'fact', at: string, facts: Facts }
-  | { step: 'commit' | 'rollback' | 'rolled-back' | 'undo' | 'undone' | 'released', at: string, reason?: string }
+  | { step: 'commit' | 'rollback' | 'rolled-back' | 'undo' | 'undone' | 'release' | 'released', at: string, reason?: string }
   | { step: 'prepared', at: string, report: RestoreReport }
   | { step: 'done', at: string, report: RestoreReport }
   | { step: 'rehearsed', at: string, report: RestoreReport }
@@ -60,20 +61,36 @@ export interface Journal {
 export async function createJournal (folder: string, begin: Omit<Begin, 'at' | 'step'>): Promise<Journal> {
   try {
     const handle = await open(join(folder, `${begin.restoreId}.journal`), 'ax', 0o600)
-    const journal = writable(handle, [], 0)
-    await journal.appendLine({ step: 'begin', at: now(), ...begin })
-    await syncFolder(folder)
-    return journal
+    try {
+      const journal = writable(handle, [], 0)
+      await journal.appendLine({ step: 'begin', at: now(), ...begin })
+      await syncFolder(folder)
+      return journal
+    } catch (error) {
+      await handle.close()
+      await removeJournal(folder, begin.restoreId)
+      throw error
+    }
   } catch (error) {
     throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
   }
 }
 
-/** Opens a journal to go on with it. What a crash tore off at its end is cut off first, so that the next line is whole. */
+/**
+ * Opens a journal to go on with it. What a crash tore off at its end is cut off first, so that the next line is whole.
+ * @returns null when not even the first line is whole
+ * @throws AppError REPOSITORY_UNAVAILABLE when a line before the last is damaged: no crash does that, and what stood
+ * there can't be guessed
+ */
 export async function openJournal (folder: string, restoreId: string): Promise<Journal | null> {
   const path = join(folder, `${restoreId}.journal`)
   const content = await readFile(path)
   const { lines, bytes } = parse(content)
+  if (hasLineAfter(content, bytes)) {
+    throw new AppError('REPOSITORY_UNAVAILABLE', `The journal of the restore ${restoreId} is damaged.`, {
+      remedy: `Bring back a good copy of ${restoreId}.journal in BACKUP_DIR, or move it away once you have seen that the database and the uploaded files are in order.`
+    })
+  }
   if (lines[0]?.step !== 'begin') return null
   const handle = await open(path, 'r+')
   if (bytes < content.length) {
@@ -142,12 +159,26 @@ function parse (content: Buffer): { lines: Line[], bytes: number } {
   for (;;) {
     const end = content.indexOf('\n', bytes)
     if (end === -1) return { lines, bytes }
-    const line = content.subarray(bytes, end).toString()
-    const text = line.slice(17)
-    if (line.slice(0, 17) !== `${checksum(text)} `) return { lines, bytes }
+    const text = textOf(content.subarray(bytes, end))
+    if (text === null) return { lines, bytes }
     lines.push(JSON.parse(text) as Line)
     bytes = end + 1
   }
+}
+
+/** A line is durable before the next is written, so a crash can tear the last one only. */
+function hasLineAfter (content: Buffer, bytes: number): boolean {
+  for (let start = content.indexOf('\n', bytes) + 1; start > 0; start = content.indexOf('\n', start) + 1) {
+    const end = content.indexOf('\n', start)
+    if (end !== -1 && textOf(content.subarray(start, end)) !== null) return true
+  }
+  return false
+}
+
+/** The JSON of a line, or null when it is not what was written. */
+function textOf (line: Buffer): string | null {
+  const text = line.subarray(17).toString()
+  return line.subarray(0, 17).toString() === `${checksum(text)} ` ? text : null
 }
 
 function checksum (text: string): string {

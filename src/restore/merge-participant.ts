@@ -74,6 +74,10 @@ export function createMergeParticipant (
       return 0
     },
 
+    async requireUndoable () {
+      throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')
+    },
+
     async revert () {
       await merge?.rollback()
       if (await isCommitted()) throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')

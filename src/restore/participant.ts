@@ -12,6 +12,11 @@ export interface Participant {
   report (compare: boolean): Promise<Partial<RestoreReport>>
   /** Makes the new state the live one; the former becomes the checkpoint. @returns milliseconds that users were shut out */
   commit (): Promise<number>
+  /**
+   * Before an undo is decided: that the live state is what this restore put there, and that the former one is whole.
+   * @throws AppError RESTORE_NOT_UNDOABLE
+   */
+  requireUndoable (): Promise<void>
   /** Makes the former state the live one again, if it is not. */
   revert (): Promise<void>
   /** Removes the new state, which is not live. */

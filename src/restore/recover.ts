@@ -5,8 +5,8 @@ import type { Core } from '../core.js'
 import { systemCode } from '../errors.js'
 import { finishUndo, release, rollBack, rollForward } from './coordinator.js'
 import { stagingFolder } from './files-participant.js'
-import { listJournals, openJournal, removeJournal, type Journal } from './journal.js'
-import { doneAt, hasCheckpoint, stateOf } from './restore-state.js'
+import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
+import { doneAt, hasCheckpoint, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
 
 /**
@@ -15,21 +15,41 @@ import { openTransaction } from './transaction.js'
  * @throws AppError when a restore can't be finished now; the others have been tried all the same
  */
 export async function recoverRestores (core: Core): Promise<void> {
-  const failures: unknown[] = []
-  await eachJournal(core, async journal => {
-    try {
-      await finish(core, journal)
-    } catch (error) {
-      core.log.error({ err: error, restoreId: journal.begin.restoreId }, 'An unfinished restore could not be finished')
-      failures.push(error)
-    }
-  })
-  if (failures.length > 0) throw failures[0]
+  await finishRestores(core, await core.repository.organizations())
   await removeCondemned(core.settings.uploadDir)
 }
 
+/**
+ * Finishes what stands unfinished of the organizations' restores, so that nothing new is built upon it. No restore of
+ * theirs may be running. @throws AppError when one can't be finished now
+ */
+export async function finishRestores (core: Core, organizationIds: readonly string[]): Promise<void> {
+  await eachJournal(core, organizationIds, isLeftOver, async journal => { await finish(core, journal) })
+  for (const organizationId of organizationIds) {
+    const latest = await latestCheckpoint(core, organizationId)
+    if (latest !== null) await releaseCheckpoints(core, organizationId, latest)
+  }
+}
+
+function isLeftOver (lines: readonly Line[]): boolean {
+  return isUnfinished(lines) || (hasCheckpoint(lines) && !keepsCheckpoint(lines))
+}
+
+/** Id of the restore whose checkpoint is the organization's; a crash can leave an older one beside it. */
+async function latestCheckpoint (core: Core, organizationId: string): Promise<string | null> {
+  const folder = await core.repository.journalFolder(organizationId)
+  let latest: { restoreId: string, at: number } | null = null
+  for (const restoreId of await listJournals(folder)) {
+    const lines = await readJournal(folder, restoreId)
+    if (!keepsCheckpoint(lines)) continue
+    const at = (doneAt(lines) as Date).getTime()
+    if (latest === null || at > latest.at) latest = { restoreId, at }
+  }
+  return latest?.restoreId ?? null
+}
+
 async function finish (core: Core, journal: Journal): Promise<void> {
-  const { restoreId, keepCheckpoint } = journal.begin
+  const { restoreId } = journal.begin
   const state = stateOf(journal.lines)
   if (state === 'preparing' || state === 'rolling-back') {
     await rollBack(openTransaction(core, journal), state === 'preparing' ? 'The service stopped while the restore was prepared.' : 'The restore could not be committed.')
@@ -37,60 +57,70 @@ async function finish (core: Core, journal: Journal): Promise<void> {
     await rollForward(openTransaction(core, journal))
   } else if (state === 'undoing') {
     await finishUndo(openTransaction(core, journal))
-  } else {
-    if (hasCheckpoint(journal.lines) && !keepCheckpoint) await releaseCheckpoint(core, journal)
-    return
   }
   core.log.info({ restoreId, was: state, is: stateOf(journal.lines) }, 'Finished a restore that had been cut off')
-  if (stateOf(journal.lines) === 'done' && !keepCheckpoint) await releaseCheckpoint(core, journal)
+  if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await releaseCheckpoint(core, journal)
 }
 
 /** Drops the checkpoints whose time is over. No restore may be running. */
 export async function expireCheckpoints (core: Core): Promise<void> {
   const before = Date.now() - core.settings.checkpointRetentionMs
-  await eachJournal(core, async journal => {
-    const done = doneAt(journal.lines)
-    if (done !== undefined && hasCheckpoint(journal.lines) && done.getTime() <= before) {
-      await releaseCheckpoint(core, journal)
-      core.log.info({ restoreId: journal.begin.restoreId }, 'Dropped a checkpoint whose time is over')
-    }
+  const isOver = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (doneAt(lines) as Date).getTime() <= before
+  await eachJournal(core, await core.repository.organizations(), isOver, async journal => {
+    await releaseCheckpoint(core, journal)
+    core.log.info({ restoreId: journal.begin.restoreId }, 'Dropped a checkpoint whose time is over')
   })
 }
 
 /** Drops the organization's checkpoints but that of `keep`: there is at most one. */
 export async function releaseCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
-  await eachJournalOf(core, organizationId, async journal => {
-    if (journal.begin.restoreId !== keep && hasCheckpoint(journal.lines)) await releaseCheckpoint(core, journal)
-  })
+  const isOther = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (lines[0] as Begin).restoreId !== keep
+  await eachJournal(core, [organizationId], isOther, async journal => { await releaseCheckpoint(core, journal) })
 }
 
 /** Drops one checkpoint, the backup that is one included. */
 export async function releaseCheckpoint (core: Core, journal: Journal): Promise<void> {
   const { organizationId, checkpointBackupId } = journal.begin
-  if (checkpointBackupId !== null && await core.catalog.get(organizationId, checkpointBackupId) !== null) {
+  await release(openTransaction(core, journal), async () => {
+    if (checkpointBackupId === null || await core.catalog.get(organizationId, checkpointBackupId) === null) return
     await deleteBackup(core, { organizationId, backupId: checkpointBackupId })
+  })
+}
+
+/** Visits the journals that `isMeant`, all of them even when some fail. @throws the first failure */
+async function eachJournal (
+  core: Core, organizationIds: readonly string[], isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>
+): Promise<void> {
+  const failures: unknown[] = []
+  for (const organizationId of organizationIds) {
+    const folder = await core.repository.journalFolder(organizationId)
+    for (const restoreId of await listJournals(folder)) {
+      try {
+        await visitJournal(folder, restoreId, isMeant, visit)
+      } catch (error) {
+        core.log.error({ err: error, organizationId, restoreId }, 'A restore could not be finished, or its checkpoint not be dropped')
+        failures.push(error)
+      }
+    }
   }
-  await release(openTransaction(core, journal))
+  if (failures.length > 0) throw failures[0]
 }
 
-async function eachJournal (core: Core, visit: (journal: Journal) => Promise<void>): Promise<void> {
-  for (const organizationId of await core.repository.organizations()) await eachJournalOf(core, organizationId, visit)
-}
-
-async function eachJournalOf (core: Core, organizationId: string, visit: (journal: Journal) => Promise<void>): Promise<void> {
-  const folder = await core.repository.journalFolder(organizationId)
-  for (const restoreId of await listJournals(folder)) {
-    const journal = await openJournal(folder, restoreId)
-    if (journal === null) {
-      // Not even its first line is whole, so nothing was begun.
-      await removeJournal(folder, restoreId)
-      continue
-    }
-    try {
-      await visit(journal)
-    } finally {
-      await journal.close()
-    }
+async function visitJournal (
+  folder: string, restoreId: string, isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>
+): Promise<void> {
+  const lines = await readJournal(folder, restoreId)
+  // Not even its first line is whole, so nothing was begun; openJournal says so too, or that it is damaged.
+  if (lines.length > 0 && !isMeant(lines)) return
+  const journal = await openJournal(folder, restoreId)
+  if (journal === null) {
+    await removeJournal(folder, restoreId)
+    return
+  }
+  try {
+    await visit(journal)
+  } finally {
+    await journal.close()
   }
 }
 

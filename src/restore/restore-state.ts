@@ -3,7 +3,7 @@ import type { RestoreState, RestoreSummary } from './report.js'
 
 /** Where a restore stands, by its journal: the last line that decides or ends something. */
 export function stateOf (lines: readonly Line[]): RestoreState {
-  const last = lines.findLast(({ step }) => step !== 'fact' && step !== 'released')
+  const last = lines.findLast(({ step }) => step !== 'fact' && step !== 'release' && step !== 'released')
   switch (last?.step) {
     case undefined:
     case 'begin':
@@ -16,13 +16,24 @@ export function stateOf (lines: readonly Line[]): RestoreState {
     case 'undo': return 'undoing'
     case 'undone': return 'undone'
     case 'done':
+    case 'release':
     case 'released': return 'done'
   }
 }
 
-/** Whether a checkpoint of it is still there. */
+/** Whether a restore goes on at the next opportunity, forward or back. */
+export function isUnfinished (lines: readonly Line[]): boolean {
+  return ['preparing', 'committing', 'rolling-back', 'undoing'].includes(stateOf(lines))
+}
+
+/** Whether a checkpoint of it, or a part of one, is still there. */
 export function hasCheckpoint (lines: readonly Line[]): boolean {
   return stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'released')
+}
+
+/** Whether its checkpoint is whole and shall be kept: nobody has begun to drop it. */
+export function keepsCheckpoint (lines: readonly Line[]): boolean {
+  return (lines[0] as Begin).keepCheckpoint && stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'release' || step === 'released')
 }
 
 /** When the restore was committed for good; undefined before. */
@@ -43,7 +54,7 @@ export function summaryOf (lines: readonly Line[]): RestoreSummary {
     startedAt: begin.at,
     state: stateOf(lines),
     dryRun: begin.dryRun,
-    undoable: begin.keepCheckpoint && hasCheckpoint(lines),
+    undoable: keepsCheckpoint(lines),
     ...(reported !== undefined && 'report' in reported ? { report: reported.report } : {}),
     ...(failed !== undefined && 'reason' in failed && failed.reason !== undefined ? { error: failed.reason } : {})
   }

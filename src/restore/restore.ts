@@ -11,7 +11,7 @@ import type { JobContext } from '../jobs/progress.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
 import { createJournal, type Begin } from './journal.js'
 import { preflight, type DatabaseMode, type Preflight } from './preflight.js'
-import { releaseCheckpoints } from './recover.js'
+import { finishRestores, releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
 import { openTransaction, type Inputs } from './transaction.js'
 
@@ -58,6 +58,8 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   const restoreId = randomUUID()
   const keepCheckpoint = request.rollbackOnFailure && !dryRun
   const parts = { database: archive.database !== null, files: archive.metadata.includesFiles && core.storage.capabilities.transferable }
+  // What an earlier restore left half done, when it could go neither way, must not be built upon.
+  await finishRestores(core, archive.metadata.databaseScope === 'instance' ? await core.repository.organizations() : [organizationId])
   const found = await preflight(core, { organizationId, archive, keepCheckpoint: request.rollbackOnFailure, ...parts })
   // Without a checkpoint to keep there is room for the live state and the new one, and not for a third.
   if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
@@ -81,11 +83,20 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     job.progress.uncancellable()
     job.progress.phase('commit')
     const outageMs = await commit(transaction, report())
-    await releaseCheckpoints(core, organizationId, keepCheckpoint ? restoreId : null)
     core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
+    await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : null)
     return answer(request, restoreId, { ...report(), outageMs })
   } finally {
     await journal.close()
+  }
+}
+
+/** The restore is done, so a failure of this must not look like one of the restore; it is tried again later. */
+async function dropOldCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
+  try {
+    await releaseCheckpoints(core, organizationId, keep)
+  } catch (error) {
+    core.log.warn({ err: error, organizationId }, 'An old checkpoint could not be dropped now')
   }
 }
 

@@ -2,8 +2,10 @@ import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { undo } from './coordinator.js'
+import { listRestores } from './history.js'
 import { openJournal, type Journal, type Line } from './journal.js'
 import type { RestoreResult } from './report.js'
+import { finishRestores } from './recover.js'
 import { restoreBackup } from './restore.js'
 import { summaryOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
@@ -59,6 +61,10 @@ async function restoreCheckpoint (core: Core, { organizationId, restoreId, start
 
 async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRequest, use: (journal: Journal) => Promise<T>): Promise<T> {
   const folder = await core.repository.journalFolder(organizationId)
+  const known = (await listRestores(core, organizationId)).find(restore => restore.restoreId === restoreId)
+  const isAlone = known?.report === undefined || known.report.database?.scope === 'instance'
+  // What replaces the whole database concerns every organization, so none of them may be half way through such a thing.
+  await finishRestores(core, isAlone ? await core.repository.organizations() : [organizationId])
   const journal = await openJournal(folder, restoreId).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return null
     throw error
