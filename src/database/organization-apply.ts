@@ -6,7 +6,7 @@ import type { MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
 import { parkValues } from './organization-parking.js'
 import { triggersOff, triggersOn } from './organization-triggers.js'
-import { quoteColumns, type TenantGraph } from './tenant-graph.js'
+import { quoteColumns, type TenantGraph } from './tenant-table.js'
 
 /** How many rows each table's statistics must show in the end. */
 export type ExpectedWrites = Map<number, { inserted: number, updated: number, deleted: number }>

@@ -6,7 +6,7 @@ import type { MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
 import { sameValues, uniqueIndexes } from './organization-unique.js'
 import type { ForeignKey } from './tenant-catalog.js'
-import { describeKey, isTenant, type TenantGraph } from './tenant-graph.js'
+import { describeKey, isTenant, type TenantGraph } from './tenant-table.js'
 import { keyCondition, ownedRows, ownerOf, tableOf } from './tenant-rows.js'
 
 export interface Conflict { field: string, message: string }

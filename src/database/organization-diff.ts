@@ -2,7 +2,7 @@ import type postgres from 'postgres'
 import { quoteIdentifier } from './connection.js'
 import type { MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
-import { quoteColumns, type TenantGraph } from './tenant-graph.js'
+import { quoteColumns, type TenantGraph } from './tenant-table.js'
 import { ownedRows } from './tenant-rows.js'
 
 /** What a merge does to one table. */

@@ -1,7 +1,7 @@
 import { AppError } from '../errors.js'
 import type { TableRows } from './organization-dump.js'
 import type { Catalog, CatalogColumn, CatalogTable } from './tenant-catalog.js'
-import { isTenant, type TenantGraph, type TenantTable } from './tenant-graph.js'
+import { isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
 import { tableOf } from './tenant-rows.js'
 
 /** A table that a merge works on. */

@@ -6,7 +6,7 @@ import { quoteLiteral, toEnvironment, type Connection } from './connection.js'
 import type { MergeTable } from './organization-drift.js'
 import { transferSettings } from './organization-rows.js'
 import type { PostgresTools } from './postgres-tools.js'
-import { quoteColumns } from './tenant-graph.js'
+import { quoteColumns } from './tenant-table.js'
 
 /** Numbers the archive's rows; a name that no column of an application has. */
 export const rowNumber = '"merge row"'
@@ -61,7 +61,7 @@ async function copyRows (
 async function writeCopy (session: postgres.ReservedSql, statement: string, start: () => RunningProgram): Promise<void> {
   const query = session.unsafe(statement)
   const writable = await query.writable()
-  const refused = new Promise<never>((_resolve, reject) => { Object.assign(query, { reject }) })
+  const refused = new Promise<never>((_resolve, reject) => { (query as unknown as { reject: (error: Error) => void }).reject = reject })
   refused.catch(() => {})
   // Not started earlier: Node drops what a program wrote when it ends before somebody reads.
   const program = start()

@@ -4,7 +4,7 @@ import { refuseConflicts } from './organization-conflicts.js'
 import type { MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
 import { sameValues, uniqueIndexes, type UniqueIndex } from './organization-unique.js'
-import type { TenantGraph } from './tenant-graph.js'
+import type { TenantGraph } from './tenant-table.js'
 
 /**
  * Where rows exchange unique values, whichever is updated first finds its value still held, since such a key is checked row by

@@ -5,7 +5,7 @@ import { dumpFailed } from './instance-dump.js'
 import { lockWaitMs } from './organization-schema.js'
 import type { PostgresTools } from './postgres-tools.js'
 import type { Snapshot } from './snapshot.js'
-import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from './tenant-graph.js'
+import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from './tenant-table.js'
 import { ownedRows, storedColumns } from './tenant-rows.js'
 import { sequenceStatements } from './tenant-sequences.js'
 

@@ -6,7 +6,7 @@ import { dumpFailed } from './instance-dump.js'
 import { ownSchema } from './marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 import type { Snapshot } from './snapshot.js'
-import { isTenant, type TenantGraph } from './tenant-graph.js'
+import { isTenant, type TenantGraph } from './tenant-table.js'
 import { tableOf } from './tenant-rows.js'
 
 /** How long the dump's sessions wait for a lock that the snapshot's session has already: a change of the table is in between. */

@@ -4,7 +4,7 @@ import { ownSchema } from './marker.js'
 import { changedMeanwhile, type ExpectedWrites } from './organization-apply.js'
 import { remainingDifferences } from './organization-diff.js'
 import type { MergeTable } from './organization-drift.js'
-import type { TenantGraph } from './tenant-graph.js'
+import type { TenantGraph } from './tenant-table.js'
 
 export interface Writes { table: number, label: string, inserted: number, updated: number, deleted: number }
 

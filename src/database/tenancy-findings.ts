@@ -1,5 +1,5 @@
 import type { Catalog } from './tenant-catalog.js'
-import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-graph.js'
+import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
 
 /** What stands in the way of a backup of one organization, and what it leaves out, in words for a developer. */
 export function tenancyFindings (

@@ -2,7 +2,7 @@ import type postgres from 'postgres'
 import { AppError } from '../errors.js'
 import { quoteIdentifier, quoteLiteral } from './connection.js'
 import type { ForeignKey } from './tenant-catalog.js'
-import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-graph.js'
+import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
 import { keyCondition, ownerOf, tableOf } from './tenant-rows.js'
 
 /** A row on which two keys disagree. Says which row and why, never what is in it. */

@@ -1,6 +1,6 @@
 import { quoteIdentifier, quoteLiteral } from './connection.js'
 import type { ForeignKey } from './tenant-catalog.js'
-import type { TenantGraph, TenantTable } from './tenant-graph.js'
+import type { TenantGraph, TenantTable } from './tenant-table.js'
 
 /** Where to read a table of the graph: the table itself, or something of the same columns in its place. */
 export type Source = (table: TenantTable) => string

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { quoteLiteral } from './connection.js'
-import { isTenant, type TenantGraph } from './tenant-graph.js'
+import { isTenant, type TenantGraph } from './tenant-table.js'
 
 /** The sequences that give the tables' columns their values, quoted. */
 export async function sequencesOf (sql: postgres.Sql, tables: readonly number[]): Promise<Array<{ sequence: string, table: number, column: string }>> {

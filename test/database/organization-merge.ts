@@ -298,6 +298,9 @@ t.test('schema changes since the backup', async (t) => {
   t.equal((await sql`SELECT FROM notes WHERE body = 'kept'`).length, 1)
   t.strictSame((await rowsOf(sql, 'a'))['crm.tasks'], before['crm.tasks'])
 
+  await sql`ALTER TYPE mood RENAME VALUE 'busy' TO 'hectic'`
+  await t.rejects(mergeFrom(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', message: /rows of public.users do not fit/ }, 'a value that a type has no more')
+
   await sql.unsafe(`
     ALTER TABLE users DROP mood, ADD needed integer;
     UPDATE users SET needed = 1;

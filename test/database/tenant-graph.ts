@@ -4,9 +4,10 @@ import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
 import type postgres from 'postgres'
 import { parseTenancy, readTenancyFile, type Tenancy } from '../../src/database/tenancy-file.js'
-import { describeTenancy, readTenantGraph, TenancyReport, type TenantGraph } from '../../src/database/tenant-graph.js'
+import { describeTenancy, readTenantGraph, TenancyReport } from '../../src/database/tenant-graph.js'
+import type { TenantGraph } from '../../src/database/tenant-table.js'
 import { checkOwnership, findViolations, requireTenancy } from '../../src/database/tenant-ownership.js'
-import { AppError } from '../../src/errors.js'
+import type { AppError } from '../../src/errors.js'
 import { createTestDatabase } from '../support/postgres.js'
 
 const fixture = await readFile(new URL('../fixtures/tenancy/schema.sql', import.meta.url), 'utf8')

@@ -9,9 +9,9 @@ import { openMerge, type OrganizationMerge } from '../../src/database/organizati
 import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { openSnapshot } from '../../src/database/snapshot.js'
 import type { Tenancy } from '../../src/database/tenancy-file.js'
-import { isTenant, readTenantGraph } from '../../src/database/tenant-graph.js'
+import { readTenantGraph } from '../../src/database/tenant-graph.js'
+import { isTenant, quoteColumns } from '../../src/database/tenant-table.js'
 import { ownedRows, storedColumns } from '../../src/database/tenant-rows.js'
-import { quoteColumns } from '../../src/database/tenant-graph.js'
 import { createTestDatabase, type TestDatabase } from './postgres.js'
 
 export const tenantTable = 'organizations'
