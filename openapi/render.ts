@@ -3,15 +3,17 @@ import { pino } from 'pino'
 import { buildApp } from '../src/app.js'
 import { loadConfig } from '../src/config.js'
 import { createCore } from '../src/create-core.js'
+import { Tenancy } from '../src/database/tenancy-file.js'
 import { createJobRunner } from '../src/jobs/runner.js'
 
-/** What is committed here and made from the routes: the API document, and the types of its client. */
+/** What is committed here and made from the code: the API document, the types of its client, and the schema of TENANCY_FILE. */
 export async function renderFiles (): Promise<Array<{ name: string, content: string }>> {
   const document = await makeDocument()
   const types = astToString(await openapiTS(document as Parameters<typeof openapiTS>[0], { defaultNonNullable: false }))
   return [
     { name: 'openapi.json', content: `${JSON.stringify(document, null, 2)}\n` },
-    { name: 'schema.d.ts', content: `// Made from openapi.json by \`npm run openapi\`.\n${types}` }
+    { name: 'schema.d.ts', content: `// Made from openapi.json by \`npm run openapi\`.\n${types}` },
+    { name: 'tenancy.schema.json', content: `${JSON.stringify(tenancySchema(), null, 2)}\n` }
   ]
 }
 
@@ -25,5 +27,16 @@ async function makeDocument (): Promise<object> {
     return app.swagger()
   } finally {
     await app.close()
+  }
+}
+
+/** For editors and checkers: https://json-schema.org/draft/2020-12/schema. */
+function tenancySchema (): object {
+  const { $id, ...schema } = Tenancy
+  return {
+    $schema: 'https://json-schema.org/draft/2020-12/schema',
+    title: $id,
+    description: 'TENANCY_FILE of dumbassets-backup: the operator\'s word on tables whose owner the foreign keys do not tell, or tell in two ways',
+    ...schema
   }
 }

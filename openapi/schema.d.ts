@@ -120,6 +120,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/backup/tenancy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Show how tables belong to organizations
+         * @description How a backup of one organization classifies each table, by which foreign keys, and what makes such a backup impossible or partial. Says nothing of any row.
+         */
+        get: operations["getTenancy"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/backup/jobs": {
         parameters: {
             query?: never;
@@ -609,6 +629,60 @@ export interface components {
             undoable: boolean;
             report?: components["schemas"]["RestoreReport"];
             error?: string;
+        };
+        /**
+         * @example {
+         *       "tenantTable": "public.organizations",
+         *       "tables": [
+         *         {
+         *           "table": "public.organizations",
+         *           "class": "root",
+         *           "path": [],
+         *           "key": [
+         *             "id"
+         *           ]
+         *         },
+         *         {
+         *           "table": "public.assets",
+         *           "class": "direct",
+         *           "path": [
+         *             "public.assets (organizationId) → public.organizations (id)"
+         *           ],
+         *           "key": [
+         *             "id"
+         *           ]
+         *         },
+         *         {
+         *           "table": "public.manufacturers",
+         *           "class": "global",
+         *           "path": [],
+         *           "key": [
+         *             "id"
+         *           ]
+         *         }
+         *       ],
+         *       "obstacles": [],
+         *       "notes": [
+         *         "No foreign key leads from these tables to the tenant table, so they are in no backup of one organization: public.manufacturers."
+         *       ]
+         *     }
+         */
+        TenancyReport: {
+            tenantTable: string | null;
+            tables: {
+                /** @description schema.name */
+                table: string;
+                /** @enum {string} */
+                class: "root" | "direct" | "chain" | "partial" | "declared" | "global" | "excluded";
+                /** @description The foreign keys that decide the owner, from the table to the tenant table */
+                path: string[];
+                /** @description The columns that tell its rows apart */
+                key: string[] | null;
+            }[];
+            /** @description What makes a backup of one organization impossible */
+            obstacles: string[];
+            /** @description What is not in a backup of one organization, or needs care */
+            notes: string[];
         };
         /**
          * @example {
@@ -1162,6 +1236,80 @@ export interface operations {
             };
             /** @description There is not enough disk space. */
             507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getTenancy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description The tables, the obstacles and the notes */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TenancyReport"];
+                };
+            };
+            /** @description The request is not valid: `errors` names each field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no access token, or it is not valid. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The user is no OWNER of the organization. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too many requests: wait as long as Retry-After says. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Something failed that the caller can't help. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
+            503: {
                 headers: {
                     [name: string]: unknown;
                 };

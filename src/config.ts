@@ -6,6 +6,7 @@ import { type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import type { Settings } from './core.js'
 import { parseConnectionUrl } from './database/connection-url.js'
+import { parseTenancy } from './database/tenancy-file.js'
 import { Environment, durationPattern, type Variable } from './environment.js'
 import { AppError, systemCode } from './errors.js'
 import { isOrganizationId } from './io/safe-path.js'
@@ -92,7 +93,9 @@ function makeConfig (
 ): Config {
   const uploadDir = resolve(values.UPLOAD_DIR)
   const backupDir = values.BACKUP_DIR === undefined ? resolve(uploadDir, 'backups') : resolve(values.BACKUP_DIR)
-  if (isGiven('DATABASE_URL')) checkDatabaseUrl(values.DATABASE_URL ?? '', problems)
+  if (isGiven('DATABASE_URL')) collect(problems, () => parseConnectionUrl(values.DATABASE_URL ?? ''))
+  const tenancyFile = values.TENANCY_FILE === undefined ? null : resolve(values.TENANCY_FILE)
+  if (tenancyFile !== null) collect(problems, () => checkTenancyFile(tenancyFile))
   const embedded = values.USE_EMBEDDED_DB ?? !isGiven('DATABASE_URL')
   const embeddedDir = resolve(values.EMBEDDED_DB_DIR)
 
@@ -131,7 +134,7 @@ function makeConfig (
       uploadDir,
       databaseScope: values.DATABASE_SCOPE,
       tenantTable: values.TENANT_TABLE,
-      tenancyFile: values.TENANCY_FILE === undefined ? null : resolve(values.TENANCY_FILE),
+      tenancyFile,
       checkpointRetentionMs: milliseconds(values.CHECKPOINT_RETENTION ?? '0'),
       compression: values.COMPRESSION,
       pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
@@ -173,9 +176,20 @@ function readPublicKey (text: string, problems: string[]): Config['jwtPublicKey'
   return null
 }
 
-function checkDatabaseUrl (url: string, problems: string[]): void {
+/** It is read again whenever it is needed, so that it can be changed without a restart. */
+function checkTenancyFile (path: string): void {
+  let content: string
   try {
-    parseConnectionUrl(url)
+    content = readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new AppError('CONFIG_INVALID', `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`, { remedy: 'Correct the path or its permissions.' })
+  }
+  parseTenancy(content)
+}
+
+function collect (problems: string[], check: () => unknown): void {
+  try {
+    check()
   } catch (error) {
     if (!(error instanceof AppError)) throw error
     problems.push(`${error.message} ${error.remedy}`)

@@ -125,3 +125,11 @@ t.test('every variable is described', async t => {
   for (const name of ['JWT_SECRET', 'DATABASE_URL', 'SMB_PASSWORD', 'JWT_PUBLIC_KEY']) t.match(help, `or ${name}_FILE`)
   for (const name of ['UPLOAD_DIR', 'BACKUP_DIR', 'TENANCY_FILE', 'CHECKPOINT_RETENTION', 'HOST']) t.match(help, new RegExp(`^  ${name} `, 'm'))
 })
+
+t.test('TENANCY_FILE is checked at the start', async t => {
+  const folder = t.testdir({ 'good.json': '{"$schema": "tenancy.schema.json", "tables": {"public.notes": {"owner": "author"}}}', 'torn.json': '{"tables": ', 'wrong.json': '{"tables": {"notes": {"owner": ""}}}' })
+  t.equal(loadConfig({ JWT_SECRET: secret, TENANCY_FILE: join(folder, 'good.json') }).settings.tenancyFile, join(folder, 'good.json'))
+  t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'none.json') }), /^TENANCY_FILE can't be read \(ENOENT\)\. Correct the path/)
+  t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'torn.json') }), /^TENANCY_FILE is not JSON\. Write TENANCY_FILE as/)
+  t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'wrong.json') }), /^TENANCY_FILE is not valid at "\/tables\/notes/)
+})

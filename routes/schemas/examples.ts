@@ -1,3 +1,4 @@
+import type { TenancyReport } from '../../src/database/tenant-graph.js'
 import type { Job } from '../../src/jobs/job.js'
 import type { Backup } from '../../src/repository/record.js'
 import type { RestoreReport, RestoreResult, RestoreSummary } from '../../src/restore/report.js'
@@ -76,6 +77,17 @@ const job: Job = {
   startedAt: '2026-03-14T09:26:53.589Z'
 }
 
+const tenancyReport: TenancyReport = {
+  tenantTable: 'public.organizations',
+  tables: [
+    { table: 'public.organizations', class: 'root', path: [], key: ['id'] },
+    { table: 'public.assets', class: 'direct', path: ['public.assets (organizationId) → public.organizations (id)'], key: ['id'] },
+    { table: 'public.manufacturers', class: 'global', path: [], key: ['id'] }
+  ],
+  obstacles: [],
+  notes: ['No foreign key leads from these tables to the tenant table, so they are in no backup of one organization: public.manufacturers.']
+}
+
 const deleteResult: DeleteResult = { message: 'Backup deleted successfully', backupId }
 
 const errorResponse: ErrorResponse = {
@@ -93,6 +105,7 @@ export const examples: Record<string, object> = {
   RestoreReport: restoreReport,
   RestoreResult: restoreResult,
   RestoreSummary: restoreSummary,
+  TenancyReport: tenancyReport,
   Job: job,
   DeleteResult: deleteResult,
   ErrorResponse: errorResponse

@@ -66,7 +66,7 @@ function openInstance ({ connection, tools, snapshot, version }: Opened): Databa
 
 async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version }: Opened, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
   const { sql } = snapshot
-  const tenancy = settings.tenancyFile === null ? null : await readTenancyFile(settings.tenancyFile)
+  const tenancy = await readTenancyFile(settings.tenancyFile)
   const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, tenantTable: settings.tenantTable, tenancy, signal })
   return {
     dump: () => dump.script,

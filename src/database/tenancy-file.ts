@@ -18,14 +18,16 @@ const DeclaredTable = Type.Union([
 
 /** The operator's word on tables whose owner the foreign keys do not tell, or tell in two ways (TENANCY_FILE). */
 export const Tenancy = Type.Object({
+  $schema: Type.Optional(Type.String({ description: 'For editors; ignored' })),
   tables: Type.Record(Type.String(), DeclaredTable, {
     description: 'By schema.table, or by table alone where only one schema has it; unquoted, in the catalog\'s case'
   })
 }, { $id: 'Tenancy', additionalProperties: false })
 export type Tenancy = Static<typeof Tenancy>
 
-/** @throws AppError CONFIG_INVALID when the file can't be read or is not what the schema says */
-export async function readTenancyFile (path: string): Promise<Tenancy> {
+/** Null without a file. @throws AppError CONFIG_INVALID when the file can't be read or is not what the schema says */
+export async function readTenancyFile (path: string | null): Promise<Tenancy | null> {
+  if (path === null) return null
   const content = await readFile(path, 'utf8').catch((cause: unknown) => { throw invalid('can\'t be read', cause) })
   return parseTenancy(content)
 }

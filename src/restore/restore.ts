@@ -114,7 +114,7 @@ async function inputsOf (
           owner: server.live?.owner ?? core.database.connection().user,
           onBytes,
           tenantTable: core.settings.tenantTable,
-          tenancy: core.settings.tenancyFile === null ? null : await readTenancyFile(core.settings.tenancyFile),
+          tenancy: await readTenancyFile(core.settings.tenancyFile),
           dryRun
         },
     files: parts.files ? { archive, storage: core.storage, onBytes } : null

@@ -37,7 +37,7 @@ t.test('every operation is described in full', async t => {
   t.equal(document.openapi, '3.1.0')
   const operations = Object.entries(document.paths).flatMap(([path, item]) => Object.values(item).map(operation => ({ path, operation, name: operation.operationId ?? path })))
   t.same(operations.map(({ operation }) => operation.operationId).sort(), [
-    'cancelJob', 'checkLiveness', 'checkReadiness', 'createBackup', 'deleteBackup', 'downloadBackup', 'getBackup', 'getJob',
+    'cancelJob', 'checkLiveness', 'checkReadiness', 'createBackup', 'deleteBackup', 'downloadBackup', 'getBackup', 'getJob', 'getTenancy',
     'listBackups', 'listJobs', 'listRestores', 'restoreBackup', 'undoRestore', 'watchJob'
   ])
   for (const { path, operation, name } of operations) {

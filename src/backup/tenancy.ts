@@ -1,0 +1,19 @@
+import type { Core } from '../core.js'
+import { databaseError, trustedPath, withSql } from '../database/connection.js'
+import { readTenancyFile } from '../database/tenancy-file.js'
+import { describeTenancy, readTenantGraph, type TenancyReport } from '../database/tenant-graph.js'
+
+/**
+ * How a backup of one organization sees the tables, and what stands in its way. Reads the schema alone, no row.
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_ERROR, CONFIG_INVALID when TENANCY_FILE was damaged since the start
+ */
+export async function readTenancy ({ database, settings }: Core): Promise<TenancyReport> {
+  const { tenantTable, tenancyFile } = settings
+  const tenancy = await readTenancyFile(tenancyFile)
+  try {
+    return await withSql(database.connection(), { searchPath: trustedPath }, async sql =>
+      describeTenancy(await readTenantGraph(sql, { tenantTable, tenancy })))
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
