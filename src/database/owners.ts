@@ -29,13 +29,17 @@ const catalogs = [
 /** Every object of the users' (not the system's, not an extension's) that has an owner. */
 export async function ownableObjects (sql: Sql): Promise<OwnedObject[]> {
   const firstUserOid = 16384
-  const parts = catalogs.map(([catalog, owner, condition]) => `
+  const parts = catalogs.map(([catalog, owner, condition]) => {
+    // Their metadata is in a catalog of its own, but as objects they belong to the one with their data.
+    const objectClass = catalog === 'pg_largeobject_metadata' ? 'pg_largeobject' : catalog
+    return `
     SELECT i.type, i.identity, r.rolname AS owner, o.${owner} AS owner_oid
     FROM pg_catalog.${catalog} o JOIN pg_catalog.pg_roles r ON r.oid = o.${owner}
-    CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.${catalog}'::regclass, o.oid, 0) i
+    CROSS JOIN LATERAL pg_catalog.pg_identify_object('pg_catalog.${objectClass}'::regclass, o.oid, 0) i
     WHERE (o.oid >= ${firstUserOid}${catalog === 'pg_namespace' ? ' OR o.nspname = \'public\'' : ''}) AND (${condition})
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-        WHERE d.classid = 'pg_catalog.${catalog}'::regclass AND d.objid = o.oid AND d.deptype = 'e')`)
+        WHERE d.classid = 'pg_catalog.${objectClass}'::regclass AND d.objid = o.oid AND d.deptype = 'e')`
+  })
   const rows = await sql.unsafe<OwnedObject[]>(`SELECT type, identity, owner FROM (${parts.join(' UNION ALL ')}) objects ORDER BY type, identity`)
   return rows.map(({ type, identity, owner }) => ({ type, identity, owner }))
 }
