@@ -17,7 +17,7 @@ type Read =
   | { entry: StoredEntry, kind: 'folder' }
   | { entry: StoredEntry, kind: 'gone' }
   | { entry: StoredEntry, kind: 'small', encoded: Encoded, changed: boolean }
-  | { entry: StoredEntry, kind: 'large', handle: FileHandle }
+  | { entry: StoredEntry, kind: 'large' }
 
 /**
  * Adds what was listed. Nobody stops the application meanwhile: of a file that has grown, the part that was there when it
@@ -33,9 +33,10 @@ export async function addFiles (
 
   async function read (entry: StoredEntry): Promise<Read> {
     if (entry.kind === 'folder') return { entry, kind: 'folder' }
+    // Opened when its turn comes: nobody would close it when the backup fails before.
+    if (entry.size > blockBytes) return { entry, kind: 'large' }
     const handle = await storage.open(organizationId, entry.path)
     if (handle === null) return { entry, kind: 'gone' }
-    if (entry.size > blockBytes) return { entry, kind: 'large', handle }
     try {
       const content = await readUpTo(handle, entry.size)
       return { entry, kind: 'small', encoded: await encodeBuffer(entry.path, content, level), changed: await hasChanged(handle, entry) }
@@ -44,7 +45,10 @@ export async function addFiles (
     }
   }
 
-  async function addLarge (name: string, entry: StoredEntry, handle: FileHandle): Promise<number> {
+  /** The bytes read; null when it is gone. */
+  async function addLarge (name: string, entry: StoredEntry): Promise<number | null> {
+    const handle = await storage.open(organizationId, entry.path)
+    if (handle === null) return null
     try {
       const blocks = readBlocks(handle, entry.size)
       const first = await blocks.next()
@@ -65,18 +69,20 @@ export async function addFiles (
       await writer.addFolder(entry.path === '' ? prefix : `${name}/`, entry)
       continue
     }
-    if (item.kind === 'gone') {
-      part.warnings.push(`Left out ${JSON.stringify(entry.path)}: it vanished while the backup was made.`)
-      continue
-    }
+    let bytes: number | null = null
     if (item.kind === 'small') {
       if (item.changed) part.warnings.push(changedWarning(entry))
       await writer.addFile(name, entry, item.encoded)
       job.progress.advance(item.encoded.size)
-      part.bytes += item.encoded.size
-    } else {
-      part.bytes += await addLarge(name, entry, item.handle)
+      bytes = item.encoded.size
+    } else if (item.kind === 'large') {
+      bytes = await addLarge(name, entry)
     }
+    if (bytes === null) {
+      part.warnings.push(`Left out ${JSON.stringify(entry.path)}: it vanished while the backup was made.`)
+      continue
+    }
+    part.bytes += bytes
     part.files += 1
   }
   return part

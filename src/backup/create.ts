@@ -104,13 +104,14 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   return await record(core, recordOf(metadata, written))
 }
 
-/** An archive whose record can't be written is taken back, so that a failed create leaves nothing. */
+/** An archive whose record can't be written, or not durably, is taken back with it, so that a failed create leaves nothing. */
 async function record (core: Core, backup: Backup): Promise<Backup> {
   const { organizationId, id } = backup
   try {
     await core.catalog.add(backup)
   } catch (error) {
     await core.repository.deleteArchive(organizationId, id)
+    await core.repository.deleteRecord(organizationId, id)
     throw error
   }
   core.log.info({ organizationId, backupId: id, type: backup.type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')

@@ -1,8 +1,9 @@
-import type { BackupType, Metadata } from '../archive/metadata.js'
+import { createHash } from 'node:crypto'
+import type { BackupType } from '../archive/metadata.js'
+import { readBlocks } from '../archive/encode-file.js'
 import { openArchive } from '../archive/reader.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
-import { createHashStream } from '../io/hash-stream.js'
 import { recordOf, type Backup } from './record.js'
 import type { Repository } from './repository.js'
 
@@ -43,26 +44,41 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
     return read.sort(newestFirst)
   }
 
+  /** Changes what is known, in the order of the calls; what is not known yet is read with the change in it. */
+  function update (organizationId: string, change: (all: Position[]) => Position[]): void {
+    const known = positions.get(organizationId)
+    if (known === undefined) return
+    const changed = known.then(change)
+    positions.set(organizationId, changed)
+    changed.catch(() => positions.delete(organizationId))
+  }
+
+  async function adopt (organizationId: string, backupId: string): Promise<void> {
+    try {
+      await repository.writeRecord(await readRecordFromArchive(repository, organizationId, backupId))
+      log.info({ organizationId, backupId }, 'Adopted an archive that had no record')
+    } catch (error) {
+      log.warn({ organizationId, backupId, err: error }, 'An archive without a record can\'t be adopted and is left alone')
+    }
+  }
+
   async function reconcileOrganization (organizationId: string): Promise<void> {
     const { archives, records } = await repository.list(organizationId)
-    const recorded = new Set(records)
-    for (const id of archives) {
-      if (recorded.has(id)) continue
-      try {
-        await repository.writeRecord(await readRecordFromArchive(repository, organizationId, id))
-        log.info({ organizationId, backupId: id }, 'Adopted an archive that had no record')
-      } catch (error) {
-        log.warn({ organizationId, backupId: id, err: error }, 'An archive without a record can\'t be adopted and is left alone')
-      }
-    }
     const present = new Set(archives)
+    const recorded = new Set<string>()
     for (const id of records) {
       const record = await repository.readRecord(organizationId, id)
+      if (record === null) {
+        log.warn({ organizationId, backupId: id }, 'A record is damaged')
+        continue
+      }
+      recorded.add(id)
       const state = present.has(id) ? 'available' : 'missing'
-      if (record === null || record.state === state) continue
+      if (record.state === state) continue
       if (state === 'missing') log.warn({ organizationId, backupId: id }, 'The archive of a backup is gone')
       await repository.writeRecord({ ...record, state })
     }
+    for (const id of archives) if (!recorded.has(id)) await adopt(organizationId, id)
   }
 
   return {
@@ -85,15 +101,15 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
 
     async add (record) {
       await repository.writeRecord(record)
-      const all = (await positionsOf(record.organizationId)).filter(position => position.id !== record.id)
-      all.splice(firstAfter(all, record), 0, positionOf(record))
-      positions.set(record.organizationId, Promise.resolve(all))
+      update(record.organizationId, known => {
+        const others = known.filter(position => position.id !== record.id)
+        return others.toSpliced(firstAfter(others, record), 0, positionOf(record))
+      })
     },
 
     async remove (organizationId, backupId) {
       await repository.deleteRecord(organizationId, backupId)
-      const all = await positionsOf(organizationId)
-      positions.set(organizationId, Promise.resolve(all.filter(position => position.id !== backupId)))
+      update(organizationId, known => known.filter(position => position.id !== backupId))
     },
 
     async reconcile () {
@@ -104,22 +120,17 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
 }
 
 async function readRecordFromArchive (repository: Repository, organizationId: string, backupId: string): Promise<Backup> {
-  const hashed = createHashStream()
-  const stream = await repository.readArchive(organizationId, backupId)
   const opened = await repository.openArchive(organizationId, backupId)
-  if (stream === null || opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive is gone.')
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive is gone.')
+  const { handle, size } = opened
   try {
-    let metadata: Metadata
-    try {
-      ({ metadata } = await openArchive(opened.handle, opened.size, organizationId))
-    } finally {
-      await opened.handle.close()
-    }
+    const { metadata } = await openArchive(handle, size, organizationId)
     if (metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.')
-    for await (const chunk of stream.pipe(hashed)) void chunk
-    return recordOf(metadata, { size: hashed.bytes, checksum: hashed.digest() })
+    const hash = createHash('sha256')
+    for await (const block of readBlocks(handle, size)) hash.update(block)
+    return recordOf(metadata, { size, checksum: hash.digest('hex') })
   } finally {
-    stream.destroy()
+    await handle.close()
   }
 }
 

@@ -1,9 +1,9 @@
 import { constants } from 'node:fs'
-import { access, mkdir, open, readdir, readFile, rm, stat, statfs } from 'node:fs/promises'
+import { access, lstat, mkdir, open, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '../errors.js'
 import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
-import { isOrganizationId, requireOrganizationId, requireUuid } from '../io/safe-path.js'
+import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import type { Backup } from './record.js'
 import type { PartialArchive, Repository } from './repository.js'
 
@@ -25,7 +25,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     }),
 
     organizations: async () => await guarded('Listing BACKUP_DIR', async () =>
-      (await listFolder(directory)).filter(isOrganizationId)),
+      await listOrganizations(directory)),
 
     createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
       const path = pathOf(organizationId, backupId, 'zip')
@@ -50,19 +50,20 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
       const found = { archives: [] as string[], records: [] as string[] }
       for (const name of await listFolder(folderOf(organizationId))) {
         const match = namePattern.exec(name)
-        if (match !== null) (match[2] === 'zip' ? found.archives : found.records).push(match[1] as string)
+        if (match !== null && isUuid(match[1] as string)) (match[2] === 'zip' ? found.archives : found.records).push(match[1] as string)
       }
       return found
     }),
 
     readRecord: async (organizationId, backupId) => await guarded('Reading a record', async () => {
       const text = await absentIsNull(readFile(pathOf(organizationId, backupId, 'json'), 'utf8'))
-      return text === null ? null : JSON.parse(text) as Backup
+      return text === null ? null : parseRecord(text, organizationId, backupId)
     }),
 
     writeRecord: async record => await guarded('Writing a record', async () => {
+      const path = pathOf(record.organizationId, record.id, 'json')
       await makeFolder(folderOf(record.organizationId))
-      await writeFileDurably(pathOf(record.organizationId, record.id, 'json'), JSON.stringify(record, null, 2) + '\n')
+      await writeFileDurably(path, JSON.stringify(record, null, 2) + '\n')
     }),
 
     deleteRecord: async (organizationId, backupId) => await guarded('Deleting a record', async () =>
@@ -75,7 +76,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     }),
 
     removePartials: async () => await guarded('Clearing unfinished archives', async () => {
-      for (const organizationId of (await listFolder(directory)).filter(isOrganizationId)) {
+      for (const organizationId of await listOrganizations(directory)) {
         const folder = folderOf(organizationId)
         const partials = (await listFolder(folder)).filter(name => name.startsWith('.') && name.endsWith(partialSuffix))
         for (const name of partials) await rm(join(folder, name), { force: true })
@@ -93,6 +94,7 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
   const handle = await open(partial, 'wx', 0o600)
   const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
   let isOpen = true
+  let isRenaming = false
   const close = async () => {
     if (isOpen) {
       isOpen = false
@@ -106,11 +108,15 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
     commit: async () => await guarded('Making the archive durable', async () => {
       await handle.sync()
       await close()
+      isRenaming = true
       await durableRename(partial, path)
+      isRenaming = false
     }),
     async discard () {
       await close()
       await rm(partial, { force: true })
+      // The rename may have happened and its fsync failed.
+      if (isRenaming) await rm(path, { force: true })
     }
   }
 }
@@ -119,14 +125,30 @@ async function makeFolder (folder: string): Promise<void> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
 }
 
+/** Files beside the organizations' folders are none of ours. */
+async function listOrganizations (directory: string): Promise<string[]> {
+  const entries = await absentIsNull(readdir(directory, { withFileTypes: true })) ?? []
+  return entries.filter(entry => !entry.isFile() && isOrganizationId(entry.name)).map(({ name }) => name)
+}
+
 async function listFolder (folder: string): Promise<string[]> {
   return await absentIsNull(readdir(folder)) ?? []
 }
 
 async function remove (path: string, folder: string): Promise<void> {
-  if (await absentIsNull(stat(path)) === null) return
+  if (await absentIsNull(lstat(path)) === null) return
   await rm(path, { force: true })
   await syncFolder(folder)
+}
+
+/** Null for what is no record of this backup: a start of the service makes a new one from the archive. */
+function parseRecord (text: string, organizationId: string, backupId: string): Backup | null {
+  try {
+    const record = JSON.parse(text) as Backup | null
+    return record?.id === backupId && record.organizationId === organizationId ? record : null
+  } catch {
+    return null
+  }
 }
 
 async function absentIsNull<T> (step: Promise<T>): Promise<T | null> {

@@ -34,6 +34,7 @@ export interface Repository {
   deleteArchive (organizationId: string, backupId: string): Promise<void>
   /** Ids of the archives and of the records that are there, in no order. */
   list (organizationId: string): Promise<{ archives: string[], records: string[] }>
+  /** Null when it is not there, or damaged. */
   readRecord (organizationId: string, backupId: string): Promise<Backup | null>
   writeRecord (record: Backup): Promise<void>
   deleteRecord (organizationId: string, backupId: string): Promise<void>

@@ -1,5 +1,5 @@
 import { constants, type Dirent } from 'node:fs'
-import { access, lstat, open, readdir } from 'node:fs/promises'
+import { access, lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import pMap from 'p-map'
 import { AppError, systemCode } from '../errors.js'
@@ -49,9 +49,15 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
 
     async open (organizationId, path) {
       try {
+        const root = rootOf(organizationId)
         // O_NONBLOCK: a FIFO that took the file's place must not block the open (open(2)).
-        const handle = await open(join(rootOf(organizationId), path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
-        if ((await handle.stat()).isFile()) return handle
+        const handle = await open(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+        try {
+          if ((await handle.stat()).isFile() && await pathOf(handle, join(root, path)) === join(await realpath(uploadDir), organizationId, path)) return handle
+        } catch (error) {
+          await handle.close()
+          throw error
+        }
         await handle.close()
         return null
       } catch (error) {
@@ -64,9 +70,13 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
   }
 }
 
+/** Where an open file really is: elsewhere when a link took the place of a folder on its way. */
+async function pathOf (handle: FileHandle, path: string): Promise<string> {
+  return process.platform === 'linux' ? await readlink(`/proc/self/fd/${handle.fd}`) : await realpath(path)
+}
+
 async function listFolder (folder: string, prefix: string, listing: Listing): Promise<void> {
-  const names = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }) as unknown as Array<Dirent & { name: Buffer }>
-  names.sort((a, b) => Buffer.compare(a.name, b.name))
+  const names = await readNames(folder, prefix, listing)
   const found = await pMap(names, async name => await describeEntry(folder, prefix, name, listing), { concurrency: statsAtOnce })
   for (const entry of found) {
     if (entry === null) continue
@@ -75,7 +85,20 @@ async function listFolder (folder: string, prefix: string, listing: Listing): Pr
   }
 }
 
-async function describeEntry (folder: string, prefix: string, found: Dirent & { name: Buffer }, listing: Listing): Promise<StoredEntry | null> {
+type Named = Dirent & { name: Buffer }
+
+async function readNames (folder: string, prefix: string, listing: Listing): Promise<Named[]> {
+  try {
+    const names = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }) as unknown as Named[]
+    return names.sort((a, b) => Buffer.compare(a.name, b.name))
+  } catch (error) {
+    if (prefix === '' || !['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
+    listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
+    return []
+  }
+}
+
+async function describeEntry (folder: string, prefix: string, found: Named, listing: Listing): Promise<StoredEntry | null> {
   const name = found.name.toString('utf8')
   const path = prefix + name
   const skip = (why: string) => {
@@ -94,6 +117,7 @@ async function describeEntry (folder: string, prefix: string, found: Dirent & { 
     return skip('it is no regular file or folder')
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return skip('it vanished while the backup was made')
+    if (systemCode(error) === 'ENAMETOOLONG') return skip('its path is too long')
     throw error
   }
 }

@@ -15,7 +15,7 @@ export interface StoredEntry {
 }
 
 export interface Listing {
-  /** Sorted by path in byte order, so that consecutive archives keep their order. A folder comes before what is in it. */
+  /** Each folder followed by what is in it, names in byte order, so that consecutive archives keep their order. */
   entries: StoredEntry[]
   warnings: string[]
 }

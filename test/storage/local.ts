@@ -1,0 +1,195 @@
+import { once } from 'node:events'
+import fs, { chmod, lstat, mkdir, readlink, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import { createServer } from 'node:net'
+import { join } from 'node:path'
+import { execa } from 'execa'
+import t from 'tap'
+import { createLocalStorage } from '../../src/storage/local.js'
+import type { StorageStrategy } from '../../src/storage/strategy.js'
+import { testFolder } from '../support/archive.js'
+
+async function uploads (t: Parameters<typeof testFolder>[0]): Promise<{ storage: StorageStrategy, uploadDir: string, root: string }> {
+  const uploadDir = await testFolder(t, 'uploads-')
+  const root = join(uploadDir, 'acme')
+  await mkdir(root, { mode: 0o750 })
+  return { storage: createLocalStorage({ uploadDir }), uploadDir, root }
+}
+
+const pathsOf = async (storage: StorageStrategy) => (await storage.list('acme')).entries.map(({ path }) => path)
+
+t.test('every file and folder with its size, mode and time', async t => {
+  const { storage, root } = await uploads(t)
+  await mkdir(join(root, 'empty'))
+  await writeFile(join(root, 'a.txt'), 'four')
+  await chmod(join(root, 'a.txt'), 0o4604)
+  await chmod(join(root, 'empty'), 0o1777)
+  const before1970 = new Date('1950-01-01T00:00:00Z')
+  await utimes(join(root, 'a.txt'), before1970, before1970)
+  const { entries, warnings } = await storage.list('acme')
+  t.strictSame(warnings, [])
+  t.match(entries, [
+    { kind: 'folder', path: '', size: 0, mode: 0o750 },
+    { kind: 'file', path: 'a.txt', size: 4, mode: 0o4604, mtime: before1970 },
+    { kind: 'folder', path: 'empty', size: 0, mode: 0o1777 }
+  ])
+})
+
+t.test('a folder is followed by what is in it, names in byte order', async t => {
+  const { storage, root } = await uploads(t)
+  for (const folder of ['b', 'b/c', 'B']) await mkdir(join(root, folder))
+  for (const file of ['b-1', 'b/z', 'b/c/d', 'a', 'é', '😀', '￿', 'Z', ' ', '-rf', 'new\nline']) await writeFile(join(root, file), '')
+  t.strictSame(await pathsOf(storage), ['', ' ', '-rf', 'B', 'Z', 'a', 'b', 'b/c', 'b/c/d', 'b/z', 'b-1', 'new\nline', 'é', '￿', '😀'])
+})
+
+t.test('links, FIFOs and sockets are neither opened nor followed', async t => {
+  const { storage, root } = await uploads(t)
+  await mkdir(join(root, 'real'))
+  await writeFile(join(root, 'real/file'), '')
+  for (const [name, target] of [['to-file', 'real/file'], ['to-folder', 'real'], ['to-secret', '/etc/passwd'], ['to-root', '/'], ['to-nothing', 'nowhere'], ['to-itself', 'to-itself']] as const) {
+    await symlink(target, join(root, name))
+  }
+  await execa('mkfifo', [join(root, 'fifo')])
+  const server = createServer().listen(join(root, 'socket'))
+  await once(server, 'listening')
+  t.teardown(() => { server.close() })
+
+  const { entries, warnings } = await storage.list('acme')
+  t.strictSame(entries.map(({ path }) => path), ['', 'real', 'real/file'])
+  const left = ['fifo', 'socket', 'to-file', 'to-folder', 'to-itself', 'to-nothing', 'to-root', 'to-secret']
+  t.strictSame(warnings.sort(), left.map(name => `Left out "${name}": it is no regular file or folder.`))
+  for (const name of [...left, 'real', 'to-folder/file', 'real/file/below', 'absent']) t.equal(await storage.open('acme', name), null, name)
+})
+
+t.test('a folder that became a link after the listing is not followed', async t => {
+  const { storage, root, uploadDir } = await uploads(t)
+  await mkdir(join(uploadDir, 'globex/photos'), { recursive: true })
+  await writeFile(join(uploadDir, 'globex/photos/cat.png'), 'another organization\'s')
+  await mkdir(join(root, 'photos'))
+  await writeFile(join(root, 'photos/cat.png'), 'ours')
+  t.strictSame(await pathsOf(storage), ['', 'photos', 'photos/cat.png'])
+  await rename(join(root, 'photos'), join(root, 'before'))
+  await symlink(join(uploadDir, 'globex/photos'), join(root, 'photos'))
+  t.equal(await storage.open('acme', 'photos/cat.png'), null)
+})
+
+t.test('UPLOAD_DIR itself may be a link', async t => {
+  const { root, uploadDir } = await uploads(t)
+  await writeFile(join(root, 'a.txt'), 'text')
+  const link = join(await testFolder(t), 'link')
+  await symlink(uploadDir, link)
+  const handle = await createLocalStorage({ uploadDir: link }).open('acme', 'a.txt')
+  t.equal(await handle?.readFile('utf8'), 'text')
+  await handle?.close()
+})
+
+t.test('names that an archive can\'t hold are left out with a warning', async t => {
+  const { storage, root } = await uploads(t)
+  await writeFile(Buffer.concat([Buffer.from(`${root}/latin-`), Buffer.of(0xe9)]), '')
+  await writeFile(join(root, 'back\\slash'), '')
+  await mkdir(join(root, 'C:'))
+  await writeFile(join(root, 'C:/inside'), '')
+  await writeFile(join(root, 'good'), '')
+  const { entries, warnings } = await storage.list('acme')
+  t.strictSame(entries.map(({ path }) => path), ['', 'good'])
+  t.strictSame(warnings.sort(), [
+    'Left out "C:": its name is absolute.',
+    'Left out "back\\\\slash": its name holds a backslash.',
+    'Left out "latin-�": its name is not UTF-8.'
+  ])
+})
+
+t.test('a path that is longer than the system takes is left out with a warning', async t => {
+  const { storage, root } = await uploads(t)
+  const part = 'd'.repeat(250)
+  const deep = [...Array.from({ length: 20 }, () => part)].join('/')
+  // Only step by step, since no call takes the whole path.
+  await execa('python3', ['-c', 'import os, sys\nos.chdir(sys.argv[1])\nfor part in sys.argv[2].split("/"):\n  os.mkdir(part)\n  os.chdir(part)', root, deep])
+  t.teardown(async () => { await execa('rm', ['-rf', root]) })
+  const { entries, warnings } = await storage.list('acme')
+  t.ok(entries.length > 10 && entries.length < 20)
+  t.equal(warnings.length, 1)
+  t.match(warnings[0], /its path is too long\.$/)
+})
+
+t.test('what vanishes during the listing is left out with a warning', async t => {
+  const { storage, root } = await uploads(t)
+  for (const folder of ['a', 'b', 'c']) await mkdir(join(root, folder))
+  await writeFile(join(root, 'b/inside'), '')
+  await writeFile(join(root, 'c/inside'), '')
+  const original = fs.lstat
+  fs.lstat = (async (path: string) => {
+    const stats = await original(path)
+    // Between the listing of their parent and their own.
+    if (path.endsWith('/a')) await rm(path, { recursive: true })
+    if (path.endsWith('/b')) await rename(path, `${path}-moved`)
+    if (path.endsWith('/b')) await writeFile(path, 'a file now')
+    if (path.endsWith('c/inside')) throw Object.assign(new Error('gone'), { code: 'ENOENT' })
+    return stats
+  }) as typeof fs.lstat
+  syncBuiltinESMExports()
+  t.teardown(() => { fs.lstat = original; syncBuiltinESMExports() })
+  const { entries, warnings } = await storage.list('acme')
+  t.strictSame(entries.map(({ path }) => path), ['', 'a', 'b', 'c'])
+  t.strictSame(warnings.sort(), [
+    'Left out "c/inside": it vanished while the backup was made.',
+    'Left out what was in "a/": it vanished while the backup was made.',
+    'Left out what was in "b/": it vanished while the backup was made.'
+  ])
+})
+
+t.test('a file that is gone or replaced by then is not opened', async t => {
+  const { storage, root } = await uploads(t)
+  await writeFile(join(root, 'file'), 'before')
+  await storage.list('acme')
+  const handle = await storage.open('acme', 'file')
+  await rm(join(root, 'file'))
+  t.equal(await handle?.readFile('utf8'), 'before', 'what is open can be read to its end')
+  await handle?.close()
+  t.equal(await storage.open('acme', 'file'), null)
+  await execa('mkfifo', [join(root, 'file')])
+  t.equal(await storage.open('acme', 'file'), null, 'nobody writes to it, and it blocks nobody')
+})
+
+t.test('an organization\'s folder that is a link or a file is refused', async t => {
+  const { storage, root } = await uploads(t)
+  await rm(root, { recursive: true })
+  await symlink('/etc', root)
+  await t.rejects(storage.list('acme'), { code: 'STORAGE_UNAVAILABLE' })
+  t.equal(await readlink(root), '/etc')
+  t.equal(await storage.open('acme', 'passwd'), null)
+  await rm(root)
+  await writeFile(root, '')
+  await t.rejects(storage.list('acme'), { code: 'STORAGE_UNAVAILABLE' })
+})
+
+t.test('UPLOAD_DIR that is missing or no folder is told, not taken for no uploads', async t => {
+  const { storage, uploadDir } = await uploads(t)
+  await rm(uploadDir, { recursive: true })
+  await t.rejects(storage.check(), { code: 'STORAGE_UNAVAILABLE' })
+  await t.rejects(storage.list('acme'), { code: 'STORAGE_UNAVAILABLE' })
+  await writeFile(uploadDir, '')
+  await t.rejects(storage.list('acme'), { code: 'STORAGE_UNAVAILABLE' })
+})
+
+t.test('a folder that can\'t be read fails the listing', async t => {
+  const { root, uploadDir } = await uploads(t)
+  await mkdir(join(root, 'locked'))
+  await writeFile(join(root, 'locked/file'), '')
+  await writeFile(join(root, 'unreadable'), '')
+  await chmod(join(root, 'locked'), 0)
+  await chmod(join(root, 'unreadable'), 0)
+  await chmod(uploadDir, 0o755)
+  await chmod(root, 0o755)
+  const asNobody = <T>(step: () => Promise<T>): Promise<T> => {
+    if (process.getuid?.() !== 0) return step()
+    process.seteuid?.(65534)
+    return step().finally(() => { process.seteuid?.(0) })
+  }
+  const storage = createLocalStorage({ uploadDir })
+  // File access runs on libuv's threads, which a change of the effective user reaches on Linux.
+  await t.rejects(asNobody(async () => await storage.list('acme')), { code: 'STORAGE_UNAVAILABLE' })
+  await t.rejects(asNobody(async () => await storage.open('acme', 'unreadable')), { code: 'STORAGE_UNAVAILABLE' })
+  await chmod(join(root, 'locked'), 0o700)
+  t.ok((await lstat(join(root, 'locked'))).isDirectory())
+})
