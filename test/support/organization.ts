@@ -101,7 +101,11 @@ export async function restore (
   t: Parameters<typeof createTestDatabase>[0], live: Connection, archived: Archived, options: MergeTestOptions
 ): Promise<TableChange[]> {
   const merge = await mergeFrom(t, live, archived, options)
-  await merge.apply()
-  await merge.commit()
+  try {
+    await merge.apply()
+    await merge.commit()
+  } finally {
+    await merge.rollback()
+  }
   return merge.changes.filter(({ added, changed, removed }) => added + changed + removed > 0)
 }
