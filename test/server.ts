@@ -11,7 +11,7 @@ import { createTestDatabase } from './support/postgres.js'
 const server = fileURLToPath(new URL('../src/server.ts', import.meta.url))
 
 function start (t: Test, env: NodeJS.ProcessEnv, ...args: string[]): ChildProcess & { output: () => { stdout: string, stderr: string } } {
-  const child = spawn(process.execPath, ['--import', 'tsx', server, ...args], { env: { PATH: process.env.PATH, ...env } })
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', server, ...args], { env: { PATH: process.env.PATH, ...env } })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })

@@ -16,7 +16,7 @@ export async function connectToEmbedded (directory: string): Promise<Sql> {
 
 /** An OWNER's token, from the same command that the README names. */
 export async function makeToken (jwtSecret: string, organizationId: string): Promise<string> {
-  const { stdout } = await execa(process.execPath, ['--import', 'tsx', 'scripts/token.ts', '--organization', organizationId, '--role', 'OWNER'], {
+  const { stdout } = await execa(process.execPath, ['--import', './scripts/typescript.mjs', 'scripts/token.ts', '--organization', organizationId, '--role', 'OWNER'], {
     cwd: projectDir,
     env: { JWT_SECRET: jwtSecret }
   })

@@ -14,6 +14,7 @@ const logTailLines = 20
 /** The real service as a child process, with everything it writes in one temporary folder. */
 export interface Service {
   baseUrl: string
+  pid: number
   folder: string
   uploadDir: string
   backupDir: string
@@ -47,7 +48,7 @@ export async function startService ({ jwtSecret, port, environment = {} }: Servi
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
-  const child = spawn(process.execPath, ['--import', 'tsx', 'src/server.ts'], {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
     cwd: projectDir,
     // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().
     detached: true,
@@ -67,6 +68,7 @@ export async function startService ({ jwtSecret, port, environment = {} }: Servi
   const ended = once(child, 'exit')
   const service: Service = {
     baseUrl: `http://127.0.0.1:${chosenPort}`,
+    pid: child.pid!,
     folder,
     uploadDir,
     backupDir,

@@ -3,7 +3,8 @@ import type { Writable } from 'node:stream'
 import { createHashStream } from '../io/hash-stream.js'
 import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
-import { encodeBlocks, encodeBuffer, type Encoded, type StreamedResult } from './encode-file.js'
+import { encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
+import type { Measures } from './encode-protocol.js'
 import { checksumsEntry, databaseEntry, metadataEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
 import { createZip, type Attributes } from './zip.js'
@@ -16,8 +17,8 @@ export interface ArchiveWriter {
   addDatabase (gzip: AsyncIterable<Buffer>): Promise<void>
   addFolder (name: string, attributes: Attributes): Promise<void>
   addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void>
-  /** `level` 0 stores it. Returns the bytes before compression. */
-  addLargeFile (name: string, attributes: Attributes, level: number, blocks: AsyncIterable<Buffer>): Promise<number>
+  /** `blocks` as they are to stand in the archive, deflated or not; they return what they were before. */
+  addLargeFile<Result extends Measures> (name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>): Promise<Result>
   addSmbInfo (text: string): Promise<void>
   /** Writes metadata and checksums, ends the output and waits for it. */
   finish (metadata: MetadataWithoutDigest): Promise<{ size: number, checksum: string }>
@@ -40,17 +41,19 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
   const sums: string[] = []
   const own: Attributes = { mode: ownEntryMode, mtime: timestamp }
 
-  async function addStream (name: string, attributes: Attributes, level: number, blocks: AsyncIterable<Buffer>): Promise<number> {
-    let result: StreamedResult | undefined
-    async function * source (): AsyncGenerator<Buffer, StreamedResult> {
-      result = yield * encodeBlocks(blocks, level)
+  async function addStream<Result extends Measures> (
+    name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>
+  ): Promise<Result> {
+    let result: Result | undefined
+    async function * source (): AsyncGenerator<Buffer, Result> {
+      result = yield * blocks
       return result
     }
-    await zip.addStream(name, attributes, level > 0, source())
-    const { sha256, size } = result as StreamedResult
+    await zip.addStream(name, attributes, deflated, source())
+    const { sha256, size } = result as Result
     sums.push(formatChecksumLine(name, sha256))
     digest.add(name, attributes, size)
-    return size
+    return result as Result
   }
 
   async function addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void> {
@@ -64,7 +67,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
   }
 
   return {
-    async addDatabase (gzip) { await addStream(databaseEntry, own, 0, gzip) },
+    async addDatabase (gzip) { await addStream(databaseEntry, own, false, measureBlocks(gzip)) },
     async addFolder (name, attributes) {
       await zip.addFolder(name, attributes)
       digest.add(name, attributes, 0)

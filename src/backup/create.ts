@@ -1,7 +1,6 @@
 import { randomUUID } from 'node:crypto'
-import { pipeline } from 'node:stream'
-import { createGzip } from 'node:zlib'
-import { compressionLevels, type Compression } from '../archive/compression.js'
+import type { Compression } from '../archive/compression.js'
+import { gzip } from '../archive/gzip.js'
 import { formatVersion, type BackupType } from '../archive/metadata.js'
 import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } from '../archive/writer.js'
 import type { Core } from '../core.js'
@@ -130,12 +129,10 @@ async function addDatabase (
       yield chunk
     }
   }
-  // The writer, which reads it, gets what goes wrong in the dump; the callback is only there because pipeline wants one.
-  const gzip = pipeline(dump(), createGzip({ level: compressionLevels[compression], chunkSize: 1 << 18 }), () => {})
   const describing = source.describe(job.signal)
   // Awaited below; a dump that fails first must not leave it unhandled.
   describing.catch(() => {})
-  await writer.addDatabase(gzip as AsyncIterable<Buffer>)
+  await writer.addDatabase(gzip(dump(), compression))
   const part = await describing
   // One organization's share of the database's size can't be told; what it dumped to comes near it.
   if (part.database?.sizeBytes === 0) part.database.sizeBytes = sqlBytes

@@ -5,6 +5,9 @@ import { ownSchema } from './marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 
 
+/** A change of a table that queued up behind our snapshot would wait for us, and pg_dump for it, for ever. */
+const lockWaitMs = 60_000
+
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
  * subscriptions are left out, since a second database must not start to replicate.
@@ -14,7 +17,7 @@ export async function * dumpInstance (
   connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal
 ): AsyncGenerator<Buffer> {
   const program = startProgram(tools.pgDump, [
-    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--snapshot=${snapshotId}`,
+    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${snapshotId}`,
     `--exclude-schema=${ownSchema}`
   ], { env: toEnvironment(connection), signal })
   try {

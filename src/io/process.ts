@@ -1,3 +1,5 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 
@@ -115,4 +117,25 @@ function programError (file: string, error: unknown, stderr: string): ProgramErr
       : exitCode !== undefined ? `ended with exit code ${exitCode}`
         : `could not be run (${code ?? 'unknown'})`
   return new ProgramError(`${name} ${outcome}${stderr === '' ? '.' : `: ${stderr}`}`, { exitCode, signal, stderr, cause: error })
+}
+
+/**
+ * Hands a program one block of input and returns all that it writes. Plain spawn: it is called for every few megabytes.
+ * @throws ProgramError
+ */
+export async function runFilter (file: string, args: readonly string[], input: Buffer): Promise<Buffer> {
+  const child = spawn(file, args, { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'ignore'] })
+  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
+  // When the program ends early its exit code says so; the broken pipe is only what follows from it.
+  child.stdin.on('error', () => {})
+  child.stdin.end(input)
+  const output: Buffer[] = []
+  for await (const chunk of child.stdout) output.push(chunk as Buffer)
+  const [exitCode, signal] = await ended.catch((cause: unknown) => { throw new ProgramError(`${file} could not be run.`, { stderr: '', cause }) })
+  if (exitCode !== 0) {
+    throw new ProgramError(`${file} ended with ${exitCode ?? signal}.`, {
+      exitCode: exitCode ?? undefined, signal: signal ?? undefined, stderr: '', cause: undefined
+    })
+  }
+  return Buffer.concat(output)
 }

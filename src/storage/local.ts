@@ -47,6 +47,15 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       return listing
     },
 
+    async folder (organizationId) {
+      try {
+        return await realpath(rootOf(organizationId))
+      } catch (error) {
+        if (systemCode(error) === 'ENOENT') return null
+        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Reading the upload folder')
+      }
+    },
+
     async open (organizationId, path) {
       try {
         const root = rootOf(organizationId)

@@ -15,6 +15,7 @@ export function createSmbStorage ({ host, share, username, domain }: SmbShare): 
     capabilities: { transferable: false },
     async check () {},
     list: async () => ({ entries: [], warnings: [] }),
+    folder: async () => null,
     open: async () => null,
     describe (organizationId) {
       const address = `//${host}/${share}/${requireOrganizationId(organizationId)}`

@@ -33,6 +33,8 @@ export interface StorageStrategy {
   check (): Promise<void>
   /** Everything under the organization's folder; empty when it has none. */
   list (organizationId: string): Promise<Listing>
+  /** The folder of this machine that holds the organization's files, absolute and with links resolved; null when there is none. */
+  folder (organizationId: string): Promise<string | null>
   /** Opens a listed file for reading without following links; null when it is gone or no regular file any more. */
   open (organizationId: string, path: string): Promise<FileHandle | null>
   /** What goes into the archive in place of files when they are not transferable. Never holds a secret. */

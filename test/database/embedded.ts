@@ -129,7 +129,7 @@ t.test('a stale postmaster.pid whose pid another program has now is no obstacle'
 
 t.test('takes over the server of a service that was killed', async (t) => {
   const { data, directory, open } = await setUp(t)
-  const service = spawn(process.execPath, ['--import', 'tsx', 'test/support/embedded-service.ts', directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const service = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'test/support/embedded-service.ts', directory], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(service.stdout, 'data')
   const pid = await pidOf(data)
   service.kill('SIGKILL')

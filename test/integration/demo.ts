@@ -12,7 +12,7 @@ const projectDir = path.resolve(import.meta.dirname, '../..')
 async function startDemo (t: { teardown (fn: () => Promise<void>): unknown }, args: string[]) {
   const folder = await mkdtemp(path.join(tmpdir(), 'demo-test-'))
   await chmod(folder, 0o711)
-  const child = spawn(process.execPath, ['--import', 'tsx', 'scripts/demo.ts', ...args], {
+  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'scripts/demo.ts', ...args], {
     cwd: projectDir,
     env: { ...process.env, TMPDIR: folder, NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe']

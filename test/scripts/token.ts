@@ -6,7 +6,7 @@ import { buildTestApp, testSecret } from '../support/app.js'
 
 const script = fileURLToPath(new URL('../../scripts/token.ts', import.meta.url))
 const run = async (args: string[], env: NodeJS.ProcessEnv) =>
-  await execa(process.execPath, ['--import', 'tsx', script, ...args], { env: { PATH: process.env.PATH, ...env }, extendEnv: false, reject: false })
+  await execa(process.execPath, ['--import', './scripts/typescript.mjs', script, ...args], { env: { PATH: process.env.PATH, ...env }, extendEnv: false, reject: false })
 
 t.test('prints a token that the service takes, and nothing else', async t => {
   const { app } = await buildTestApp(t)

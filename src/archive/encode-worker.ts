@@ -1,0 +1,134 @@
+import { createHash } from 'node:crypto'
+import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs'
+import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
+import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
+import { isWorthDeflating } from './compression.js'
+import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
+
+/*
+ * A worker thread that reads, hashes and compresses files. Everything is synchronous: it has nothing else to do, and
+ * that is several times faster for small files.
+ */
+const port = parentPort as MessagePort
+const { root, credits } = workerData as LaneData
+/** No deflate stream is open between blocks, so each is one of its own that is not final; this ends the whole. */
+const finalBlock = deflateRawSync(Buffer.alloc(0))
+
+port.on('message', (task: EncodeTask) => {
+  try {
+    if (task.kind === 'batch') encodeBatch(task.files, task.level)
+    else encodeLarge(task.file, task.level)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    send({ kind: 'failed', code, message })
+  }
+})
+
+/** All files of the batch in one block of memory, which is handed over, not copied. */
+function encodeBatch (files: FileToEncode[], level: number): void {
+  const block = Buffer.from(new ArrayBuffer(files.reduce((sum, { size }) => sum + size, 0)))
+  let position = 0
+  const results = files.map((file): SmallResult | null => {
+    const descriptor = open(file)
+    if (descriptor === null) return null
+    try {
+      const start = position
+      const content = block.subarray(start, start + read(descriptor, block, start, file.size, 0))
+      const known = { start, crc32: crc32(content), size: content.length, sha256: createHash('sha256').update(content).digest('hex') }
+      const changed = hasChanged(descriptor, file)
+      if (level > 0 && isWorthDeflating(file.name, content)) {
+        const deflated = deflateRawSync(content, { level })
+        if (deflated.length < content.length) {
+          deflated.copy(block, start)
+          position += deflated.length
+          return { ...known, length: deflated.length, deflated: true, changed }
+        }
+      }
+      position += content.length
+      return { ...known, length: content.length, deflated: false, changed }
+    } finally {
+      closeSync(descriptor)
+    }
+  })
+  send({ kind: 'batch', results, data: block.buffer }, [block.buffer])
+}
+
+function encodeLarge (file: FileToEncode, level: number): void {
+  const descriptor = open(file)
+  if (descriptor === null) {
+    send({ kind: 'gone' })
+    return
+  }
+  try {
+    const hash = createHash('sha256')
+    let checksum = 0
+    let size = 0
+    let deflate: boolean | undefined
+    while (size < file.size) {
+      const block = Buffer.from(new ArrayBuffer(Math.min(blockBytes, file.size - size)))
+      const content = block.subarray(0, read(descriptor, block, 0, block.length, size))
+      if (content.length === 0) break
+      if (deflate === undefined) {
+        deflate = level > 0 && isWorthDeflating(file.name, content)
+        send({ kind: 'opened', deflated: deflate })
+      }
+      hash.update(content)
+      checksum = crc32(content, checksum)
+      size += content.length
+      sendBlock(deflate ? deflateRawSync(content, { level, finishFlush: zlib.Z_FULL_FLUSH }) : content)
+    }
+    if (deflate === undefined) send({ kind: 'opened', deflated: false })
+    if (deflate === true) sendBlock(finalBlock)
+    send({ kind: 'end', crc32: checksum, size, sha256: hash.digest('hex'), changed: hasChanged(descriptor, file) })
+  } finally {
+    closeSync(descriptor)
+  }
+}
+
+/** Waits for a credit, so that no more than a few blocks are on their way. */
+function sendBlock (block: Buffer): void {
+  while (Atomics.sub(credits, 0, 1) <= 0) {
+    Atomics.add(credits, 0, 1)
+    Atomics.wait(credits, 0, 0)
+  }
+  const own = block.byteLength === block.buffer.byteLength ? block : Buffer.from(new Uint8Array(block))
+  send({ kind: 'block', data: own.buffer as ArrayBuffer, length: block.length }, [own.buffer as ArrayBuffer])
+}
+
+/** Null when it is gone, no regular file any more, or reached through a link. O_NONBLOCK: a FIFO must not block (open(2)). */
+function open ({ path }: FileToEncode): number | null {
+  try {
+    const descriptor = openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
+    if (fstatSync(descriptor).isFile() && isBelowRoot(descriptor)) return descriptor
+    closeSync(descriptor)
+    return null
+  } catch (error) {
+    if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes((error as NodeJS.ErrnoException).code ?? '')) return null
+    throw error
+  }
+}
+
+/** A folder above the file may have become a link since it was listed; Linux tells what was really opened. */
+function isBelowRoot (descriptor: number): boolean {
+  if (process.platform !== 'linux') return true
+  return readlinkSync(`/proc/self/fd/${descriptor}`).startsWith(`${root}/`)
+}
+
+function read (descriptor: number, into: Buffer, start: number, length: number, position: number): number {
+  let filled = 0
+  while (filled < length) {
+    const bytes = readSync(descriptor, into, start + filled, length - filled, position + filled)
+    if (bytes === 0) break
+    filled += bytes
+  }
+  return filled
+}
+
+function hasChanged (descriptor: number, { size, mtimeMs }: FileToEncode): boolean {
+  const now = fstatSync(descriptor)
+  return now.size !== size || now.mtime.getTime() !== mtimeMs
+}
+
+function send (reply: EncodeReply, transfer: ArrayBuffer[] = []): void {
+  port.postMessage(reply, transfer)
+}
