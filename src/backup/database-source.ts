@@ -6,7 +6,7 @@ import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump } from '../database/organization-dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
-import { countOrganizations } from '../database/scope.js'
+import { countOrganizations, type Organizations } from '../database/scope.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy-file.js'
 
@@ -24,15 +24,16 @@ export interface DatabaseSource {
 }
 
 /**
- * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows.
+ * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is any
+ * other organization.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION
  */
 export async function openDatabaseSource (core: Core, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
   const connection = database.connection()
-  const { version, major, organizations } = await readServer(connection, settings.tenantTable)
+  const { version, major, organizations } = await readServer(connection, settings.tenantTable, organizationId)
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
-  const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && organizations > 1)
+  const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && organizations.others > 0)
   const snapshot = await openSnapshot(connection)
   try {
     const opened = { connection, tools, snapshot, version }
@@ -74,11 +75,11 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
       databaseScope: 'organization',
       postgresVersion: version,
       pgDumpVersion: tools.version,
-      roles: [],
+      roles: await listRoles(sql),
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
-      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], defaultPrivileges: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
+      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
       tables: dump.tables,
       warnings: dump.warnings
     })),
@@ -97,12 +98,12 @@ async function described (read: () => Promise<DatabasePart>): Promise<DatabasePa
   }
 }
 
-async function readServer (connection: Connection, tenantTable: string): Promise<{ version: string, major: number, organizations: number }> {
+async function readServer (connection: Connection, tenantTable: string, organizationId: string): Promise<{ version: string, major: number, organizations: Organizations }> {
   try {
     return await withSql(connection, {}, async sql => {
       const [row] = await sql<[{ version: string, number: string }]>`
         SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`
-      return { version: row.version, major: Math.trunc(Number(row.number) / 10000), organizations: await countOrganizations(sql, tenantTable) }
+      return { version: row.version, major: Math.trunc(Number(row.number) / 10000), organizations: await countOrganizations(sql, tenantTable, organizationId) }
     })
   } catch (error) {
     throw databaseError(error)

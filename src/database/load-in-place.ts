@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { AppError } from '../errors.js'
 import { startProgram } from '../io/process.js'
-import { quoteIdentifier, toEnvironment, type Connection } from './connection.js'
+import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from './connection.js'
 import { removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { hasMarker, markerStatements } from './marker.js'
@@ -27,9 +27,12 @@ export interface InPlaceLoad {
   rollback (): Promise<void>
 }
 
-/** One value that is the same for the same rows, whatever their order. */
+/** One value that is the same for the same rows, whatever their order: the table's own, or those of all its partitions. */
 export function tableDigest (schema: string, name: string): string {
-  return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t`
+  const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+  const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
+  return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text, 0)::numeric), 0) FROM ${table} t
+    WHERE t.tableoid = ${relation} OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${relation})`
 }
 
 /**

@@ -11,6 +11,7 @@ import { transferSettings } from './organization-rows.js'
 import { lockWaitMs } from './organization-schema.js'
 import { verifyMerge } from './organization-verify.js'
 import type { PostgresTools } from './postgres-tools.js'
+import { reserveSession } from './reserve-session.js'
 import type { Tenancy } from './tenancy-file.js'
 import { readCatalog } from './tenant-catalog.js'
 import { readTenantGraph } from './tenant-graph.js'
@@ -67,7 +68,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   }
   try {
     signal.throwIfAborted()
-    const session = await client.reserve()
+    const session = await reserveSession(client)
     const { graph, tables, notes, changes } = await prepare(session, options)
     return {
       session,

@@ -1,6 +1,7 @@
 import type { ReservedSql, Sql } from 'postgres'
 import { AppError } from '../errors.js'
 import { databaseError, openSql, quoteIdentifier, type Connection } from './connection.js'
+import { reserveSession } from './reserve-session.js'
 
 export interface Snapshot {
   /** For `pg_dump --snapshot` and SET TRANSACTION SNAPSHOT, as long as the snapshot is open. */
@@ -22,7 +23,7 @@ const tries = 5
 export async function openSnapshot (connection: Connection): Promise<Snapshot> {
   const client = openSql(connection)
   try {
-    const session = await client.reserve()
+    const session = await reserveSession(client)
     await session.unsafe('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off')
     const id = await lockAndExport(session)
     return {

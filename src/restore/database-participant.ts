@@ -1,7 +1,7 @@
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { TableRows } from '../archive/metadata.js'
-import { trustedPath, withSql, type Connection } from '../database/connection.js'
-import { applyDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../database/connection.js'
+import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
 import { loadDump } from '../database/load-dump.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
@@ -55,8 +55,10 @@ export function createDatabaseParticipant (
     async prepare (signal) {
       const { archive, dump, tools, owner, onBytes } = input as DatabaseInput
       const { metadata } = archive
-      const details = metadata.database as DatabaseDetails
       const { liveOid } = await look()
+      const details = metadata.databaseScope === 'instance' || liveOid === null
+        ? metadata.database as DatabaseDetails
+        : await keepLiveDetails(connection, live, metadata.database as DatabaseDetails)
       await journal.note({ liveOid })
       const created = await createScratch(connection, names, details)
       await journal.note({ scratchOid: created.oid })
@@ -123,5 +125,15 @@ export function createDatabaseParticipant (
     async settle () {},
 
     async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
+  }
+}
+
+/** Settings, privileges and locale are the database's and the operator's: an organization's archive does not bring them. */
+async function keepLiveDetails (connection: Connection, live: string, archived: DatabaseDetails): Promise<DatabaseDetails> {
+  try {
+    const details = await withSql(connection, { database: live }, async sql => await readDatabaseDetails(sql))
+    return { ...details, owners: archived.owners, defaultPrivileges: archived.defaultPrivileges }
+  } catch (error) {
+    throw databaseError(error)
   }
 }

@@ -44,7 +44,7 @@ export function createMergeParticipant (
       const { loader, warnings: created } = await createScratch(connection, names, metadata.database as DatabaseDetails)
       const scratch = { ...connection, database: names.database, ...(loader ?? {}) }
       await loadDump(connection, tools, {
-        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: false, signal
+        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: (metadata.database as DatabaseDetails).defaultPrivileges.length > 0, signal
       })
       await verifyLoad(scratch, names.database, metadata.tables, signal)
       merge = await openMerge({ connection, scratch, tools, organizationId, tenantTable, tenancy, tables: metadata.tables, dryRun, signal })

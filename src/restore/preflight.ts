@@ -2,9 +2,9 @@ import { stat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
-import type { Core } from '../core.js'
+import type { Core, Settings } from '../core.js'
 import { listTables } from '../database/catalog-queries.js'
-import { countOrganizations } from '../database/scope.js'
+import { countOrganizations, type Organizations } from '../database/scope.js'
 import { databaseError, withSql } from '../database/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
@@ -51,7 +51,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     if (server.live === null && request.keepCheckpoint) {
       throw new AppError('CHECKPOINT_IMPOSSIBLE', 'The live database is not there, so no checkpoint of it can be kept.')
     }
-    mode = await chooseMode(core, metadata, server)
+    mode = await chooseMode(core, request.organizationId, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
@@ -90,23 +90,40 @@ async function serverFacts (core: Core): Promise<ServerFacts> {
  * One organization's rows are merged, but into a database without tables they go as a whole. The whole of a database
  * replaces every organization's rows, so it is refused where there are others.
  */
-async function chooseMode ({ database, settings }: Core, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
+async function chooseMode ({ database, settings }: Core, organizationId: string, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
   const whole = server.canCreateDatabase ? 'swap' : 'in-place'
   if (server.live === null) return whole
-  let organizations: number
+  let organizations: Organizations
   let tables: number
   try {
     ({ organizations, tables } = await withSql(database.connection(), {}, async sql => ({
-      organizations: await countOrganizations(sql, settings.tenantTable), tables: (await listTables(sql)).length
+      organizations: await countOrganizations(sql, settings.tenantTable, organizationId), tables: (await listTables(sql)).length
     })))
   } catch (error) {
     throw databaseError(error)
   }
   if (metadata.databaseScope === 'organization') return tables === 0 ? whole : 'merge'
-  if (settings.databaseScope !== 'instance' && organizations > 1) {
-    throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${organizations} organizations, and this backup would replace the rows of all of them.`)
-  }
+  refuseWithOthers(settings, organizations, 'this backup would replace the rows of all of them')
   return whole
+}
+
+/**
+ * Before the whole database is exchanged for its checkpoint: other organizations may have come since.
+ * @throws AppError OTHER_ORGANIZATIONS_AFFECTED
+ */
+export async function requireNoOthers ({ database, settings }: Core, organizationId: string): Promise<void> {
+  try {
+    await withSql(database.connection(), {}, async sql => {
+      refuseWithOthers(settings, await countOrganizations(sql, settings.tenantTable, organizationId), 'undoing would replace the rows of all of them')
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+function refuseWithOthers ({ databaseScope }: Settings, { all, others }: Organizations, why: string): void {
+  if (databaseScope === 'instance' || others === 0) return
+  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
 }
 
 /** The role that owned the database where the backup was made; its objects go to the owner of this one. */

@@ -5,6 +5,7 @@ import { undo } from './coordinator.js'
 import { listRestores } from './history.js'
 import { openJournal, type Journal, type Line } from './journal.js'
 import type { RestoreResult } from './report.js'
+import { requireNoOthers } from './preflight.js'
 import { finishRestores } from './recover.js'
 import { restoreBackup } from './restore.js'
 import { summaryOf } from './restore-state.js'
@@ -35,6 +36,7 @@ async function exchangeBack (core: Core, request: UndoRequest, job: JobContext):
   return await withJournal(core, request, async journal => {
     const started = performance.now()
     job.signal.throwIfAborted()
+    if (journal.begin.database?.mode === 'swap') await requireNoOthers(core, request.organizationId)
     job.progress.uncancellable()
     job.progress.phase('commit')
     await undo(openTransaction(core, journal))
