@@ -5,7 +5,8 @@
 
 const escapes: Record<string, string> = { '\\': '\\\\', '\n': '\\n', '\r': '\\r' }
 const unescapes: Record<string, string> = { '\\\\': '\\', '\\n': '\n', '\\r': '\r' }
-const linePattern = /^(\\?)([0-9a-f]{64}) [ *](.+)$/
+/** `s`: without it a dot leaves out U+2028 and U+2029, which a name can hold. */
+const linePattern = /^(\\?)([0-9a-f]{64}) [ *](.+)$/s
 
 /** One line, with its newline. */
 export function formatChecksumLine (name: string, sha256: string): string {

@@ -1,0 +1,174 @@
+import { lstat, open, readFile, readdir, rm, writeFile, type FileHandle } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { join } from 'node:path'
+import { Writable } from 'node:stream'
+import { execa } from 'execa'
+import t from 'tap'
+import { encodeBuffer, measureBlocks } from '../../src/archive/encode-file.js'
+import { openArchive } from '../../src/archive/reader.js'
+import { createArchiveWriter } from '../../src/archive/writer.js'
+import { archiveBytes, blocksOf, contentOf, fileWith, fillArchive, metadataWith, organizationId, testFolder, timestamp, type TestEntry } from '../support/archive.js'
+
+const deep = Array.from({ length: 40 }, (_, level) => `level ${level}`)
+const names = [
+  ' ', 'with space', '-rf', '"quoted"', '\'single\'', '$(touch x)', 'tab\there', 'new\nline', 'carriage\rreturn', 'emoji 🦁', 'é', 'e\u0301', 'x'.repeat(255),
+  'ü'.repeat(127), '\u2028', '\u0001', '.hidden', '...', 'CON', '*?', '#', '%41', '\ufeffbom', 'files', 'metadata.json', 'SHA256SUMS', '__proto__', 'constructor'
+]
+const entries: TestEntry[] = [
+  { path: '', mode: 0o2755 },
+  { path: 'empty/', mode: 0o700, mtime: new Date('2001-02-03T04:05:06Z') },
+  { path: 'empty file', mode: 0o400 },
+  ...names.map((name, index) => ({ path: name, content: `${name} `.repeat(index), mode: index % 2 === 0 ? 0o644 : 0o755 })),
+  { path: 'before 1970', content: 'old', mtime: new Date('1950-01-01T00:00:00Z') },
+  { path: 'after 2038', content: 'new', mtime: new Date('2051-01-01T00:00:00Z') },
+  { path: 'odd second', content: 'x', mtime: new Date('2020-02-02T02:02:03.999Z') },
+  { path: 'setuid', content: '#!/bin/sh\n', mode: 0o4755 },
+  { path: 'random', content: randomBytes(100_000) },
+  { path: 'text.txt', content: 'a line\n'.repeat(50_000) },
+  ...deep.map((_, level) => ({ path: `${deep.slice(0, level + 1).join('/')}/` })),
+  { path: [...deep, 'bottom'].join('/'), content: 'deep down' }
+]
+const sql = 'CREATE TABLE assets (id int);\n'
+const bytes = await archiveBytes(entries, { sql, description: 'round trip "1"\n' })
+
+t.test('what the writer wrote the reader reads', async t => {
+  const archive = await openArchive(await fileWith(t, bytes), bytes.length, organizationId)
+  t.match(archive.metadata, { ...metadataWith(), id: String, includesDatabase: true, description: 'round trip "1"\n' })
+  t.match(archive.database, { name: 'database.sql.gz', kind: 'file', mode: 0o644 })
+  t.equal(archive.files.length, entries.length)
+  const expected = entries.map(({ path, content = '', mode, mtime = timestamp }) => {
+    const kind = path === '' || path.endsWith('/') ? 'folder' : 'file'
+    const seconds = Math.min(Math.max(Math.floor(mtime.getTime() / 1000), 0), 2 ** 31 - 1)
+    return { name: `files/acme/${path}`, kind, size: Buffer.byteLength(content), mode: mode ?? (kind === 'folder' ? 0o755 : 0o644), mtime: new Date(seconds * 1000) }
+  })
+  t.strictSame(archive.files.map(({ name, kind, size, mode, mtime }) => ({ name, kind, size, mode, mtime })), expected)
+  const different = []
+  for (const [index, entry] of archive.files.entries()) {
+    if (entry.kind === 'file' && !(await contentOf(archive, entry)).equals(Buffer.from(entries[index]?.content ?? ''))) different.push(entry.name)
+  }
+  t.strictSame(different, [])
+})
+
+t.test('entries are read in any order and at the same time', async t => {
+  const archive = await openArchive(await fileWith(t, bytes), bytes.length, organizationId)
+  const files = archive.files.filter(({ kind }) => kind === 'file').reverse()
+  const contents = await Promise.all(files.map(async file => await contentOf(archive, file)))
+  t.strictSame(contents.map(({ length }) => length), files.map(({ size }) => size))
+})
+
+t.test('an archive of nothing', async t => {
+  const empty = await archiveBytes([])
+  const archive = await openArchive(await fileWith(t, empty), empty.length, organizationId)
+  t.strictSame([archive.database, archive.files], [null, []])
+})
+
+t.test('an archive is refused for another organization', async t => {
+  await t.rejects(openArchive(await fileWith(t, bytes), bytes.length, 'globex'), { code: 'ARCHIVE_INVALID' })
+})
+
+t.test('a backup is still readable when its timestamp no longer fits a zip', async t => {
+  const late = new Date('2040-01-01T00:00:00.000Z')
+  const chunks: Buffer[] = []
+  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(chunk); done() } })
+  await fillArchive(createArchiveWriter(output, late, () => {}), [], { timestamp: late.toISOString() })
+  const file = Buffer.concat(chunks)
+  t.match(await openArchive(await fileWith(t, file), file.length, organizationId), { metadata: { timestamp: late.toISOString() } })
+})
+
+/** Other people's tools, each with what it takes to unpack an archive into a folder. Their time zone must not matter to us. */
+const tools: Record<string, (archive: string, folder: string) => string[]> = {
+  unzip: (archive, folder) => ['-q', '-^', archive, '-d', folder],
+  python3: (archive, folder) => ['-m', 'zipfile', '-e', archive, folder],
+  jar: archive => ['--extract', '--file', archive],
+  bsdtar: (archive, folder) => ['-x', '-f', archive, '-C', folder],
+  '7z': (archive, folder) => ['x', '-bd', `-o${folder}`, archive]
+}
+
+for (const [tool, argumentsFor] of Object.entries(tools)) {
+  t.test(`${tool} unpacks it`, async t => {
+    const isThere = (await execa(tool, ['--help'], { reject: false })).code !== 'ENOENT'
+    if (!isThere) {
+      t.comment(`not tried: ${tool} is not installed`)
+      return
+    }
+    const archive = join(await testFolder(t), 'archive.zip')
+    // These two compose letters and their accents, so that two of the names would be one to them.
+    const unpacked = tool === 'jar' || tool === 'bsdtar' ? entries.filter(({ path }) => path === path.normalize('NFC')) : entries
+    await writeFile(archive, await archiveBytes(unpacked, { sql }))
+    const folder = await testFolder(t)
+    await execa(tool, argumentsFor(archive, folder), { cwd: folder, env: { LC_ALL: 'C.UTF-8', JAVA_TOOL_OPTIONS: '-Dsun.jnu.encoding=UTF-8' } })
+    const check = await execa('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: folder, reject: false })
+    t.strictSame([check.exitCode, check.stdout, check.stderr], [0, '', ''])
+    t.ok((await lstat(join(folder, 'files/acme/empty'))).isDirectory())
+    t.equal((await readFile(join(folder, 'files/acme/empty file'))).length, 0)
+    t.equal((await readdir(join(folder, 'files/acme'))).length, unpacked.filter(({ path }) => path !== '' && !path.slice(0, -1).includes('/')).length)
+    if (tool === 'unzip') t.equal((await lstat(join(folder, 'files/acme/empty file'))).mode & 0o777, 0o400)
+  })
+}
+
+t.test('unzip tests it without a complaint', async t => {
+  const archive = join(await testFolder(t), 'archive.zip')
+  await writeFile(archive, bytes)
+  const { stdout } = await execa('unzip', ['-t', archive])
+  t.match(stdout, /No errors detected/)
+})
+
+t.test('over 65,535 entries', async t => {
+  const count = 70_000
+  const many = await archiveBytes([{ path: '' }, ...Array.from({ length: count }, (_, index) => ({ path: `${index}` }))])
+  const handle = await fileWith(t, many)
+  const archive = await openArchive(handle, many.length, organizationId)
+  t.equal(archive.files.length, count + 1)
+  t.equal(archive.files.at(-1)?.name, `files/acme/${count - 1}`)
+  const path = join(await testFolder(t), 'many.zip')
+  await writeFile(path, many)
+  const { stdout } = await execa('python3', ['-c', 'import sys, zipfile; print(len(zipfile.ZipFile(sys.argv[1]).infolist()))', path])
+  t.equal(Number(stdout), count + 3)
+})
+
+t.test('over 4 GiB: in one file, and behind it', async t => {
+  const folder = await testFolder(t)
+  const path = join(folder, 'large.zip')
+  const size = 4 * 2 ** 30 + 1234
+  const zeros = Buffer.alloc(4 << 20)
+  async function * sparse (): AsyncGenerator<Buffer> {
+    for (let left = size; left > 0; left -= zeros.length) yield left < zeros.length ? zeros.subarray(0, left) : zeros
+  }
+  const writer = createArchiveWriter(holes(path), timestamp, () => {})
+  await writer.addFolder('files/acme/', { mode: 0o755, mtime: timestamp })
+  t.match(await writer.addLargeFile('files/acme/large', { mode: 0o644, mtime: timestamp }, false, measureBlocks(sparse())), { size })
+  await writer.addFile('files/acme/behind', { mode: 0o644, mtime: timestamp }, await encodeBuffer('behind', Buffer.from('behind '.repeat(100)), 6))
+  await writer.addLargeFile('files/acme/streamed', { mode: 0o644, mtime: timestamp }, false, measureBlocks(blocksOf(Buffer.from('streamed'))))
+  const written = await writer.finish(metadataWith())
+  t.ok(written.size > size)
+
+  const handle: FileHandle = await open(path)
+  t.teardown(async () => { await handle.close() })
+  t.equal((await handle.stat()).size, written.size)
+  const archive = await openArchive(handle, written.size, organizationId)
+  t.strictSame(archive.files.map(({ size }) => size), [0, size, 700, 8])
+  let bytes = 0
+  for await (const block of archive.read(archive.files[1] as typeof archive.files[number])) bytes += block.length
+  t.equal(bytes, size)
+  t.equal((await contentOf(archive, archive.files[2] as typeof archive.files[number])).toString(), 'behind '.repeat(100))
+  const { stdout } = await execa('unzip', ['-Z', '-l', path])
+  t.match(stdout, String(size))
+  await rm(path)
+})
+
+/** Writes a file, but for blocks of zeros, which become holes. */
+function holes (path: string): Writable {
+  let handle: FileHandle
+  let position = 0
+  return new Writable({
+    highWaterMark: 8 << 20,
+    construct (done) { open(path, 'w').then(opened => { handle = opened; done() }, done) },
+    write (chunk: Buffer, _encoding, done) {
+      const at = position
+      position += chunk.length
+      if (chunk.length >= 1 << 20 && chunk.equals(Buffer.alloc(chunk.length))) done()
+      else handle.write(chunk, 0, chunk.length, at).then(() => { done() }, done)
+    },
+    final (done) { handle.truncate(position).then(async () => await handle.close()).then(() => { done() }, done) }
+  })
+}
