@@ -1,7 +1,5 @@
-import { on } from 'node:events'
 import { availableParallelism } from 'node:os'
-import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { openLane, type Lane } from '../io/lane.js'
 import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
@@ -27,7 +25,7 @@ const mostLanes = 4
  */
 export async function * encodeFiles (files: Iterable<FileToEncode>, root: string, level: number): AsyncGenerator<EncodedFile> {
   const tasks = [...group(files, level)]
-  const lanes = Array.from({ length: Math.min(tasks.length, availableParallelism(), mostLanes) }, () => openLane(root))
+  const lanes = Array.from({ length: Math.min(tasks.length, availableParallelism(), mostLanes) }, () => openEncodeLane(root))
   try {
     let sent = 0
     for (let taken = 0; taken < tasks.length; taken += 1) {
@@ -60,7 +58,7 @@ function * group (files: Iterable<FileToEncode>, level: number): Generator<Encod
   if (batch.length > 0) yield { kind: 'batch', files: batch, level }
 }
 
-async function * takeTask (lane: Lane): AsyncGenerator<EncodedFile> {
+async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
   const reply = await lane.next()
   if (reply.kind === 'gone') {
     yield { kind: 'gone' }
@@ -81,7 +79,7 @@ async function * takeTask (lane: Lane): AsyncGenerator<EncodedFile> {
   }
 }
 
-async function * takeBlocks (lane: Lane): AsyncGenerator<Buffer, LargeResult> {
+async function * takeBlocks (lane: EncodeLane): AsyncGenerator<Buffer, LargeResult> {
   for (;;) {
     const reply = await lane.next()
     if (reply.kind === 'end') return reply
@@ -91,34 +89,20 @@ async function * takeBlocks (lane: Lane): AsyncGenerator<Buffer, LargeResult> {
   }
 }
 
-interface Lane {
-  post (task: EncodeTask): void
-  next (): Promise<EncodeReply>
+interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
   /** Allows one more block of a large file. */
   credit (): void
-  close (): Promise<void>
 }
 
-function openLane (root: string): Lane {
+function openEncodeLane (root: string): EncodeLane {
   const credits = new Int32Array(new SharedArrayBuffer(4))
   credits[0] = blocksAhead
   const workerData: LaneData = { root, credits }
-  // The same extension as this module: it may run compiled or as TypeScript.
-  const worker = new Worker(new URL(`./encode-worker${extname(import.meta.url)}`, import.meta.url), { workerData })
-  const replies = on(worker, 'message', { close: ['exit'] })
   return {
-    post (task) { worker.postMessage(task) },
-    async next () {
-      const { value, done } = await replies.next() as IteratorResult<[EncodeReply], undefined>
-      if (done === true || value === undefined) throw new Error('A worker that reads files ended.')
-      const [reply] = value
-      if (reply.kind === 'failed') throw Object.assign(new Error(reply.message), { code: reply.code })
-      return reply
-    },
+    ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData),
     credit () {
       Atomics.add(credits, 0, 1)
       Atomics.notify(credits, 0)
-    },
-    async close () { await worker.terminate() }
+    }
   }
 }

@@ -45,4 +45,3 @@ export type EncodeReply =
   | { kind: 'opened', deflated: boolean }
   | { kind: 'block', data: ArrayBuffer, length: number }
   | { kind: 'end', changed: boolean } & Measures
-  | { kind: 'failed', code: string | undefined, message: string }

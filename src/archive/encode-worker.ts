@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
+import { failureOf } from '../io/lane.js'
 import { isWorthDeflating } from './compression.js'
 import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
 
@@ -19,8 +20,7 @@ port.on('message', (task: EncodeTask) => {
     if (task.kind === 'batch') encodeBatch(task.files, task.level)
     else encodeLarge(task.file, task.level)
   } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    send({ kind: 'failed', code, message })
+    port.postMessage(failureOf(error))
   }
 })
 

@@ -6,6 +6,7 @@ import { AppError } from '../errors.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { parseChecksums } from './checksums.js'
 import { checkDataDescriptor, checkLocalHeader, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
+import type { FileToExtract } from './extract-protocol.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, smbInfoEntry } from './layout.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { invalid, mismatch, printable } from './refusal.js'
@@ -22,7 +23,12 @@ export interface Archive {
    * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
    */
   read (entry: ArchiveEntry): AsyncIterable<Buffer>
+  /** Where the entry is in the file `descriptor`, for those who read it themselves. */
+  locate (entry: ArchiveEntry): EntryPlace
+  readonly descriptor: number
 }
+
+export type EntryPlace = Pick<FileToExtract, 'start' | 'header' | 'trailer' | 'compressedSize' | 'deflated' | 'crc32'>
 
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
@@ -91,7 +97,19 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     await checkDataDescriptor(handle, start + raw.compressedSize, located)
   }
 
-  return { metadata, database, files, read }
+  function locate (entry: ArchiveEntry): EntryPlace {
+    const { raw, header } = entry as Located
+    return {
+      start: raw.relativeOffsetOfLocalHeader,
+      header: header.getLocalFileHeader(),
+      trailer: header.getDataDescriptor(),
+      compressedSize: raw.compressedSize,
+      deflated: raw.compressionMethod !== 0,
+      crc32: raw.crc32
+    }
+  }
+
+  return { metadata, database, files, read, locate, descriptor: handle.fd }
 }
 
 function giveChecksums (entries: Located[], sums: Map<string, string>): void {

@@ -1,14 +1,14 @@
 import { chmod, lchown, lstat, mkdir, open, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
-import pMap from 'p-map'
+import { archivedSeconds } from '../archive/attributes-digest.js'
+import { blockBytes } from '../archive/encode-protocol.js'
+import type { FileToExtract } from '../archive/extract-protocol.js'
+import { extractSmall, type FileOwner } from '../archive/extract-small.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import { AppError, systemCode } from '../errors.js'
 
-const filesAtOnce = 8
-
-/** Who the restored files shall belong to; only root can give files away. */
-export interface FileOwner { uid: number, gid: number }
+const fileModeBits = 0o777
 
 export interface Extraction {
   archive: Archive
@@ -34,10 +34,25 @@ export async function extractFiles ({ archive, organizationId, target, owner, si
 
   await mkdir(target, { mode: 0o700 })
   for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
-  await pMap(files, async file => {
-    signal.throwIfAborted()
-    await extractFile(archive, file, pathOf(file), owner, onBytes)
-  }, { concurrency: filesAtOnce })
+  const small = files.filter(({ size }) => size <= blockBytes).map((file): FileToExtract => ({
+    ...archive.locate(file),
+    name: file.name,
+    path: pathOf(file),
+    mode: file.mode & fileModeBits,
+    seconds: archivedSeconds(file.mtime),
+    size: file.size,
+    sha256: file.sha256 as string
+  }))
+  // The threads take the small ones while this one takes the large; when either fails the other stops.
+  const stop = new AbortController()
+  const either = AbortSignal.any([signal, stop.signal])
+  const [first, second] = await Promise.allSettled([
+    extractSmall(archive.descriptor, small, owner, either, onBytes),
+    (async () => {
+      for (const file of files.filter(({ size }) => size > blockBytes)) await extractFile(archive, file, pathOf(file), owner, either, onBytes)
+    })()
+  ].map(async part => { await part.catch((error: unknown) => { stop.abort(error); throw error }) }))
+  for (const part of [first, second]) if (part?.status === 'rejected') throw either.reason ?? part.reason
   // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything.
   for (const folder of folders.reverse()) {
     if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
@@ -46,15 +61,16 @@ export async function extractFiles ({ archive, organizationId, target, owner, si
   }
 }
 
-async function extractFile (archive: Archive, file: ArchiveEntry, path: string, owner: FileOwner | null, onBytes: Extraction['onBytes']): Promise<void> {
+async function extractFile (archive: Archive, file: ArchiveEntry, path: string, owner: FileOwner | null, signal: AbortSignal, onBytes: Extraction['onBytes']): Promise<void> {
   const handle = await create(path, file)
   try {
     for await (const block of archive.read(file)) {
+      signal.throwIfAborted()
       await handle.writeFile(block)
       onBytes(block.length)
     }
     if (owner !== null) await handle.chown(owner.uid, owner.gid)
-    await handle.chmod(file.mode & 0o777)
+    await handle.chmod(file.mode & fileModeBits)
     await handle.utimes(file.mtime, file.mtime)
   } finally {
     await handle.close()

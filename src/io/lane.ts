@@ -1,0 +1,45 @@
+import { on } from 'node:events'
+import { extname } from 'node:path'
+import { Worker } from 'node:worker_threads'
+
+/** A worker thread that answers its tasks in order. */
+export interface Lane<Task, Reply> {
+  post (task: Task): void
+  /** @throws the failure that the worker replied with, with its `code`; Error when the worker has ended */
+  next (): Promise<Reply>
+  /** Ends the thread, whatever it is doing. */
+  close (): Promise<void>
+}
+
+/** How a worker says that a task has failed; an Error itself would lose its code on the way. */
+export interface Failure { kind: 'failed', code: string | undefined, message: string }
+
+/**
+ * Starts a worker thread.
+ * @param module the worker's module without its extension, which is that of `caller`: both run compiled, or as TypeScript
+ * @param caller import.meta.url of who starts it
+ */
+export function openLane<Task, Reply extends { kind: string }> (module: string, caller: string, workerData: unknown): Lane<Task, Reply> {
+  const worker = new Worker(new URL(`${module}${extname(caller)}`, caller), { workerData })
+  const replies = on(worker, 'message', { close: ['exit'] })
+  return {
+    post (task) { worker.postMessage(task) },
+    async next () {
+      const { value, done } = await replies.next() as IteratorResult<[Reply | Failure], undefined>
+      if (done === true || value === undefined) throw new Error('A worker thread ended unexpectedly.')
+      const [reply] = value
+      if (reply.kind === 'failed') {
+        const { code, message } = reply as Failure
+        throw Object.assign(new Error(message), { code })
+      }
+      return reply as Reply
+    },
+    async close () { await worker.terminate() }
+  }
+}
+
+/** What a worker replies when a task throws. */
+export function failureOf (error: unknown): Failure {
+  const { code, message } = error as NodeJS.ErrnoException
+  return { kind: 'failed', code, message }
+}
