@@ -13,6 +13,9 @@ export interface Sizes {
   smallFiles: number
 }
 
+/** Whose data it is. */
+export const organizationId = 'bench'
+
 const bytesPerRow = 230
 const rowsPerBatch = 100_000
 const filesPerFolder = 500
@@ -20,14 +23,14 @@ const filesPerFolder = 500
 /** Rows as an asset tracker has them: ids, names, notes in words, numbers, JSON and times. */
 export async function makeDatabase (sql: Sql, { databaseMb }: Sizes): Promise<void> {
   await sql`CREATE TABLE organizations (id text PRIMARY KEY, name text NOT NULL)`
-  await sql`INSERT INTO organizations VALUES ('bench', 'Bench')`
+  await sql`INSERT INTO organizations VALUES (${organizationId}, 'Bench')`
   await sql`CREATE TABLE assets (id bigint PRIMARY KEY, "organizationId" text NOT NULL REFERENCES organizations, uid uuid NOT NULL,
     name text NOT NULL, notes text NOT NULL, price numeric(12,2), details jsonb, "createdAt" timestamptz NOT NULL)`
   const rows = Math.round(databaseMb * 1e6 / bytesPerRow)
   await sql`SELECT setseed(0.42)`
   for (let first = 1; first <= rows; first += rowsPerBatch) {
     await sql`
-      INSERT INTO assets SELECT n, 'bench', md5(n::text)::uuid, 'Asset ' || n || ' ' || (ARRAY['laptop', 'printer', 'chair', 'camera', 'router'])[1 + n % 5],
+      INSERT INTO assets SELECT n, ${organizationId}, md5(n::text)::uuid, 'Asset ' || n || ' ' || (ARRAY['laptop', 'printer', 'chair', 'camera', 'router'])[1 + n % 5],
         (SELECT string_agg((ARRAY['bought', 'for', 'the', 'office', 'warranty', 'repaired', 'by', 'vendor', 'serial', 'checked'])[1 + (random() * 9)::int], ' ')
           FROM generate_series(1, 8 + (n % 7)::int) WHERE n > 0),
         round((random() * 5000)::numeric, 2), jsonb_build_object('floor', n % 12, 'serial', substr(md5((n * 7)::text), 1, 12)),

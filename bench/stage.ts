@@ -1,0 +1,85 @@
+import { randomBytes } from 'node:crypto'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Sql } from 'postgres'
+import { createClient } from '../openapi/client.js'
+import { makeToken } from '../scripts/demo/access.js'
+import { startService, type Service } from '../scripts/demo/service.js'
+import type { BackupType } from '../src/archive/metadata.js'
+import { readCredentials } from '../src/database/cluster-credentials.js'
+import { toEnvironment, withSql, type Connection } from '../src/database/connection.js'
+import { findPostgresTools } from '../src/database/postgres-tools.js'
+import type { Backup } from '../src/repository/record.js'
+import type { RestoreReport } from '../src/restore/report.js'
+
+/** The real service in a process of its own, its database, and a folder for what the peers write. */
+export interface Stage {
+  service: Service
+  token: string
+  /** The organization's upload folder. */
+  folder: string
+  connection: Connection
+  /** What the peers' commands are given: how to reach the database, and the programs that fit it. */
+  environment: Record<string, string>
+  withSql <Result> (use: (sql: Sql) => Promise<Result>): Promise<Result>
+  create (type: BackupType): Promise<Backup>
+  restore (backupId: string, options?: { rollbackOnFailure?: boolean }): Promise<RestoreReport>
+  archiveOf (backupId: string): string
+  /** A new empty folder, gone at the end. */
+  scratchFolder (): Promise<string>
+  /** A new empty database beside the service's. */
+  scratchDatabase (): Promise<Connection>
+}
+
+/** Starts the service, hands it to `use`, and removes it with all that was written, whatever happens. */
+export async function onStage (
+  { organizationId, environment = {} }: { organizationId: string, environment?: Record<string, string> }, use: (stage: Stage) => Promise<void>
+): Promise<void> {
+  const jwtSecret = randomBytes(32).toString('hex')
+  const service = await startService({ jwtSecret, environment: { LOG_LEVEL: 'warn', ...environment } })
+  const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
+  try {
+    await use(await setUp({ service, scratch, organizationId, token: await makeToken(jwtSecret, organizationId) }))
+  } finally {
+    await service.remove()
+    await rm(scratch, { recursive: true, force: true })
+  }
+}
+
+async function setUp ({ service, scratch, organizationId, token }: { service: Service, scratch: string, organizationId: string, token: string }): Promise<Stage> {
+  const { host, port, user, password, database } = (await readCredentials(service.databaseDir))!
+  const connection: Connection = { host, port, user, password, database, parameters: {} }
+  const { pgDump, psql } = await findPostgresTools({ serverMajor: 0 })
+  const client = createClient(service.baseUrl, token)
+  const stage: Stage = {
+    service,
+    token,
+    folder: path.join(service.uploadDir, organizationId),
+    connection,
+    environment: { ...toEnvironment(connection), PG_DUMP: pgDump, PSQL: psql },
+    withSql: async use => await withSql(connection, {}, use),
+    async create (type) {
+      const { data, error } = await client.POST('/api/backup/create', { body: { type } })
+      if (data === undefined || !('size' in data)) throw new Error(`${JSON.stringify(error)}\n${await service.logTail()}`)
+      return data
+    },
+    async restore (backupId, options = {}) {
+      const { data, error } = await client.POST('/api/backup/restore/{backupId}', { params: { path: { backupId } }, body: options })
+      if (data === undefined || !('report' in data)) throw new Error(`${JSON.stringify(error)}\n${await service.logTail()}`)
+      return data.report
+    },
+    archiveOf: backupId => path.join(service.backupDir, organizationId, `backup-${backupId}.zip`),
+    async scratchFolder () {
+      const folder = path.join(scratch, randomBytes(4).toString('hex'))
+      await mkdir(folder)
+      return folder
+    },
+    async scratchDatabase () {
+      const name = `bench_${randomBytes(4).toString('hex')}`
+      await stage.withSql(async sql => await sql`CREATE DATABASE ${sql(name)} TEMPLATE template0`)
+      return { ...connection, database: name }
+    }
+  }
+  return stage
+}
