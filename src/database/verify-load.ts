@@ -1,7 +1,7 @@
 import { AppError } from '../errors.js'
 import type { Sql } from 'postgres'
 import { countRows, listTables } from './catalog-queries.js'
-import { trustedPath, withSql, type Connection } from './connection.js'
+import { databaseError, trustedPath, withSql, type Connection } from './connection.js'
 
 interface TableRows { schema: string, name: string, rows: number }
 
@@ -14,6 +14,9 @@ export async function verifyLoad (connection: Connection, database: string, expe
   const { tables, roots } = await withSql(connection, { database, searchPath: trustedPath }, async sql => {
     await sql`SELECT set_config('row_security', 'off', false)`
     return { tables: await countRows(sql, await listTables(sql), signal), roots: await partitionRoots(sql) }
+  }).catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw databaseError(error)
   })
   const key = ({ schema, name }: { schema: string, name: string }) => `${schema}.${name}`
   const rows = new Map(tables.map(table => [key(table), table.rows]))

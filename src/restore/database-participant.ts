@@ -72,6 +72,7 @@ export function createDatabaseParticipant (
       loaded = await verifyLoad(connection, scratch, metadata.tables, signal)
       await adoptScratch(connection, names, created.loader, owner)
       const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
+        .catch((error: unknown) => { throw databaseError(error) })
       warnings = [...created.warnings, ...applied]
     },
 
