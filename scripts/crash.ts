@@ -70,7 +70,7 @@ async function randomRound (site: Site, server: Server, round: number): Promise<
   const delayMs = 500 + pick(900)
   const name = `${round}: ${action.do}${action.do === 'restore' && action.dryRun === true ? ' (dry run)' : ''}, ${describe(what, fault, delayMs)}`
 
-  const run = startChild(site, action, fault)
+  const run = await startChild(site, action, fault)
   if (what === 'psql') await killPsql(run, run.answer)
   if (what === 'time' || what === 'server') await Promise.race([setTimeout(delayMs), run.answer])
   if (what === 'time') run.process.kill('SIGKILL')

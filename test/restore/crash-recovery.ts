@@ -35,7 +35,7 @@ t.test('when the recovery is killed too, wherever the restore was', async t => {
 
 t.test('psql killed while it loads is a failure, and nothing has happened', async t => {
   const site = await createSite(t)
-  const run = startChild(site, await restoreOther(site))
+  const run = await startChild(site, await restoreOther(site))
   t.ok(await killPsql(run, run.answer))
   t.match(await run.answer, { error: { code: 'DATABASE_ERROR', message: /psql was ended by SIGKILL/ } })
   t.equal(await site.look(), 'bb')

@@ -1,7 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
+import { build } from 'esbuild'
 import { systemCode } from '../../src/errors.js'
 import { listRestores } from '../../src/restore/history.js'
 import { recoverRestores } from '../../src/restore/recover.js'
@@ -9,7 +11,17 @@ import type { Action, ChildAnswer } from './crash-child.js'
 import type { Fault } from './fault-points.js'
 import { organizationId, type Site } from './restore-site.js'
 
-const child = new URL('crash-child.ts', import.meta.url).pathname
+const source = new URL('crash-child.ts', import.meta.url).pathname
+let bundled: Promise<string> | undefined
+
+/** One file of plain JavaScript: it starts three times as fast, and it is started hundreds of times. */
+async function bundle (): Promise<string> {
+  // Inside the project, where its imports are found.
+  const outfile = new URL(`../../.tap/crash-child-${process.pid}.mjs`, import.meta.url).pathname
+  await build({ entryPoints: [source], bundle: true, platform: 'node', format: 'esm', packages: 'external', outfile, logLevel: 'warning' })
+  process.on('exit', () => { rmSync(outfile, { force: true }) })
+  return outfile
+}
 
 export interface Run {
   process: ChildProcess
@@ -18,9 +30,9 @@ export interface Run {
 }
 
 /** Starts a service that does one thing, as a process of its own. */
-export function startChild ({ databaseUrl, uploadDir, backupDir }: Site, action: Action, fault: Fault = { kind: 'none' }): Run {
+export async function startChild ({ databaseUrl, uploadDir, backupDir }: Site, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
   const task = JSON.stringify({ folders: { databaseUrl, uploadDir, backupDir }, action, fault })
-  const running = spawn(process.execPath, ['--import', 'tsx', child, task], {
+  const running = spawn(process.execPath, [await (bundled ??= bundle()), task], {
     stdio: ['ignore', 'pipe', 'inherit'], env: { PATH: process.env.PATH, PG_BIN_DIR: process.env.PG_BIN_DIR, TEST_LOG: process.env.TEST_LOG }
   })
   const answer = Promise.all([text(running.stdout), once(running, 'exit')]).then(([output, [code]]) => {
@@ -32,7 +44,7 @@ export function startChild ({ databaseUrl, uploadDir, backupDir }: Site, action:
 }
 
 export async function runChild (site: Site, action: Action, fault?: Fault): Promise<ChildAnswer | null> {
-  return await startChild(site, action, fault).answer
+  return await (await startChild(site, action, fault)).answer
 }
 
 export interface Outcome { state: string, leftovers: string[] }
