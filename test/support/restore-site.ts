@@ -154,7 +154,7 @@ async function leftovers (core: Core, user: string): Promise<string[]> {
     for (const restoreId of await listJournals(folder)) {
       const lines = await readJournal(folder, restoreId)
       const { database } = (lines[0] ?? {}) as Partial<Begin>
-      if (database != null && 'loader' in database) loaders.push(database.loader)
+      if (database !== undefined && database !== null && 'loader' in database) loaders.push(database.loader)
       if (!keepsCheckpoint(lines)) continue
       expected.add(restoreId)
       if (database?.mode === 'swap') expected.add(database.checkpoint)
