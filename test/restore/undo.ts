@@ -1,0 +1,114 @@
+import { readdir, rename, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import t from 'tap'
+import { createBackup } from '../../src/backup/create.js'
+import { openSql, withSql } from '../../src/database/connection.js'
+import { listRestores } from '../../src/restore/history.js'
+import { openJournal } from '../../src/restore/journal.js'
+import { expireCheckpoints, recoverRestores } from '../../src/restore/recover.js'
+import { restoreBackup, type RestoreRequest } from '../../src/restore/restore.js'
+import { undoRestore } from '../../src/restore/undo.js'
+import { stagingFolder } from '../../src/restore/files-participant.js'
+import { sharedCluster } from '../support/shared-cluster.js'
+import { coreOf, createSite, organizationId, quietJob, type Site } from '../support/restore-site.js'
+
+const startedBy = 'tester'
+
+function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}) {
+  return restoreBackup(site.core, {
+    organizationId, backupId: site.states[state].backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy, ...changes
+  }, quietJob())
+}
+
+const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, quietJob())
+
+async function databases (site: Site): Promise<string[]> {
+  return await withSql(site.connection, {}, async sql => (await sql<Array<{ name: string }>>`
+    SELECT datname AS name FROM pg_database WHERE pg_get_userbyid(datdba) = ${site.user} ORDER BY 1`).map(({ name }) => name))
+}
+
+t.test('a restore and its undo, and one checkpoint at most', async t => {
+  const s = await createSite(t)
+  const first = await restore(s, 'a')
+  t.equal(await s.look(), 'aa')
+  await undo(s, first.restoreId)
+  t.equal(await s.look(), 'bb')
+  t.same(await s.leftovers(), [])
+  await t.rejects(undo(s, first.restoreId), { code: 'RESTORE_NOT_UNDOABLE' })
+
+  const second = await restore(s, 'a')
+  const third = await restore(s, 'b')
+  t.same((await listRestores(s.core, organizationId)).map(({ restoreId, undoable }) => [restoreId, undoable]),
+    [[third.restoreId, true], [second.restoreId, false], [first.restoreId, false]])
+  t.equal((await databases(s)).length, 2)
+  t.same(await s.leftovers(), [])
+  await expireCheckpoints(coreOf(s, { CHECKPOINT_RETENTION: '1h' }))
+  t.equal((await databases(s)).length, 2)
+  await expireCheckpoints(coreOf(s, { CHECKPOINT_RETENTION: '0' }))
+  t.equal((await databases(s)).length, 1)
+  await restore(s, 'a', { rollbackOnFailure: false })
+  t.equal((await databases(s)).length, 1)
+  t.same(await s.leftovers(), [])
+})
+
+t.test('half a checkpoint is never gone back to', async t => {
+  const s = await createSite(t)
+  const { restoreId } = await restore(s, 'a')
+  const checkpoint = (await databases(s)).find(name => name.startsWith('dab_')) as string
+  await withSql(s.connection, {}, async sql => { await sql.unsafe(`DROP DATABASE ${checkpoint}`) })
+  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /checkpoint of the database/ })
+  t.equal(await s.look(), 'aa')
+
+  const again = await restore(s, 'b')
+  const base = join(s.uploadDir, stagingFolder, again.restoreId)
+  await rename(join(base, 'former'), join(base, 'gone'))
+  await t.rejects(undo(s, again.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /uploaded files/ })
+  t.equal(await s.look(), 'bb')
+})
+
+t.test('nor to one below somebody else\'s restore', async t => {
+  const s = await createSite(t)
+  const { restoreId } = await restore(s, 'a')
+  const other = { organizationId: 'other', type: 'database' as const, createdBy: 'x', createdByEmail: null }
+  const { id } = await createBackup(s.core, other, quietJob())
+  const theirs = await restoreBackup(s.core, {
+    organizationId: 'other', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy
+  }, quietJob())
+  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /no longer the one/ })
+  t.equal(await s.look(), 'aa', 'the files have not moved either')
+  await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, quietJob())
+  await undo(s, restoreId)
+  t.equal(await s.look(), 'bb')
+  t.same(await s.leftovers(), [])
+})
+
+t.test('what was left unfinished is finished before anything is built upon it', async t => {
+  const s = await createSite(t)
+  const { restoreId } = await restore(s, 'a')
+  const journal = (await openJournal(await s.core.repository.journalFolder(organizationId), restoreId))!
+  await journal.append({ step: 'undo' })
+  await journal.close()
+  await restore(s, 'a', { dryRun: true })
+  t.equal(await s.look(), 'bb')
+  t.equal((await listRestores(s.core, organizationId)).find(known => known.restoreId === restoreId)?.state, 'undone')
+})
+
+t.test('a damaged journal stops the recovery and nothing else', async t => {
+  const s = await createSite(t)
+  await restore(s, 'a')
+  const folder = await s.core.repository.journalFolder(organizationId)
+  const [name] = await readdir(folder)
+  await writeFile(join(folder, name as string), 'damaged\n', { flag: 'r+' })
+  await t.rejects(recoverRestores(s.core), { code: 'REPOSITORY_UNAVAILABLE', message: /damaged/ })
+  t.equal(await s.look(), 'aa')
+})
+
+t.test('a session that can\'t be ended is named, and everything is as before', async t => {
+  const s = await createSite(t)
+  const admin = openSql({ ...s.connection, user: 'postgres', password: (await sharedCluster()).password }, { applicationName: 'nightly job' })
+  await admin`SELECT 1`
+  await t.rejects(restore(s, 'a'), { code: 'DATABASE_BUSY', message: /postgres \(nightly job\)/ })
+  t.equal(await s.look(), 'bb')
+  t.same(await s.leftovers(), [])
+  await admin.end()
+})
