@@ -71,3 +71,12 @@ export function median (values: number[]): number {
 }
 
 export const machine = `${availableParallelism()} cores, Node ${process.versions.node}`
+
+/** In the unit of what was measured. */
+export interface Distribution { count: number, p50: number, p99: number, max: number }
+
+export function distribution (values: number[]): Distribution {
+  const sorted = Float64Array.from(values).sort()
+  const at = (share: number): number => sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? 0
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99), max: at(1) }
+}
