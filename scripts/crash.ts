@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { setTimeout } from 'node:timers/promises'
 import { createCluster, removeCluster, startClusterServer, type ClusterFiles } from '../test/support/cluster.js'
-import { isWhole, killPsql, killServer, otherBackup, recover, runChild, startChild, undoable } from '../test/support/crash.js'
+import { isWhole, killPsql, killServer, otherBackup, pointsOf, recover, restoreOther, runChild, startChild, undoable } from '../test/support/crash.js'
 import type { Action, ChildAnswer } from '../test/support/crash-child.js'
 import type { Fault } from '../test/support/fault-points.js'
 import { createSite, type Site } from '../test/support/restore-site.js'
@@ -26,6 +26,7 @@ interface Server { files: ClusterFiles, pid: number }
 
 const random = generator(Number(options.seed))
 const pick = (count: number): number => Math.floor(random() * count)
+const points: Record<Action['do'], number> = { restore: 0, undo: 0, release: 0, recover: 0 }
 const counts = { consistent: 0, mixed: 0, leftovers: 0 }
 const teardowns: Array<() => Promise<void>> = []
 process.exitCode = await main()
@@ -35,6 +36,11 @@ async function main (): Promise<number> {
   try {
     const server: Server = { files, pid: await startClusterServer(files) }
     const site = await createSite({ teardown: step => teardowns.unshift(step) }, { cluster: files })
+    for (const kind of ['restore', 'undo', 'restore', 'release', 'recover'] as const) {
+      points[kind] = (await pointsOf(site, kind === 'restore'
+        ? await restoreOther(site)
+        : kind === 'undo' ? { do: 'undo', restoreId: await undoable(site) as string } : { do: kind })).length
+    }
     if (options.matrix === true) await matrix(site)
     else for (let round = 1; round <= Number(options.rounds); round += 1) await randomRound(site, server, round)
   } finally {
@@ -62,11 +68,10 @@ async function matrix (site: Site): Promise<void> {
 async function randomRound (site: Site, server: Server, round: number): Promise<void> {
   const before = await site.look()
   const action = await randomAction(site)
-  const points = action.do === 'restore' ? 370 : action.do === 'undo' ? 200 : 60
   const what = ['kill', 'kill', 'kill', 'fail', 'time', 'psql', 'server'][pick(7)] as string
   const fault: Fault = what === 'kill'
-    ? { kind: 'kill', at: 1 + pick(points) }
-    : what === 'fail' ? { kind: 'fail', at: 1 + pick(points), code: ['EIO', 'ENOSPC'][pick(2)] as string } : { kind: 'none' }
+    ? { kind: 'kill', at: 1 + pick(points[action.do]) }
+    : what === 'fail' ? { kind: 'fail', at: 1 + pick(points[action.do]), code: ['EIO', 'ENOSPC'][pick(2)] as string } : { kind: 'none' }
   const delayMs = 500 + pick(900)
   const name = `${round}: ${action.do}${action.do === 'restore' && action.dryRun === true ? ' (dry run)' : ''}, ${describe(what, fault, delayMs)}`
 

@@ -111,7 +111,7 @@ export async function undo (transaction: Transaction): Promise<void> {
     })
     throw error
   }
-  await finishUndo(transaction)
+  await unfinishedOnFailure(undefined, async () => { await finishUndo(transaction) })
 }
 
 /** From the `undo` line on: also what a start after a crash does. */
@@ -138,13 +138,13 @@ async function takeBack (transaction: Transaction, cause: unknown): Promise<void
   await unfinishedOnFailure(cause, async () => { await rollBack(transaction, messageOf(cause)) })
 }
 
-/** @param cause why the restore goes back; undefined when it goes forward */
+/** @param cause why the restore goes back; undefined when what was asked for is only cut short */
 async function unfinishedOnFailure (cause: unknown, step: () => Promise<void>): Promise<void> {
   try {
     await step()
   } catch (error) {
     if (cause === undefined) {
-      throw new AppError('RESTORE_UNFINISHED', `The restore is committed, but could not be finished now (${messageOf(error)}).`, { cause: error })
+      throw new AppError('RESTORE_UNFINISHED', `It is decided and will be done, but could not be finished now (${messageOf(error)}).`, { cause: error })
     }
     throw new AppError('RESTORE_UNFINISHED', `The restore failed (${messageOf(cause)}) and could not be taken back now (${messageOf(error)}).`, {
       cause: new AggregateError([cause, error])

@@ -98,6 +98,14 @@ for (const name of ['database', 'files']) {
     t.equal(steps(), 'begin prepared commit done undo commit done')
   })
 
+  t.test(`${name} can't tidy up after an undo: it is undone all the same, and not told as a failure to`, async t => {
+    const { transaction, steps } = await setup(t, { [`${name}.discard`]: 1 })
+    await prepare(transaction, false, quietJob())
+    await commit(transaction, report)
+    await t.rejects(undo(transaction), { code: 'RESTORE_UNFINISHED', message: /will be done/ })
+    t.equal(steps(), 'begin prepared commit done undo')
+  })
+
   t.test(`${name} can't drop its checkpoint: it is none any more, and is dropped later`, async t => {
     const { transaction, steps } = await setup(t, { [`${name}.release`]: 1 })
     await t.rejects(release(transaction), failure)

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { isWhole, killAt, killPsql, recover, restoreOther, runChild, startChild, undoable } from '../support/crash.js'
+import { isWhole, killAt, killPsql, pointsOf, recover, restoreOther, runChild, startChild, undoable } from '../support/crash.js'
 import type { Action } from '../support/crash-child.js'
 import { createSite } from '../support/restore-site.js'
 
@@ -14,7 +14,7 @@ t.test('when an undo is cut off', async t => {
 
 t.test('when the checkpoint is being dropped, and when it is not kept', async t => {
   const site = await createSite(t)
-  await runChild(site, await restoreOther(site))
+  await pointsOf(site, await restoreOther(site))
   for (const at of [20, 30, 38]) {
     await runChild(site, { do: 'release' }, { kind: 'kill', at })
     t.match(await recover(site), { state: 'aa', leftovers: [] }, `killed at ${at}`)

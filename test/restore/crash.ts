@@ -1,5 +1,5 @@
 import t from 'tap'
-import { killAt, restoreOther, runChild } from '../support/crash.js'
+import { killAt, pointsOf, restoreOther } from '../support/crash.js'
 import { createSite } from '../support/restore-site.js'
 
 t.test('while it prepares', async t => {
@@ -9,7 +9,7 @@ t.test('while it prepares', async t => {
 
 t.test('around the commit', async t => {
   const site = await createSite(t)
-  const { points } = (await runChild(site, await restoreOther(site)))!
+  const points = await pointsOf(site, await restoreOther(site))
   const prepared = points.findLastIndex(point => point.startsWith('before message Q GRANT') || point.includes('ROLE'))
   t.ok(prepared > 0)
   t.same(await killAt(site, async () => await restoreOther(site), prepared, 13), [])

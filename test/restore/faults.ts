@@ -3,7 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { restoreBackup } from '../../src/restore/restore.js'
-import { isWhole, otherBackup, recover, runChild } from '../support/crash.js'
+import { isWhole, otherBackup, pointsOf, recover, restoreOther, runChild } from '../support/crash.js'
 import { coreOf, createFolders, createSite, fingerprints, organizationId, quietJob } from '../support/restore-site.js'
 import { createTestDatabase } from '../support/postgres.js'
 import { randomBytes } from 'node:crypto'
@@ -12,7 +12,7 @@ import { join } from 'node:path'
 
 t.test('a failing fsync, write or rename is a failure, and the answer tells the truth', async t => {
   const site = await createSite(t)
-  const { points } = (await runChild(site, { do: 'restore', backupId: await otherBackup(site), keep: true }))!
+  const points = await pointsOf(site, await restoreOther(site))
   const chosen = points.map((name, index) => ({ name, at: index + 1 }))
     .filter(({ name }) => /^before (file\.sync|file\.appendFile|rename)/.test(name))
     .filter((_, index) => index % 2 === 1)

@@ -2,7 +2,9 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
+import { fileURLToPath } from 'node:url'
 import { build } from 'esbuild'
 import { systemCode } from '../../src/errors.js'
 import { listRestores } from '../../src/restore/history.js'
@@ -11,16 +13,19 @@ import type { Action, ChildAnswer } from './crash-child.js'
 import type { Fault } from './fault-points.js'
 import { organizationId, type Site } from './restore-site.js'
 
-const source = new URL('crash-child.ts', import.meta.url).pathname
+const fileOf = (path: string): string => fileURLToPath(new URL(path, import.meta.url))
 let bundled: Promise<string> | undefined
 
-/** One file of plain JavaScript: it starts three times as fast, and it is started hundreds of times. */
+/** Plain JavaScript, a file for the child and for each worker thread: it starts three times as fast, hundreds of times. */
 async function bundle (): Promise<string> {
   // Inside the project, where its imports are found.
-  const outfile = new URL(`../../.tap/crash-child-${process.pid}.mjs`, import.meta.url).pathname
-  await build({ entryPoints: [source], bundle: true, platform: 'node', format: 'esm', packages: 'external', outfile, logLevel: 'warning' })
-  process.on('exit', () => { rmSync(outfile, { force: true }) })
-  return outfile
+  const outdir = fileOf(`../../.tap/crash-${process.pid}`)
+  process.on('exit', () => { rmSync(outdir, { recursive: true, force: true }) })
+  await build({
+    entryPoints: [fileOf('crash-child.ts'), fileOf('../../src/archive/extract-worker.ts'), fileOf('../../src/archive/encode-worker.ts')],
+    bundle: true, platform: 'node', format: 'esm', packages: 'external', outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' }, logLevel: 'warning'
+  })
+  return join(outdir, 'crash-child.mjs')
 }
 
 export interface Run {
@@ -128,4 +133,11 @@ export async function killAt (site: Site, makeAction: () => Promise<Action>, fir
 /** A restore of the state that is not there. */
 export async function restoreOther (site: Site, keep = true): Promise<Action> {
   return { do: 'restore', backupId: await otherBackup(site), keep }
+}
+
+/** What an unharmed child reaches; throws when it does not get through, so that no kill is counted that tests nothing. */
+export async function pointsOf (site: Site, action: Action): Promise<string[]> {
+  const answer = await runChild(site, action)
+  if (answer === null || answer.error !== undefined) throw new Error(`The unharmed ${action.do} failed: ${answer?.error?.message ?? 'killed'}`)
+  return answer.points
 }
