@@ -24,16 +24,17 @@ export async function measure (work: () => Promise<unknown>, residentBytes: () =
     }
   })()
   const cpuBefore = await busySeconds()
-  const started = performance.now()
-  try {
-    await work()
-  } finally {
-    running = false
-  }
-  const wallMs = performance.now() - started
+  const wallMs = await timed(work).finally(() => { running = false })
   const cpuAfter = await busySeconds()
   await watching
   return { wallMs, cpuSeconds: cpuBefore === null || cpuAfter === null ? null : cpuAfter - cpuBefore, peakBytes: peak === 0 ? null : peak }
+}
+
+/** @returns wall time in ms */
+export async function timed (work: () => Promise<unknown>): Promise<number> {
+  const started = performance.now()
+  await work()
+  return performance.now() - started
 }
 
 async function busySeconds (): Promise<number | null> {

@@ -1,14 +1,14 @@
 import { rm } from 'node:fs/promises'
+import type { RestoreReport } from '../src/restore/report.js'
 import { makeDatabase, makeFiles, organizationId } from './data.js'
-import { median, type Distribution } from './measure.js'
+import { median, timed, type Distribution } from './measure.js'
 import { readOptions } from './options.js'
 import { inSeconds, print } from './print.js'
+import { extractDump, loadAndDrop } from './psql.js'
 import { areInstalled, shell } from './shell.js'
 import { onStage, type Stage } from './stage.js'
 import { watchDatabase, type DatabaseFindings } from './watch/database.js'
 import { watchHealth } from './watch/health.js'
-import { toEnvironment } from '../src/database/connection.js'
-import type { RestoreReport } from '../src/restore/report.js'
 
 const help = `
 Restores at two sizes, the second ten times the first: what a client of the database and one of the service see
@@ -24,7 +24,7 @@ const { factor, rounds } = numbers
 interface Seen { client: DatabaseFindings, report: RestoreReport, liveness: Distribution }
 /** Wall times of each round, in ms. */
 interface Timed { part: 'files' | 'database', peer: string, ours: number[], theirs: number[] }
-interface Result { databaseMb: number, largeMb: number, smallFiles: number, seen: Seen[], timed: Timed[] }
+interface Result { databaseMb: number, largeMb: number, smallFiles: number, seen: Seen[], times: Timed[] }
 
 const results: Result[] = []
 for (const scale of [1, factor]) {
@@ -33,7 +33,7 @@ for (const scale of [1, factor]) {
     console.error(`Making ${sizes.databaseMb} MB of SQL and ${sizes.largeMb} MB in files …`)
     await stage.withSql(async sql => { await makeDatabase(sql, sizes) })
     await makeFiles(stage.folder, sizes)
-    results.push({ ...sizes, seen: await watchRestores(stage), timed: await timeRestores(stage) })
+    results.push({ ...sizes, seen: await watchRestores(stage), times: await timeRestores(stage) })
   })
 }
 printResults()
@@ -54,44 +54,35 @@ async function watchRestores ({ create, restore, connection, service }: Stage): 
 async function timeRestores (stage: Stage): Promise<Timed[]> {
   const contenders = [
     { part: 'files' as const, peer: 'unzip', needs: ['unzip'], run: unzip },
-    { part: 'database' as const, peer: 'gunzip | psql', needs: ['unzip', 'gunzip'], run: loadWithPsql }
+    { part: 'database' as const, peer: 'gunzip | psql', needs: ['unzip', 'gunzip'], run: loadWithoutUs }
   ]
-  const timed: Timed[] = []
+  const all: Timed[] = []
   for (const { part, peer, needs, run } of contenders) {
     const { id } = await stage.create(part)
     const compared = peers && await areInstalled(...needs)
     const times: Timed = { part, peer, ours: [], theirs: [] }
     for (let round = 1; round <= rounds; round += 1) {
       console.error(`Timed restore of the ${part} ${round} of ${rounds} …`)
-      const started = performance.now()
-      await stage.restore(id)
-      times.ours.push(performance.now() - started)
+      times.ours.push(await timed(async () => await stage.restore(id)))
       if (compared) times.theirs.push(await run(stage, stage.archiveOf(id)))
     }
-    timed.push(times)
+    all.push(times)
   }
-  return timed
+  return all
 }
 
 async function unzip ({ environment, scratchFolder }: Stage, archive: string): Promise<number> {
   const target = await scratchFolder()
-  const started = performance.now()
-  await shell('unzip -q "$ARCHIVE" -d "$TARGET"', { ...environment, ARCHIVE: archive, TARGET: target })
-  const took = performance.now() - started
+  const took = await timed(async () => { await shell('unzip -q "$ARCHIVE" -d "$TARGET"', { ...environment, ARCHIVE: archive, TARGET: target }) })
   await rm(target, { recursive: true })
   return took
 }
 
 /** Without unzip in the time: the dump lies there already. */
-async function loadWithPsql ({ environment, scratchFolder, scratchDatabase, withSql }: Stage, archive: string): Promise<number> {
-  const target = await scratchFolder()
-  await shell('unzip -q "$ARCHIVE" database.sql.gz -d "$TARGET"', { ...environment, ARCHIVE: archive, TARGET: target })
-  const database = await scratchDatabase()
-  const started = performance.now()
-  await shell('gunzip -c "$TARGET/database.sql.gz" | "$PSQL" -X -q -v ON_ERROR_STOP=1', { ...environment, ...toEnvironment(database), TARGET: target })
-  const took = performance.now() - started
-  await withSql(async sql => await sql`DROP DATABASE ${sql(database.database)}`)
-  await rm(target, { recursive: true })
+async function loadWithoutUs (stage: Stage, archive: string): Promise<number> {
+  const dump = await extractDump(stage, archive)
+  const took = await loadAndDrop(stage, dump)
+  await rm(dump)
   return took
 }
 
@@ -117,7 +108,7 @@ function printResults (): void {
       },
       {
         caption: 'Wall times (medians):',
-        rows: results.flatMap(result => result.timed.map(({ part, peer, ours, theirs }): [string, Record<string, string>] => [`${part}, ${sizeOf(result)}`, {
+        rows: results.flatMap(result => result.times.map(({ part, peer, ours, theirs }): [string, Record<string, string>] => [`${part}, ${sizeOf(result)}`, {
           'ours s': inSeconds(median(ours)),
           'theirs s': theirs.length === 0 ? '–' : inSeconds(median(theirs)),
           peer,
