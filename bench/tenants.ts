@@ -44,7 +44,6 @@ export async function makeOrganizations (sql: Sql, { rows, organizations }: { ro
   for (let number = 1; number <= organizations; number += 1) {
     const id = `org-${number}`
     await sql`INSERT INTO organizations VALUES (${id}, 'Organization ' || ${id}::text)`
-
     await sql`INSERT INTO assets SELECT n * ${organizations}::int + ${number}::int, ${id}, 'Asset ' || md5(n::text), n % 5000,
       jsonb_build_object('floor', n % 12, 'serial', md5((n * 7)::text)), timestamptz '2024-01-01' + n * interval '37 seconds'
       FROM generate_series(1, ${assets}::int) n`

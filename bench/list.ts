@@ -1,0 +1,81 @@
+import { randomUUID } from 'node:crypto'
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+import type { Backup } from '../src/repository/record.js'
+import { runClients, type Served } from './clients.js'
+import { organizationId } from './data.js'
+import { readOptions } from './options.js'
+import { print } from './print.js'
+import { onStage } from './stage.js'
+
+const help = `
+Lists and gets backups from a catalog of many, and from one with a tenth of them, by many clients at once: with a pause
+before each call, as people and dashboards make them, and then without any, which shows what the service can do at most.
+
+  npm run bench:list
+  npm run bench:list -- --backups 10000 --clients 200
+`
+const { numbers, json } = readOptions(help, { backups: 1000, clients: 50, cycles: 10, 'pause-ms': 500 })
+const { backups, clients, cycles } = numbers
+
+interface Result { backups: number, pauseMs: number, served: Served }
+
+const results: Result[] = []
+for (const count of [Math.ceil(backups / 10), backups]) {
+  const backupDir = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
+  try {
+    console.error(`Making ${count} records …`)
+    await makeRecords(path.join(backupDir, organizationId), count)
+    await onStage({ organizationId, environment: { BACKUP_DIR: backupDir, RATE_LIMIT: '1000000' } }, async ({ service: { baseUrl }, token }) => {
+      // The first listing after a start reads every record, and the first calls are compiled.
+      await runClients({ baseUrl, token, clients, cycles: 1, pauseMs: 0 })
+      for (const pauseMs of [numbers['pause-ms'], 0]) {
+        console.error(`${clients} clients, ${pauseMs} ms between their calls …`)
+        results.push({ backups: count, pauseMs, served: await runClients({ baseUrl, token, clients, cycles, pauseMs }) })
+      }
+    })
+  } finally {
+    await rm(backupDir, { recursive: true, force: true })
+  }
+}
+print({
+  title: `${clients} clients look through a catalog, ${cycles} times each.`,
+  data: { clients, cycles, results },
+  tables: [numbers['pause-ms'], 0].map(pauseMs => ({
+    caption: `${pauseMs} ms between a client's calls (times in ms):`,
+    rows: results.filter(result => result.pauseMs === pauseMs).flatMap(({ backups, served }) =>
+      Object.entries(served.calls).map(([kind, { count, p50, p99, max }]): [string, Record<string, string | number>] => [`${kind}, ${backups} backups`, {
+        calls: count, p50: p50.toFixed(1), p99: p99.toFixed(1), max: max.toFixed(1), 'all calls a second': Math.round(served.perSecond)
+      }]))
+  }))
+}, { json })
+
+/** Records as the repository keeps them (src/repository/local.ts), each beside an archive that nothing reads. */
+async function makeRecords (folder: string, count: number): Promise<void> {
+  await mkdir(folder, { recursive: true })
+  for (let number = 1; number <= count; number += 1) {
+    const id = randomUUID()
+    const record: Backup = {
+      id,
+      timestamp: new Date(Date.UTC(2024, 0, 1) + number * 3_600_000).toISOString(),
+      createdBy: 'olivia@example.com',
+      organizationId,
+      type: 'full',
+      size: 734_003_200 + number,
+      checksum: id.replaceAll('-', '').repeat(2),
+      databaseType: 'embedded',
+      databaseScope: 'instance',
+      fileStorageType: 'local',
+      includesDatabase: true,
+      includesFiles: true,
+      description: `The nightly backup number ${number}`,
+      version: '0.1.0',
+      counts: { tables: 39, rows: 1_200_000 + number, files: 20_300, bytes: 1_400_000_000 },
+      warnings: [],
+      state: 'available'
+    }
+    await writeFile(path.join(folder, `backup-${id}.json`), JSON.stringify(record, null, 2) + '\n')
+    await writeFile(path.join(folder, `backup-${id}.zip`), '')
+  }
+}
