@@ -91,7 +91,8 @@ function sendBlock (block: Buffer): void {
     Atomics.add(credits, 0, 1)
     Atomics.wait(credits, 0, 0)
   }
-  const own = block.byteLength === block.buffer.byteLength ? block : Buffer.from(new Uint8Array(block))
+  // A small block is a part of Buffer's pool, which is not ours to hand over; a Uint8Array of it has memory of its own.
+  const own = block.byteLength === block.buffer.byteLength ? block : new Uint8Array(block)
   send({ kind: 'block', data: own.buffer as ArrayBuffer, length: block.length }, [own.buffer as ArrayBuffer])
 }
 

@@ -122,18 +122,22 @@ async function addDatabase (
 ): Promise<DatabasePart & { sqlBytes: number }> {
   job.progress.phase('database')
   let sqlBytes = 0
+  let describing: Promise<DatabasePart> | null = null
+  async function describe (): Promise<DatabasePart> {
+    describing ??= source.describe(job.signal)
+    return await describing
+  }
   async function * dump (): AsyncGenerator<Buffer> {
     for await (const chunk of source.dump(job.signal)) {
+      // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited below.
+      describe().catch(() => {})
       sqlBytes += chunk.length
       job.progress.advance(chunk.length)
       yield chunk
     }
   }
-  const describing = source.describe(job.signal)
-  // Awaited below; a dump that fails first must not leave it unhandled.
-  describing.catch(() => {})
   await writer.addDatabase(gzip(dump(), compression))
-  const part = await describing
+  const part = await describe()
   // One organization's share of the database's size can't be told; what it dumped to comes near it.
   if (part.database?.sizeBytes === 0) part.database.sizeBytes = sqlBytes
   return { ...part, sqlBytes }

@@ -8,6 +8,9 @@ import { recordOf } from '../../src/repository/record.js'
 import { archiveBytes, fileWith, metadataWith, organizationId, readAll, type TestEntry } from '../support/archive.js'
 import { testJob } from '../support/job.js'
 
+// Much work on a slow machine; tap ends a file after two minutes otherwise.
+t.setTimeout(300_000)
+
 const entries: TestEntry[] = [
   { path: '' },
   { path: 'empty/', mode: 0o2750, mtime: new Date('2020-02-29T12:00:01Z') },

@@ -18,6 +18,9 @@ import { smallDisk } from '../support/disk.js'
 import { testJob } from '../support/job.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 
+// Much work on a slow machine; tap ends a file after two minutes otherwise.
+t.setTimeout(300_000)
+
 const request: CreateRequest = { organizationId: 'acme', type: 'full', createdBy: 'user-1', createdByEmail: 'olivia@example.com' }
 
 async function databaseWithRows (t: Parameters<typeof createTestDatabase>[0]): Promise<TestDatabase> {
