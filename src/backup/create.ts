@@ -13,6 +13,8 @@ import { addFiles } from './add-files.js'
 import { openDatabaseSource, type DatabasePart, type DatabaseSource } from './database-source.js'
 
 export interface CreateRequest {
+  /** Made up unless given. */
+  id?: string
   organizationId: string
   type: BackupType
   description?: string
@@ -31,7 +33,7 @@ export interface CreateRequest {
  */
 export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
-  const id = randomUUID()
+  const { id = randomUUID() } = request
   await core.repository.check()
   job.progress.phase('snapshot')
   const source = type === 'files' ? null : await openDatabaseSource(core, organizationId, job.signal)

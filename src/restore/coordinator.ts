@@ -9,19 +9,25 @@ export interface Transaction {
   journal: Journal
   /** In the order of their commits. */
   participants: Participant[]
+  /** Removes the ordinary backup that is the checkpoint, where there is one. Idempotent. */
+  removeCheckpointBackup (): Promise<void>
   log: Log
 }
 
 /**
  * Prepares every participant at the same time and reports what came of it. Whatever fails, all of it is taken back.
+ * @param first makes the checkpoint where that is a backup
  * @throws the first failure, AppError RESTORE_UNFINISHED when it could not be taken back now
  */
-export async function prepare (transaction: Transaction, compare: boolean, job: JobContext): Promise<Partial<RestoreReport>> {
+export async function prepare (
+  transaction: Transaction, compare: boolean, job: JobContext, first: () => Promise<void> = async () => {}
+): Promise<Partial<RestoreReport>> {
   const { participants } = transaction
   // One that fails stops the others.
   const failed = new AbortController()
   const signal = AbortSignal.any([job.signal, failed.signal])
   try {
+    await first()
     job.progress.phase('prepare')
     await allSettled(participants.map(async participant => {
       try {
@@ -31,6 +37,7 @@ export async function prepare (transaction: Transaction, compare: boolean, job: 
         throw error
       }
     }))
+    for (const participant of participants) await participant.ready(signal)
     job.progress.phase(compare ? 'compare' : 'report')
     const reports = await allSettled(participants.map(async participant => await participant.report(compare)))
     job.signal.throwIfAborted()
@@ -72,6 +79,8 @@ export async function rollForward (transaction: Transaction): Promise<number> {
   try {
     for (const participant of participants) outageMs += await participant.commit()
   } catch (error) {
+    // Undecided: whoever wrote down now that it goes back could be wrong.
+    if (isUnfinished(error)) throw error
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'The restore can\'t be committed and goes back')
     await unfinishedOnFailure(error, async () => { await journal.append({ step: 'rollback', reason: messageOf(error) }) })
     await takeBack(transaction, error)
@@ -80,16 +89,23 @@ export async function rollForward (transaction: Transaction): Promise<number> {
   const prepared = journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>
   // Committed all the same: whoever takes the failure for a rollback would be wrong.
   await unfinishedOnFailure(undefined, async () => { await journal.append({ step: 'done', report: { ...prepared.report, outageMs } }) })
-  for (const participant of participants) {
-    await participant.settle().catch((error: unknown) => { log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up') })
-  }
+  await settle(transaction).catch((error: unknown) => {
+    log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up; trying again later')
+  })
   return outageMs
 }
 
+/** After `done`: removes what only told how the commit ended. */
+export async function settle ({ journal, participants }: Transaction): Promise<void> {
+  for (const participant of participants) await participant.settle()
+  await journal.append({ step: 'settled' })
+}
+
 /** Back to the state before the restore: from anywhere before the `commit` line, or after a `rollback` line. */
-export async function rollBack ({ journal, participants }: Transaction, reason: string): Promise<void> {
+export async function rollBack ({ journal, participants, removeCheckpointBackup }: Transaction, reason: string): Promise<void> {
   for (const participant of participants) await participant.revert()
   for (const participant of participants) await participant.discard()
+  await removeCheckpointBackup()
   await journal.append({ step: 'rolled-back', reason })
 }
 
@@ -124,17 +140,16 @@ export async function finishUndo ({ journal, participants }: Transaction): Promi
 /**
  * Drops the checkpoint. That is written down before anything of it goes, so that nobody undoes a restore to half a
  * checkpoint; one that was cut off is gone on with by calling this again.
- * @param removeBackup removes the backup that is the checkpoint, where one is
  */
-export async function release ({ journal, participants }: Transaction, removeBackup?: () => Promise<void>): Promise<void> {
+export async function release ({ journal, participants, removeCheckpointBackup }: Transaction): Promise<void> {
   if (!journal.lines.some(({ step }) => step === 'release')) await journal.append({ step: 'release' })
-  await removeBackup?.()
+  await removeCheckpointBackup()
   for (const participant of participants) await participant.release()
   await journal.append({ step: 'released' })
 }
 
 async function takeBack (transaction: Transaction, cause: unknown): Promise<void> {
-  if (cause instanceof AppError && cause.code === 'RESTORE_UNFINISHED') throw cause
+  if (isUnfinished(cause)) throw cause
   await unfinishedOnFailure(cause, async () => { await rollBack(transaction, messageOf(cause)) })
 }
 
@@ -161,6 +176,10 @@ async function allSettled<T> (promises: Array<Promise<T>>): Promise<T[]> {
   })))
   if (failure !== undefined) throw failure.error
   return results
+}
+
+function isUnfinished (error: unknown): boolean {
+  return error instanceof AppError && error.code === 'RESTORE_UNFINISHED'
 }
 
 function messageOf (error: unknown): string {

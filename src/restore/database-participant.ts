@@ -76,6 +76,8 @@ export function createDatabaseParticipant (
       warnings = [...created.warnings, ...applied]
     },
 
+    async ready () {},
+
     async report (compare) {
       const tables = compare && formerOid() !== null
         ? await compareDatabases(connection, { live, restored: scratch })

@@ -57,6 +57,8 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId }
       await syncFolder(uploadDir)
     }),
 
+    async ready () {},
+
     report: async compare => await guarded('Comparing the uploaded files', async () => {
       const { archive, storage } = input as FilesInput
       const prefix = filesPrefix(organizationId)

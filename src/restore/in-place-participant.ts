@@ -2,7 +2,7 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load-in-place.js'
-import { hasMarker, removeMarker } from '../database/marker.js'
+import { commitOnce, hasMarker, removeMarker } from '../database/marker.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
 import { AppError } from '../errors.js'
 import { readDump } from './read-dump.js'
@@ -29,7 +29,9 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
   return {
     name: 'database',
 
-    async prepare (signal) {
+    async prepare () {},
+
+    async ready (signal) {
       const { archive, dump, tools, onBytes } = input as InPlaceInput
       before = await digestLive(connection, archive.metadata.tables)
       load = await loadInPlace(connection, tools, { restoreId, sql: readDump(archive, dump, onBytes), tables: archive.metadata.tables, signal })
@@ -56,11 +58,8 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     },
 
     async commit () {
-      if (load !== null) {
-        await load.commit()
-      } else if (!await hasMarker(connection, restoreId)) {
-        throw new AppError('DATABASE_ERROR', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
-      }
+      const transaction = load
+      await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
       return 0
     },
 

@@ -1,6 +1,6 @@
 import type { Connection } from '../database/connection.js'
 import { loadDump } from '../database/load-dump.js'
-import { hasMarker, markerStatements, removeMarker } from '../database/marker.js'
+import { commitOnce, hasMarker, markerStatements, removeMarker } from '../database/marker.js'
 import { openMerge, type OrganizationMerge } from '../database/organization-merge.js'
 import { createScratch, dropScratch, type ScratchNames } from '../database/scratch.js'
 import type { Tenancy } from '../database/tenancy-file.js'
@@ -28,31 +28,36 @@ export interface MergeTarget { organizationId: string, restoreId: string, names:
 export function createMergeParticipant (
   connection: Connection, { organizationId, restoreId, names }: MergeTarget, input: MergeInput | null
 ): Participant {
+  let scratch: Connection | null = null
   let merge: OrganizationMerge | null = null
   let warnings: string[] = []
-
-  async function isCommitted (): Promise<boolean> {
-    return await hasMarker(connection, restoreId)
-  }
 
   return {
     name: 'database',
 
     async prepare (signal) {
-      const { archive, dump, tools, onBytes, tenantTable, tenancy, dryRun } = input as MergeInput
+      const { archive, dump, tools, onBytes } = input as MergeInput
       const { metadata } = archive
       const { loader, warnings: created } = await createScratch(connection, names, metadata.database as DatabaseDetails)
-      const scratch = { ...connection, database: names.database, ...(loader ?? {}) }
+      scratch = { ...connection, database: names.database, ...(loader ?? {}) }
       await loadDump(connection, tools, {
         database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: (metadata.database as DatabaseDetails).defaultPrivileges.length > 0, signal
       })
       await verifyLoad(scratch, names.database, metadata.tables, signal)
-      merge = await openMerge({ connection, scratch, tools, organizationId, tenantTable, tenancy, tables: metadata.tables, dryRun, signal })
+      warnings = created
+    },
+
+    // Only now: until the commit writers of the organization, and where tables have triggers all writers to them, wait.
+    async ready (signal) {
+      const { archive, tools, tenantTable, tenancy, dryRun } = input as MergeInput
+      merge = await openMerge({
+        connection, scratch: scratch as Connection, tools, organizationId, tenantTable, tenancy, tables: archive.metadata.tables, dryRun, signal
+      })
       if (!dryRun) {
         await merge.apply()
         await merge.session.unsafe(markerStatements(restoreId))
       }
-      warnings = [...created, ...[...merge.notes].map(([table, note]) => `${table}: ${note}`)]
+      warnings = [...warnings, ...[...merge.notes].map(([table, note]) => `${table}: ${note}`)]
     },
 
     async report () {
@@ -62,15 +67,8 @@ export function createMergeParticipant (
     },
 
     async commit () {
-      try {
-        if (merge !== null) await merge.commit()
-      } catch (error) {
-        // The answer may be lost after the commit has happened.
-        if (!await isCommitted()) throw error
-      }
-      if (merge === null && !await isCommitted()) {
-        throw new AppError('DATABASE_ERROR', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
-      }
+      const transaction = merge
+      await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
       return 0
     },
 
@@ -80,7 +78,7 @@ export function createMergeParticipant (
 
     async revert () {
       await merge?.rollback()
-      if (await isCommitted()) throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
+      if (await hasMarker(connection, restoreId)) throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
     },
 
     async discard () {

@@ -8,9 +8,15 @@ export interface Participant {
   readonly name: 'database' | 'files'
   /** Makes the new state beside the live one, which stays as it is. */
   prepare (signal: AbortSignal): Promise<void>
+  /** The last of the preparation, once all are prepared: what keeps others waiting until the commit. */
+  ready (signal: AbortSignal): Promise<void>
   /** What has been prepared, for the report; with `compare`, against the live state. */
   report (compare: boolean): Promise<Partial<RestoreReport>>
-  /** Makes the new state the live one; the former becomes the checkpoint. @returns milliseconds that users were shut out */
+  /**
+   * Makes the new state the live one; the former becomes the checkpoint.
+   * @returns milliseconds that users were shut out
+   * @throws AppError RESTORE_UNFINISHED when nobody can tell now whether it is the live one
+   */
   commit (): Promise<number>
   /**
    * Before an undo is decided: that the live state is what this restore put there, and that the former one is whole.

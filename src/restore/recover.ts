@@ -1,12 +1,11 @@
 import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { deleteBackup } from '../backup/delete.js'
 import type { Core } from '../core.js'
 import { systemCode } from '../errors.js'
-import { finishUndo, release, rollBack, rollForward } from './coordinator.js'
+import { finishUndo, release, rollBack, rollForward, settle } from './coordinator.js'
 import { stagingFolder } from './files-participant.js'
 import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
-import { doneAt, hasCheckpoint, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
+import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
 
 /**
@@ -32,7 +31,7 @@ export async function finishRestores (core: Core, organizationIds: readonly stri
 }
 
 function isLeftOver (lines: readonly Line[]): boolean {
-  return isUnfinished(lines) || (hasCheckpoint(lines) && !keepsCheckpoint(lines))
+  return isUnfinished(lines) || !isSettled(lines) || (hasCheckpoint(lines) && !keepsCheckpoint(lines))
 }
 
 /** Id of the restore whose checkpoint is the organization's; a crash can leave an older one beside it. */
@@ -58,8 +57,9 @@ async function finish (core: Core, journal: Journal): Promise<void> {
   } else if (state === 'undoing') {
     await finishUndo(openTransaction(core, journal))
   }
+  if (!isSettled(journal.lines)) await settle(openTransaction(core, journal))
   core.log.info({ restoreId, was: state, is: stateOf(journal.lines) }, 'Finished a restore that had been cut off')
-  if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await releaseCheckpoint(core, journal)
+  if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await release(openTransaction(core, journal))
 }
 
 /** Drops the checkpoints whose time is over. No restore may be running. */
@@ -67,7 +67,7 @@ export async function expireCheckpoints (core: Core): Promise<void> {
   const before = Date.now() - core.settings.checkpointRetentionMs
   const isOver = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (doneAt(lines) as Date).getTime() <= before
   await eachJournal(core, await core.repository.organizations(), isOver, async journal => {
-    await releaseCheckpoint(core, journal)
+    await release(openTransaction(core, journal))
     core.log.info({ restoreId: journal.begin.restoreId }, 'Dropped a checkpoint whose time is over')
   })
 }
@@ -75,16 +75,7 @@ export async function expireCheckpoints (core: Core): Promise<void> {
 /** Drops the organization's checkpoints but that of `keep`: there is at most one. */
 export async function releaseCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
   const isOther = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (lines[0] as Begin).restoreId !== keep
-  await eachJournal(core, [organizationId], isOther, async journal => { await releaseCheckpoint(core, journal) })
-}
-
-/** Drops one checkpoint, the backup that is one included. */
-export async function releaseCheckpoint (core: Core, journal: Journal): Promise<void> {
-  const { organizationId, checkpointBackupId } = journal.begin
-  await release(openTransaction(core, journal), async () => {
-    if (checkpointBackupId === null || await core.catalog.get(organizationId, checkpointBackupId) === null) return
-    await deleteBackup(core, { organizationId, backupId: checkpointBackupId })
-  })
+  await eachJournal(core, [organizationId], isOther, async journal => { await release(openTransaction(core, journal)) })
 }
 
 /** Visits the journals that `isMeant`, all of them even when some fail. @throws the first failure */

@@ -3,7 +3,7 @@ import type { RestoreState, RestoreSummary } from './report.js'
 
 /** Where a restore stands, by its journal: the last line that decides or ends something. */
 export function stateOf (lines: readonly Line[]): RestoreState {
-  const last = lines.findLast(({ step }) => step !== 'fact' && step !== 'release' && step !== 'released')
+  const last = lines.findLast(({ step }) => !['fact', 'settled', 'release', 'released'].includes(step))
   switch (last?.step) {
     case undefined:
     case 'begin':
@@ -16,6 +16,7 @@ export function stateOf (lines: readonly Line[]): RestoreState {
     case 'undo': return 'undoing'
     case 'undone': return 'undone'
     case 'done':
+    case 'settled':
     case 'release':
     case 'released': return 'done'
   }
@@ -26,14 +27,21 @@ export function isUnfinished (lines: readonly Line[]): boolean {
   return ['preparing', 'committing', 'rolling-back', 'undoing'].includes(stateOf(lines))
 }
 
-/** Whether a checkpoint of it, or a part of one, is still there. */
+/** Whether a checkpoint of it, or a part of one, is still there. One that is a backup outlives the undoing. */
 export function hasCheckpoint (lines: readonly Line[]): boolean {
-  return stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'released')
+  const state = stateOf(lines)
+  const there = state === 'done' || (state === 'undone' && (lines[0] as Begin).checkpointBackupId !== null)
+  return there && !lines.some(({ step }) => step === 'released')
 }
 
 /** Whether its checkpoint is whole and shall be kept: nobody has begun to drop it. */
 export function keepsCheckpoint (lines: readonly Line[]): boolean {
   return (lines[0] as Begin).keepCheckpoint && stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'release' || step === 'released')
+}
+
+/** Whether a restore that is done has been tidied up after. */
+export function isSettled (lines: readonly Line[]): boolean {
+  return stateOf(lines) !== 'done' || lines.findLastIndex(({ step }) => step === 'settled') > lines.findLastIndex(({ step }) => step === 'done')
 }
 
 /** When the restore was committed for good; undefined before. */

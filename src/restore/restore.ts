@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import type { BackupType } from '../archive/metadata.js'
 import { openArchive, type Archive } from '../archive/reader.js'
 import { createBackup } from '../backup/create.js'
 import { getBackup } from '../backup/get.js'
@@ -65,7 +66,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
 
   const database = found.mode === null ? null : namesOf(core, found.mode, restoreId)
-  const checkpointBackupId = keepCheckpoint && database !== null && database.mode !== 'swap' ? await backUpFirst(core, request, restoreId, job) : null
+  const checkpointBackupId = keepCheckpoint && database !== null && database.mode !== 'swap' ? randomUUID() : null
   const inputs = await inputsOf(core, archive, parts, found, dryRun, job)
   job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId), {
@@ -74,7 +75,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   })
   try {
     const transaction = openTransaction(core, journal, inputs)
-    const prepared = await prepare(transaction, dryRun, job)
+    const prepared = await prepare(transaction, dryRun, job, async () => {
+      if (checkpointBackupId !== null) await backUpFirst(core, request, { id: checkpointBackupId, restoreId, type: parts.files ? 'full' : 'database' }, job)
+    })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
     if (dryRun) {
       await endRehearsal(transaction, report())
@@ -84,7 +87,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     job.progress.phase('commit')
     const outageMs = await commit(transaction, report())
     core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
-    await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : null)
+    await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null)
     return answer(request, restoreId, { ...report(), outageMs })
   } finally {
     await journal.close()
@@ -122,13 +125,14 @@ async function inputsOf (
 }
 
 /** The state before, as an ordinary backup: inside the live database there is nothing that could be kept by renaming. */
-async function backUpFirst (core: Core, { organizationId, startedBy }: RestoreRequest, restoreId: string, job: JobContext): Promise<string> {
+async function backUpFirst (
+  core: Core, { organizationId, startedBy }: RestoreRequest, { id, restoreId, type }: { id: string, restoreId: string, type: BackupType }, job: JobContext
+): Promise<void> {
   try {
-    const backup = await createBackup(core, {
-      organizationId, type: 'full', description: `Checkpoint before the restore ${restoreId}`,
+    await createBackup(core, {
+      id, organizationId, type, description: `Checkpoint before the restore ${restoreId}`,
       createdBy: startedBy, createdByEmail: null, checkpointOf: restoreId
     }, job)
-    return backup.id
   } catch (error) {
     job.signal.throwIfAborted()
     throw new AppError('CHECKPOINT_IMPOSSIBLE', `The state before the restore could not be backed up: ${error instanceof AppError ? error.message : 'internal error'}`, { cause: error })

@@ -1,3 +1,4 @@
+import { deleteBackup } from '../backup/delete.js'
 import type { Core } from '../core.js'
 import { createDatabaseParticipant } from './database-participant.js'
 import type { Transaction } from './coordinator.js'
@@ -16,7 +17,7 @@ export interface Inputs { database: MergeInput | null, files: FilesInput | null 
  * be taken back once it is committed, so it comes last.
  */
 export function openTransaction (core: Core, journal: Journal, inputs: Inputs = { database: null, files: null }): Transaction {
-  const { organizationId, restoreId, database, files } = journal.begin
+  const { organizationId, restoreId, database, files, checkpointBackupId } = journal.begin
   const participants: Participant[] = files
     ? [createFilesParticipant({ uploadDir: core.settings.uploadDir, organizationId, restoreId }, inputs.files)]
     : []
@@ -28,5 +29,13 @@ export function openTransaction (core: Core, journal: Journal, inputs: Inputs = 
     const names = { database: database.scratch, loader: database.loader }
     participants.push(createMergeParticipant(core.database.connection(), { organizationId, restoreId, names }, inputs.database))
   }
-  return { journal, log: core.log, participants }
+  return {
+    journal,
+    log: core.log,
+    participants,
+    async removeCheckpointBackup () {
+      if (checkpointBackupId === null || await core.catalog.get(organizationId, checkpointBackupId) === null) return
+      await deleteBackup(core, { organizationId, backupId: checkpointBackupId })
+    }
+  }
 }

@@ -1,7 +1,7 @@
 import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
-import { undo } from './coordinator.js'
+import { release, undo } from './coordinator.js'
 import { listRestores } from './history.js'
 import { openJournal, type Journal, type Line } from './journal.js'
 import type { RestoreResult } from './report.js'
@@ -57,7 +57,10 @@ async function restoreCheckpoint (core: Core, { organizationId, restoreId, start
   const result = await restoreBackup(core, {
     organizationId, backupId, startedBy, validateChecksum: true, rollbackOnFailure: false, dryRun: false, undoOf: restoreId
   }, job)
-  await withJournal(core, { organizationId, restoreId, startedBy }, async journal => { await journal.append({ step: 'undone' }) })
+  await withJournal(core, { organizationId, restoreId, startedBy }, async journal => {
+    await journal.append({ step: 'undone' })
+    await release(openTransaction(core, journal))
+  })
   return result
 }
 

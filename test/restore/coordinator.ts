@@ -4,9 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { AppError } from '../../src/errors.js'
-import { commit, endRehearsal, prepare, release, rollForward, undo, type Transaction } from '../../src/restore/coordinator.js'
+import { commit, endRehearsal, prepare, release, rollForward, settle, undo, type Transaction } from '../../src/restore/coordinator.js'
 import { createJournal } from '../../src/restore/journal.js'
 import type { Participant } from '../../src/restore/participant.js'
+import { isSettled } from '../../src/restore/restore-state.js'
 import type { RestoreReport } from '../../src/restore/report.js'
 import { quietJob } from '../support/restore-site.js'
 
@@ -35,7 +36,7 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
         throw failure
       }
     }
-    const steps = ['prepare', 'requireUndoable', 'revert', 'discard', 'settle', 'release'] as const
+    const steps = ['prepare', 'ready', 'requireUndoable', 'revert', 'discard', 'settle', 'release'] as const
     return {
       name,
       ...Object.fromEntries(steps.map(what => [what, step(what)])),
@@ -44,7 +45,7 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
     } as unknown as Participant
   }
   const log = { debug () {}, info () {}, warn () {}, error () {} }
-  const transaction: Transaction = { journal, participants: [participant('database'), participant('files')], log: log as never }
+  const transaction: Transaction = { journal, participants: [participant('database'), participant('files')], removeCheckpointBackup: async () => {}, log: log as never }
   return { transaction, calls, steps: () => journal.lines.map(({ step }) => step).join(' ') }
 }
 
@@ -52,14 +53,15 @@ t.test('all of it goes forward', async t => {
   const { transaction, calls, steps } = await setup(t)
   t.same(await prepare(transaction, false, quietJob()), { warnings: ['database', 'files'] })
   t.equal(await commit(transaction, report), 10)
-  t.equal(steps(), 'begin prepared commit done')
+  t.equal(steps(), 'begin prepared commit done settled')
+  t.ok(calls.indexOf('files.prepare') < calls.indexOf('database.ready'), 'what keeps others waiting comes last')
   t.ok(calls.indexOf('database.commit') < calls.indexOf('files.commit'))
   await release(transaction)
-  t.equal(steps(), 'begin prepared commit done release released')
+  t.equal(steps(), 'begin prepared commit done settled release released')
 })
 
 for (const name of ['database', 'files']) {
-  for (const step of ['prepare', 'report']) {
+  for (const step of ['prepare', 'ready', 'report']) {
     t.test(`${name} fails to ${step}: everything goes back`, async t => {
       const { transaction, calls, steps } = await setup(t, { [`${name}.${step}`]: 1 })
       await t.rejects(prepare(transaction, false, quietJob()), failure)
@@ -95,7 +97,7 @@ for (const name of ['database', 'files']) {
     await prepare(transaction, false, quietJob())
     await commit(transaction, report)
     await t.rejects(undo(transaction), failure)
-    t.equal(steps(), 'begin prepared commit done undo commit done')
+    t.equal(steps(), 'begin prepared commit done settled undo commit done settled')
   })
 
   t.test(`${name} can't tidy up after an undo: it is undone all the same, and not told as a failure to`, async t => {
@@ -103,7 +105,7 @@ for (const name of ['database', 'files']) {
     await prepare(transaction, false, quietJob())
     await commit(transaction, report)
     await t.rejects(undo(transaction), { code: 'RESTORE_UNFINISHED', message: /will be done/ })
-    t.equal(steps(), 'begin prepared commit done undo')
+    t.equal(steps(), 'begin prepared commit done settled undo')
   })
 
   t.test(`${name} can't drop its checkpoint: it is none any more, and is dropped later`, async t => {
@@ -135,6 +137,25 @@ t.test('going forward again after a crash asks everybody again', async t => {
   await transaction.journal.append({ step: 'prepared', report })
   await transaction.journal.append({ step: 'commit' })
   await rollForward(transaction)
-  t.equal(steps(), 'begin prepared commit done')
+  t.equal(steps(), 'begin prepared commit done settled')
   t.same(calls.slice(0, 2), ['database.commit', 'files.commit'])
+})
+
+t.test('what nobody can tell is not decided', async t => {
+  const { transaction, steps } = await setup(t)
+  const unknown = new AppError('RESTORE_UNFINISHED', 'nobody knows')
+  transaction.participants[1]!.commit = async () => { throw unknown }
+  await prepare(transaction, false, quietJob())
+  await t.rejects(commit(transaction, report), unknown)
+  t.equal(steps(), 'begin prepared commit', 'the next start finds out')
+})
+
+t.test('what could not be tidied up is tidied up later', async t => {
+  const { transaction, steps } = await setup(t, { 'database.settle': 1 })
+  await prepare(transaction, false, quietJob())
+  t.equal(await commit(transaction, report), 10, 'the restore is done all the same')
+  t.equal(steps(), 'begin prepared commit done')
+  t.equal(isSettled(transaction.journal.lines), false)
+  await settle(transaction)
+  t.equal(isSettled(transaction.journal.lines), true)
 })
