@@ -22,10 +22,16 @@ export interface ArchiveEntry {
   sha256: string | null
 }
 
+/** What the central directory says of where an entry is; its header is made from this again when it is needed. */
 export interface Located extends ArchiveEntry {
-  raw: Entry
-  /** What the writer would have written for such an entry. */
-  header: ZipHeader
+  offset: number
+  compressedSize: number
+  deflated: boolean
+  crc32: number
+  /** CRC-32 and sizes stand before the data, not only behind it. */
+  measuredFirst: boolean
+  dosTime: number
+  dosDate: number
 }
 
 const encryptedFlags = 0x2041
@@ -64,10 +70,22 @@ async function locateEntries (handle: FileHandle, size: number, organizationId: 
 
     if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
     if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
-    const header = expectHeader(headers.add(name, { mode, mtime }, raw.compressionMethod === 8), raw)
+    checkSizes(raw)
+    const entry: Located = {
+      name, kind, size: raw.uncompressedSize, mode, mtime, sha256: null,
+      offset: end,
+      compressedSize: raw.compressedSize,
+      deflated: raw.compressionMethod === 8,
+      crc32: raw.crc32,
+      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0,
+      dosTime: raw.lastModFileTime,
+      dosDate: raw.lastModFileDate
+    }
+    const header = headerOf(entry)
+    headers.add(header)
     end += 30 + raw.fileNameLength + raw.compressedSize + header.getDataDescriptor().length
     if (end > size) throw invalid('it ends too early')
-    entries.push({ name, kind, size: raw.uncompressedSize, mode, mtime, sha256: null, raw, header })
+    entries.push(entry)
   }
   if (await hashOf(headers.directory(end)) !== await hashOf(readRange(handle, end, size - end))) {
     throw invalid('its directory is not as it was written')
@@ -75,24 +93,30 @@ async function locateEntries (handle: FileHandle, size: number, organizationId: 
   return entries
 }
 
-/** Gives a header what only the central directory knows. */
-function expectHeader (header: ZipHeader, raw: Entry): ZipHeader {
-  const known = (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0
-  if (!Number.isSafeInteger(raw.uncompressedSize) || !Number.isSafeInteger(raw.compressedSize) ||
-    (known && Math.max(raw.uncompressedSize, raw.compressedSize) > largest32)) {
+function checkSizes ({ uncompressedSize, compressedSize, generalPurposeBitFlag }: Entry): void {
+  const measuredFirst = (generalPurposeBitFlag & dataDescriptorFlag) === 0
+  if (!Number.isSafeInteger(uncompressedSize) || !Number.isSafeInteger(compressedSize) ||
+    (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)) {
     throw invalid('an entry has an impossible size')
   }
-  return Object.assign(header, {
-    crcAndFileSizeKnown: known,
-    crc32: raw.crc32,
-    uncompressedSize: raw.uncompressedSize,
-    compressedSize: raw.compressedSize,
-    relativeOffsetOfLocalHeader: raw.relativeOffsetOfLocalHeader,
+}
+
+/** What the writer would have written for such an entry. */
+export function headerOf ({ name, mode, mtime, size, offset, compressedSize, deflated, crc32, measuredFirst, dosTime, dosDate }: Located): ZipHeader {
+  return Object.assign(maker.make(name, { mode, mtime }, deflated), {
+    crcAndFileSizeKnown: measuredFirst || name.endsWith('/'),
+    crc32,
+    uncompressedSize: size,
+    compressedSize,
+    relativeOffsetOfLocalHeader: offset,
     // In the writer's time zone, which nobody knows; the extended timestamp is the one that counts.
-    lastModFileTime: raw.lastModFileTime,
-    lastModFileDate: raw.lastModFileDate
+    lastModFileTime: dosTime,
+    lastModFileDate: dosDate
   })
 }
+
+/** Only makes headers; each directory that is read has a list of its own. */
+const maker = createHeaders()
 
 /** Every entry once, and every folder before what is in it. */
 function checkTree (entries: Located[], organizationId: string): void {
@@ -112,13 +136,13 @@ function checkTree (entries: Located[], organizationId: string): void {
 }
 
 /** Checks an entry's local header; returns where its data starts. @throws AppError ARCHIVE_INVALID */
-export async function checkLocalHeader (handle: FileHandle, { name, header }: Located): Promise<number> {
-  return await checkBytes(handle, header.relativeOffsetOfLocalHeader, header.getLocalFileHeader(), name)
+export async function checkLocalHeader (handle: FileHandle, entry: Located): Promise<number> {
+  return await checkBytes(handle, entry.offset, headerOf(entry).getLocalFileHeader(), entry.name)
 }
 
 /** Checks what stands behind an entry's data, which ends at `position`. @throws AppError ARCHIVE_INVALID */
-export async function checkDataDescriptor (handle: FileHandle, position: number, { name, header }: Located): Promise<void> {
-  await checkBytes(handle, position, header.getDataDescriptor(), name)
+export async function checkDataDescriptor (handle: FileHandle, position: number, entry: Located): Promise<void> {
+  await checkBytes(handle, position, headerOf(entry).getDataDescriptor(), entry.name)
 }
 
 async function checkBytes (handle: FileHandle, position: number, expected: Buffer, name: string): Promise<number> {

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
-import { crc32, deflateRaw } from 'node:zlib'
+import { constants, crc32, deflateRaw } from 'node:zlib'
 import { isWorthDeflating } from './compression.js'
 import { blockBytes, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
@@ -35,8 +35,17 @@ export async function * readBlocks (handle: FileHandle, size: number): AsyncGene
   }
 }
 
+/** Measures blocks and deflates each for itself; together they are one deflate stream (RFC 1951 lets blocks be joined after a flush). */
+export async function * deflateBlocks (blocks: AsyncIterable<Buffer> | Iterable<Buffer>, level: number): AsyncGenerator<Buffer, Measures> {
+  const measured = measureBlocks(blocks)
+  let next = await measured.next()
+  for (; next.done !== true; next = await measured.next()) yield await deflate(next.value, { level, finishFlush: constants.Z_FULL_FLUSH })
+  yield await deflate(Buffer.alloc(0))
+  return next.value
+}
+
 /** Hands blocks on and measures them. */
-export async function * measureBlocks (blocks: AsyncIterable<Buffer>): AsyncGenerator<Buffer, Measures> {
+export async function * measureBlocks (blocks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer, Measures> {
   const hash = createHash('sha256')
   let checksum = 0
   let size = 0

@@ -15,7 +15,7 @@ const batchBytes = 2 << 20
 const batchFiles = 256
 const tasksAhead = 2
 const blocksAhead = 4
-const mostLanes = 4
+const mostLanes = Math.min(availableParallelism(), 4)
 
 /**
  * Reads, hashes and compresses files in worker threads, in constant memory, ahead of the one that is being written.
@@ -24,14 +24,24 @@ const mostLanes = 4
  * @throws the file system's errors, with their code
  */
 export async function * encodeFiles (files: Iterable<FileToEncode>, root: string, level: number): AsyncGenerator<EncodedFile> {
-  const tasks = [...group(files, level)]
-  const lanes = Array.from({ length: Math.min(tasks.length, availableParallelism(), mostLanes) }, () => openEncodeLane(root))
+  const lanes: EncodeLane[] = []
+  const laneOf = (task: number): EncodeLane => lanes[task % mostLanes] ??= openEncodeLane(root)
   try {
+    const tasks = group(files, level)
     let sent = 0
-    for (let taken = 0; taken < tasks.length; taken += 1) {
+    let isLast = false
+    for (let taken = 0; ; taken += 1) {
       // Task n belongs to lane n modulo lanes, and each lane answers in order, so the whole stays in order.
-      for (; sent < Math.min(tasks.length, taken + lanes.length * tasksAhead); sent += 1) lanes[sent % lanes.length]!.post(tasks[sent]!)
-      yield * takeTask(lanes[taken % lanes.length]!)
+      for (; !isLast && sent < taken + mostLanes * tasksAhead; sent += 1) {
+        const next = tasks.next()
+        if (next.done === true) {
+          isLast = true
+          break
+        }
+        laneOf(sent).post(next.value)
+      }
+      if (taken === sent) return
+      yield * takeTask(laneOf(taken))
     }
   } finally {
     await Promise.all(lanes.map(async lane => { await lane.close() }))

@@ -18,46 +18,45 @@ const mostLanes = 4
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID; the file system's errors with their code; the reason of `signal`
  */
 export async function extractSmall (
-  descriptor: number, files: FileToExtract[], owner: FileOwner | null, signal: AbortSignal, onBytes: (bytes: number) => void
+  descriptor: number, files: Iterable<FileToExtract>, owner: FileOwner | null, signal: AbortSignal, onBytes: (bytes: number) => void
 ): Promise<void> {
   const tasks = group(files)
   const workerData: ExtractData = { descriptor, owner }
-  const lanes = Array.from({ length: Math.min(tasks.length, availableParallelism(), mostLanes) },
-    () => openLane<ExtractTask, ExtractReply>('./extract-worker', import.meta.url, workerData))
-  try {
-    await Promise.all(lanes.map(async lane => { await work(lane, tasks, signal, onBytes) }))
-  } catch (error) {
-    // The others stop at their next batch; their threads are ended below in any case.
-    tasks.length = 0
-    throw refused(error)
-  } finally {
-    await Promise.all(lanes.map(async lane => { await lane.close() }))
-  }
-}
 
-async function work (lane: Lane<ExtractTask, ExtractReply>, tasks: ExtractTask[], signal: AbortSignal, onBytes: (bytes: number) => void): Promise<void> {
-  for (let task = tasks.shift(); task !== undefined; task = tasks.shift()) {
-    signal.throwIfAborted()
-    lane.post(task)
-    await lane.next()
-    onBytes(task.files.reduce((sum, { size }) => sum + size, 0))
-  }
-}
-
-function group (files: FileToExtract[]): ExtractTask[] {
-  const tasks: ExtractTask[] = []
-  let bytes = Infinity
-  for (const file of files) {
-    const last = tasks.at(-1)
-    if (last === undefined || bytes + file.size > batchBytes || last.files.length === batchFiles) {
-      tasks.push({ files: [file] })
-      bytes = file.size
-    } else {
-      last.files.push(file)
-      bytes += file.size
+  async function work (): Promise<void> {
+    let lane: Lane<ExtractTask, ExtractReply> | undefined
+    try {
+      // The lanes share the tasks, so when one fails and ends them, the others end after their batch.
+      for (const task of tasks) {
+        signal.throwIfAborted()
+        lane ??= openLane<ExtractTask, ExtractReply>('./extract-worker', import.meta.url, workerData)
+        lane.post(task)
+        await lane.next()
+        onBytes(task.files.reduce((sum, { size }) => sum + size, 0))
+      }
+    } finally {
+      tasks.return()
+      await lane?.close()
     }
   }
-  return tasks
+
+  const ended = await Promise.allSettled(Array.from({ length: Math.min(availableParallelism(), mostLanes) }, work))
+  for (const lane of ended) if (lane.status === 'rejected') throw refused(lane.reason)
+}
+
+function * group (files: Iterable<FileToExtract>): Generator<ExtractTask, void> {
+  let batch: FileToExtract[] = []
+  let bytes = 0
+  for (const file of files) {
+    if (batch.length > 0 && (bytes + file.size > batchBytes || batch.length === batchFiles)) {
+      yield { files: batch }
+      batch = []
+      bytes = 0
+    }
+    batch.push(file)
+    bytes += file.size
+  }
+  if (batch.length > 0) yield { files: batch }
 }
 
 function refused (error: unknown): unknown {

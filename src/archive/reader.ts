@@ -5,7 +5,7 @@ import { crc32, createInflateRaw } from 'node:zlib'
 import { AppError } from '../errors.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { parseChecksums } from './checksums.js'
-import { checkDataDescriptor, checkLocalHeader, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
+import { checkDataDescriptor, checkLocalHeader, headerOf, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
 import type { FileToExtract } from './extract-protocol.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, smbInfoEntry } from './layout.js'
 import { parseMetadata, type Metadata } from './metadata.js'
@@ -71,13 +71,12 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 
   async function * read (entry: ArchiveEntry): AsyncGenerator<Buffer> {
     const located = entry as Located
-    const { raw } = located
     const start = await checkLocalHeader(handle, located)
-    const compressed = readRange(handle, start, raw.compressedSize)
+    const compressed = readRange(handle, start, located.compressedSize)
     const hash = createHash('sha256')
     let checksum = 0
     let bytes = 0
-    const inflate = raw.compressionMethod === 0 ? null : createInflateRaw({ chunkSize: 1 << 18 })
+    const inflate = !located.deflated ? null : createInflateRaw({ chunkSize: 1 << 18 })
     // The reader of a pipeline's last stream gets its error; the callback is only there because pipeline wants one.
     const plain = inflate === null ? compressed : pipeline(compressed, inflate, () => {})
     try {
@@ -91,22 +90,17 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     } catch (error) {
       throw String((error as { code?: unknown }).code).startsWith('Z_') ? mismatch(entry.name, error) : error
     }
-    if (bytes !== entry.size || checksum !== raw.crc32) throw mismatch(entry.name)
-    if (inflate !== null && inflate.bytesWritten !== raw.compressedSize) throw mismatch(entry.name)
+    if (bytes !== entry.size || checksum !== located.crc32) throw mismatch(entry.name)
+    if (inflate !== null && inflate.bytesWritten !== located.compressedSize) throw mismatch(entry.name)
     if (entry.sha256 !== null && hash.digest('hex') !== entry.sha256) throw mismatch(entry.name)
-    await checkDataDescriptor(handle, start + raw.compressedSize, located)
+    await checkDataDescriptor(handle, start + located.compressedSize, located)
   }
 
   function locate (entry: ArchiveEntry): EntryPlace {
-    const { raw, header } = entry as Located
-    return {
-      start: raw.relativeOffsetOfLocalHeader,
-      header: header.getLocalFileHeader(),
-      trailer: header.getDataDescriptor(),
-      compressedSize: raw.compressedSize,
-      deflated: raw.compressionMethod !== 0,
-      crc32: raw.crc32
-    }
+    const located = entry as Located
+    const header = headerOf(located)
+    const { offset, compressedSize, deflated, crc32 } = located
+    return { start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
   }
 
   return { metadata, database, files, read, locate, descriptor: handle.fd }

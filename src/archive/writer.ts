@@ -1,9 +1,10 @@
 import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
+import { createByteList } from '../io/byte-list.js'
 import { createHashStream } from '../io/hash-stream.js'
 import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
-import { encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
+import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
 import type { Measures } from './encode-protocol.js'
 import { checksumsEntry, databaseEntry, metadataEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
@@ -25,6 +26,7 @@ export interface ArchiveWriter {
 }
 
 const ownEntryMode = 0o644
+const ownEntryLevel = 6
 
 /**
  * Writes an archive in format 1 (FORMAT.md), each byte once and forward.
@@ -38,7 +40,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
   written.catch(() => {})
   const zip = createZip(hashed)
   const digest = createAttributesDigest()
-  const sums: string[] = []
+  const sums = createByteList()
   const own: Attributes = { mode: ownEntryMode, mtime: timestamp }
 
   async function addStream<Result extends Measures> (
@@ -51,19 +53,19 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
     }
     await zip.addStream(name, attributes, deflated, source())
     const { sha256, size } = result as Result
-    sums.push(formatChecksumLine(name, sha256))
+    sums.append(formatChecksumLine(name, sha256))
     digest.add(name, attributes, size)
     return result as Result
   }
 
   async function addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void> {
     await zip.addReady(name, attributes, encoded)
-    sums.push(formatChecksumLine(name, encoded.sha256))
+    sums.append(formatChecksumLine(name, encoded.sha256))
     digest.add(name, attributes, encoded.size)
   }
 
-  async function addOwn (name: string, text: string): Promise<void> {
-    await addFile(name, own, await encodeBuffer(name, Buffer.from(text), 6))
+  async function addOwn (name: string, content: Buffer): Promise<void> {
+    await addFile(name, own, await encodeBuffer(name, content, ownEntryLevel))
   }
 
   return {
@@ -74,11 +76,11 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
     },
     addFile,
     addLargeFile: addStream,
-    async addSmbInfo (text) { await addOwn(smbInfoEntry, text) },
+    async addSmbInfo (text) { await addOwn(smbInfoEntry, Buffer.from(text)) },
     async finish (metadata) {
       const complete: Metadata = { ...metadata, attributesDigest: digest.value() }
-      await addOwn(metadataEntry, JSON.stringify(complete, null, 2) + '\n')
-      await addOwn(checksumsEntry, sums.join(''))
+      await addOwn(metadataEntry, Buffer.from(JSON.stringify(complete, null, 2) + '\n'))
+      await addStream(checksumsEntry, own, true, deflateBlocks(sums.blocks(), ownEntryLevel))
       await zip.end()
       hashed.end()
       await written

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
 import { ZipFile } from 'yazl'
+import { createByteList } from '../io/byte-list.js'
 
 export interface Attributes {
   /** Permission bits only (07777). */
@@ -39,12 +40,15 @@ export interface ZipHeader {
   lastModFileDate: number
   getLocalFileHeader (): Buffer
   getDataDescriptor (): Buffer
+  getCentralDirectoryRecord (): Buffer
 }
-interface YazlInternals { entries: ZipHeader[], outputStreamCursor: number }
+interface YazlInternals { entries: unknown[], outputStreamCursor: number }
 
 export interface ZipHeaders {
-  /** The next entry's header; whoever asked for it sets offset, CRC-32 and sizes. */
-  add (name: string, attributes: Attributes, deflated: boolean): ZipHeader
+  /** An entry's header; whoever asked for it sets offset, CRC-32 and sizes. */
+  make (name: string, attributes: Attributes, deflated: boolean): ZipHeader
+  /** The header is complete: its record comes next in the central directory. */
+  add (header: ZipHeader): void
   /** The central directory of all that was added, and the records that end the file. `start` is its offset. */
   directory (start: number): AsyncIterable<Buffer>
 }
@@ -62,23 +66,30 @@ const folder = 0o040000
 export function createHeaders (): ZipHeaders {
   const yazl = new ZipFile()
   const internals = yazl as unknown as YazlInternals
-  const blocker = { state: fileDataInProgress } as ZipHeader
-  const done: ZipHeader[] = []
+  const blocker = { state: fileDataInProgress }
+  const records = createByteList()
+  let added = 0
 
   return {
-    add (name, attributes, deflated) {
+    make (name, attributes, deflated) {
       internals.entries = [blocker]
       const options = { mtime: atOrAfterEpoch(attributes.mtime) }
       if (name.endsWith('/')) yazl.addEmptyDirectory(name, { ...options, mode: folder | attributes.mode })
       else yazl.addReadStreamLazy(name, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
-      const header = internals.entries[1] as ZipHeader
-      header.state = fileDataDone
-      done.push(header)
-      return header
+      return internals.entries[1] as ZipHeader
+    },
+
+    add (header) {
+      records.append(header.getCentralDirectoryRecord())
+      added += 1
     },
 
     async * directory (start) {
-      internals.entries = done
+      // yazl asks each entry for its record; here the first few answer with all of them, and the rest with nothing.
+      const blocks = records.blocks()
+      internals.entries = Array.from({ length: added }, (_, index) => ({
+        state: fileDataDone, getCentralDirectoryRecord: () => blocks[index] ?? Buffer.alloc(0)
+      }))
       internals.outputStreamCursor = start
       yazl.end()
       yield * yazl.outputStream as AsyncIterable<Buffer>
@@ -92,7 +103,7 @@ export function createZip (output: Writable): Zip {
   let cursor = 0
 
   function nextHeader (name: string, attributes: Attributes, deflated: boolean): ZipHeader {
-    return Object.assign(headers.add(name, attributes, deflated), { relativeOffsetOfLocalHeader: cursor })
+    return Object.assign(headers.make(name, attributes, deflated), { relativeOffsetOfLocalHeader: cursor })
   }
 
   async function write (bytes: Buffer): Promise<void> {
@@ -102,7 +113,9 @@ export function createZip (output: Writable): Zip {
 
   return {
     async addFolder (name, attributes) {
-      await write(nextHeader(name, attributes, false).getLocalFileHeader())
+      const header = nextHeader(name, attributes, false)
+      await write(header.getLocalFileHeader())
+      headers.add(header)
     },
 
     async addReady (name, attributes, { data, deflated, crc32, size }) {
@@ -110,6 +123,7 @@ export function createZip (output: Writable): Zip {
       Object.assign(header, { crcAndFileSizeKnown: true, crc32, uncompressedSize: size, compressedSize: data.length })
       await write(header.getLocalFileHeader())
       if (data.length > 0) await write(data)
+      headers.add(header)
     },
 
     async addStream (name, attributes, deflated, source) {
@@ -129,6 +143,7 @@ export function createZip (output: Writable): Zip {
         await source.return(undefined as never)
       }
       await write(header.getDataDescriptor())
+      headers.add(header)
     },
 
     async end () {

@@ -24,8 +24,7 @@ export async function addFiles (
   if (root === null || entries.length === 0) return part
   job.progress.phase('files')
   const prefix = filesPrefix(organizationId)
-  const files = entries.filter(({ kind }) => kind === 'file').map(entry => toEncode(root, entry))
-  const encoded = encodeFiles(files, root, compressionLevels[settings.compression])
+  const encoded = encodeFiles(toEncode(root, entries), root, compressionLevels[settings.compression])
 
   async function addFile (entry: StoredEntry): Promise<void> {
     const name = prefix + entry.path
@@ -55,8 +54,10 @@ export async function addFiles (
   return part
 }
 
-function toEncode (root: string, { path, size, mtime }: StoredEntry): FileToEncode {
-  return { path: join(root, path), name: path, size, mtimeMs: mtime.getTime() }
+function * toEncode (root: string, entries: StoredEntry[]): Generator<FileToEncode> {
+  for (const { kind, path, size, mtime } of entries) {
+    if (kind === 'file') yield { path: join(root, path), name: path, size, mtimeMs: mtime.getTime() }
+  }
 }
 
 async function nextOf<T> (items: AsyncGenerator<T>): Promise<T> {

@@ -34,20 +34,11 @@ export async function extractFiles ({ archive, organizationId, target, owner, si
 
   await mkdir(target, { mode: 0o700 })
   for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
-  const small = files.filter(({ size }) => size <= blockBytes).map((file): FileToExtract => ({
-    ...archive.locate(file),
-    name: file.name,
-    path: pathOf(file),
-    mode: file.mode & fileModeBits,
-    seconds: archivedSeconds(file.mtime),
-    size: file.size,
-    sha256: file.sha256 as string
-  }))
   // The threads take the small ones while this one takes the large; when either fails the other stops.
   const stop = new AbortController()
   const either = AbortSignal.any([signal, stop.signal])
   const [first, second] = await Promise.allSettled([
-    extractSmall(archive.descriptor, small, owner, either, onBytes),
+    extractSmall(archive.descriptor, smallFiles(archive, files, pathOf), owner, either, onBytes),
     (async () => {
       for (const file of files.filter(({ size }) => size > blockBytes)) await extractFile(archive, file, pathOf(file), owner, either, onBytes)
     })()
@@ -58,6 +49,21 @@ export async function extractFiles ({ archive, organizationId, target, owner, si
     if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
     await chmod(pathOf(folder), folder.mode)
     await utimes(pathOf(folder), folder.mtime, folder.mtime)
+  }
+}
+
+function * smallFiles (archive: Archive, files: ArchiveEntry[], pathOf: (file: ArchiveEntry) => string): Generator<FileToExtract> {
+  for (const file of files) {
+    if (file.size > blockBytes) continue
+    yield {
+      ...archive.locate(file),
+      name: file.name,
+      path: pathOf(file),
+      mode: file.mode & fileModeBits,
+      seconds: archivedSeconds(file.mtime),
+      size: file.size,
+      sha256: file.sha256 as string
+    }
   }
 }
 

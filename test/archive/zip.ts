@@ -115,11 +115,12 @@ t.test('what the adapter writes is what yazl alone writes', async t => {
 t.test('over 4 GiB every size and offset is in zip64 form', async t => {
   const headers = createHeaders()
   const size = 5 * 2 ** 30
-  const header = Object.assign(headers.add('large', { mode: 0o644, mtime }, false), { crc32: 1, uncompressedSize: size, compressedSize: size, relativeOffsetOfLocalHeader: 7 })
+  const header = Object.assign(headers.make('large', { mode: 0o644, mtime }, false), { crc32: 1, uncompressedSize: size, compressedSize: size, relativeOffsetOfLocalHeader: 7 })
   t.equal(header.getLocalFileHeader().readUInt32LE(18), 0, 'unknown when the local header is written')
   const descriptor = header.getDataDescriptor()
   t.equal(descriptor.length, 24)
   t.equal(descriptor.readBigUInt64LE(8), BigInt(size))
+  headers.add(header)
   const blocks: Buffer[] = []
   for await (const block of headers.directory(size + 100)) blocks.push(block)
   const directory = Buffer.concat(blocks)

@@ -1,0 +1,36 @@
+export interface ByteList {
+  append (bytes: Buffer | string): void
+  /** All that was appended, in order. */
+  blocks (): Buffer[]
+}
+
+const blockBytes = 1 << 18
+
+/** Keeps many small pieces in few large blocks: an object for each of 200,000 pieces would take ten times their bytes. */
+export function createByteList (): ByteList {
+  const full: Buffer[] = []
+  let block = Buffer.allocUnsafe(0)
+  let filled = 0
+
+  function reserve (length: number): void {
+    if (filled + length <= block.length) return
+    if (filled > 0) full.push(block.subarray(0, filled))
+    // The first block is no larger than what is in it, so that a short list stays small.
+    block = Buffer.allocUnsafeSlow(Math.max(length, full.length === 0 ? 4096 : blockBytes))
+    filled = 0
+  }
+
+  return {
+    append (bytes) {
+      if (typeof bytes === 'string') {
+        const length = Buffer.byteLength(bytes)
+        reserve(length)
+        filled += block.write(bytes, filled)
+      } else {
+        reserve(bytes.length)
+        filled += bytes.copy(block, filled)
+      }
+    },
+    blocks: () => [...full, block.subarray(0, filled)]
+  }
+}
