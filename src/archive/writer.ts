@@ -5,7 +5,7 @@ import { createHashStream } from '../io/hash-stream.js'
 import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
 import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
-import type { Measures } from './encode-protocol.js'
+import { blockBytes, type Measures } from './encode-protocol.js'
 import { checksumsEntry, databaseEntry, metadataEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
 import { createZip, type Attributes } from './zip.js'
@@ -80,7 +80,9 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
     async finish (metadata) {
       const complete: Metadata = { ...metadata, attributesDigest: digest.value() }
       await addOwn(metadataEntry, Buffer.from(JSON.stringify(complete, null, 2) + '\n'))
-      await addStream(checksumsEntry, own, true, deflateBlocks(sums.blocks(), ownEntryLevel))
+      const lines = sums.blocks()
+      if (sums.length() <= blockBytes) await addOwn(checksumsEntry, Buffer.concat(lines))
+      else await addStream(checksumsEntry, own, true, deflateBlocks(lines, ownEntryLevel))
       await zip.end()
       hashed.end()
       await written

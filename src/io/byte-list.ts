@@ -2,6 +2,8 @@ export interface ByteList {
   append (bytes: Buffer | string): void
   /** All that was appended, in order. */
   blocks (): Buffer[]
+  /** Bytes that were appended. */
+  length (): number
 }
 
 const blockBytes = 1 << 18
@@ -11,6 +13,7 @@ export function createByteList (): ByteList {
   const full: Buffer[] = []
   let block = Buffer.allocUnsafe(0)
   let filled = 0
+  let total = 0
 
   function reserve (length: number): void {
     if (filled + length <= block.length) return
@@ -20,17 +23,25 @@ export function createByteList (): ByteList {
     filled = 0
   }
 
+  function add (length: number): void {
+    filled += length
+    total += length
+  }
+
   return {
     append (bytes) {
       if (typeof bytes === 'string') {
         const length = Buffer.byteLength(bytes)
         reserve(length)
-        filled += block.write(bytes, filled)
+        block.write(bytes, filled)
+        add(length)
       } else {
         reserve(bytes.length)
-        filled += bytes.copy(block, filled)
+        bytes.copy(block, filled)
+        add(bytes.length)
       }
     },
-    blocks: () => [...full, block.subarray(0, filled)]
+    blocks: () => [...full, block.subarray(0, filled)],
+    length: () => total
   }
 }
