@@ -4,6 +4,7 @@ import { readBlocks } from '../archive/encode-file.js'
 import { openArchive } from '../archive/reader.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
+import { createRecordCache } from './record-cache.js'
 import { recordOf, type Backup } from './record.js'
 import type { Repository } from './repository.js'
 
@@ -24,6 +25,7 @@ interface Position { id: string, timestamp: string, type: BackupType }
 /** The catalog of a repository that only this process writes. */
 export function createCatalog (repository: Repository, log: Log): Catalog {
   const positions = new Map<string, Promise<Position[]>>()
+  const cache = createRecordCache(repository.readRecord)
 
   function positionsOf (organizationId: string): Promise<Position[]> {
     let known = positions.get(organizationId)
@@ -87,20 +89,26 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
     async list (organizationId, { type, limit, cursor }) {
       const all = await positionsOf(organizationId)
       const after = cursor === undefined ? null : decodeCursor(cursor)
-      const start = after === null ? 0 : firstAfter(all, after)
+      const later = after === null ? all : all.slice(firstAfter(all, after))
+      const matching = type === undefined ? later : later.filter(position => position.type === type)
       const backups: Backup[] = []
-      for (let index = start; index < all.length; index += 1) {
-        const position = all[index] as Position
-        if (type !== undefined && position.type !== type) continue
-        if (backups.length === limit) return { backups, next: encodeCursor(backups[limit - 1] as Backup) }
-        const record = await repository.readRecord(organizationId, position.id)
-        if (record !== null) backups.push(record)
+      let used = 0
+      // Once, unless records have been damaged.
+      while (used < matching.length && backups.length < limit) {
+        const wanted = matching.slice(used, used + limit - backups.length)
+        used += wanted.length
+        const records = await Promise.all(wanted.map(async ({ id }) => await cache.read(organizationId, id)))
+        backups.push(...records.filter(record => record !== null))
       }
-      return { backups, next: null }
+      return { backups, next: used < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
     },
 
     async add (record) {
-      await repository.writeRecord(record)
+      try {
+        await repository.writeRecord(record)
+      } finally {
+        cache.forget(record.organizationId, record.id)
+      }
       update(record.organizationId, known => {
         const others = known.filter(position => position.id !== record.id)
         return others.toSpliced(firstAfter(others, record), 0, positionOf(record))
@@ -108,13 +116,18 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
     },
 
     async remove (organizationId, backupId) {
-      await repository.deleteRecord(organizationId, backupId)
+      try {
+        await repository.deleteRecord(organizationId, backupId)
+      } finally {
+        cache.forget(organizationId, backupId)
+      }
       update(organizationId, known => known.filter(position => position.id !== backupId))
     },
 
     async reconcile () {
       for (const organizationId of await repository.organizations()) await reconcileOrganization(organizationId)
       positions.clear()
+      cache.clear()
     }
   }
 }

@@ -3,6 +3,7 @@ import { appendFile, mkdir, readFile, rename, rm, writeFile } from 'node:fs/prom
 import { join } from 'node:path'
 import { pino } from 'pino'
 import t from 'tap'
+import { AppError } from '../../src/errors.js'
 import { createCatalog, type Catalog } from '../../src/repository/catalog.js'
 import { createLocalRepository } from '../../src/repository/local.js'
 import type { Backup } from '../../src/repository/record.js'
@@ -94,16 +95,47 @@ t.test('a cursor that is none of ours is refused', async t => {
   }
 })
 
-t.test('a listing reads no more records than it shows', async t => {
+t.test('a listing reads no more records than it shows, and none twice', async t => {
   const { repository } = await place(t)
   for (let number = 1; number <= 20; number += 1) await repository.writeRecord(testRecord({ timestamp: day(number) }))
   let reads = 0
   const counting: Repository = { ...repository, readRecord: async (...place) => { reads += 1; return await repository.readRecord(...place) } }
   const catalog = createCatalog(counting, pino({ level: 'silent' }))
-  await catalog.list('acme', { limit: 1 })
+  const { next } = await catalog.list('acme', { limit: 1 })
   reads = 0
-  await catalog.list('acme', { limit: 3 })
+  await catalog.list('acme', { limit: 3, cursor: next as string })
   t.equal(reads, 3)
+  await Promise.all([1, 2, 3].map(async () => await catalog.list('acme', { limit: 4 })))
+  t.equal(reads, 3)
+})
+
+t.test('a record that was written or removed again is listed as it is now, and one that can\'t be read is tried again', async t => {
+  const { repository } = await place(t)
+  let fails = false
+  const failing: Repository = {
+    ...repository,
+    readRecord: async (...place) => {
+      if (fails) throw new AppError('REPOSITORY_UNAVAILABLE', 'away')
+      return await repository.readRecord(...place)
+    }
+  }
+  const catalog = createCatalog(failing, pino({ level: 'silent' }))
+  const listed = async () => (await catalog.list('acme', { limit: 10 })).backups.map(({ description }) => description)
+  const [first, second] = [testRecord({ timestamp: day(1), description: 'first' }), testRecord({ timestamp: day(2), description: 'second' })]
+  await catalog.add(first)
+  await catalog.add(second)
+  t.strictSame(await listed(), ['second', 'first'])
+  await catalog.add({ ...first, description: 'changed' })
+  fails = true
+  await t.rejects(listed(), { code: 'REPOSITORY_UNAVAILABLE' })
+  fails = false
+  t.strictSame(await listed(), ['second', 'changed'])
+  // While a page is read.
+  const [, { backups }] = await Promise.all([catalog.add({ ...second, description: 'anew' }), catalog.list('acme', { limit: 10 })])
+  t.equal(backups.length, 2)
+  t.strictSame(await listed(), ['anew', 'changed'])
+  await Promise.all([catalog.remove('acme', second.id), listed()])
+  t.strictSame(await listed(), ['changed'])
 })
 
 t.test('a start adopts archives without a record and marks records without an archive', async t => {
