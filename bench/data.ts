@@ -41,6 +41,20 @@ export async function makeDatabase (sql: Sql, { databaseMb }: Sizes): Promise<vo
   await sql`ANALYZE`
 }
 
+export type Spread = 'newest' | 'anywhere'
+
+/** A day's work: half of these rows are changed, and as many are added. */
+export async function changeRows (sql: Sql, { percent, spread }: { percent: number, spread: Spread }): Promise<void> {
+  const [{ rows }] = await sql<[{ rows: number }]>`SELECT count(*)::int AS rows FROM assets`
+  const half = Math.round(rows * percent / 200)
+  const chosen = spread === 'newest'
+    ? sql`SELECT id FROM assets ORDER BY id DESC LIMIT ${half}`
+    : sql`SELECT id FROM assets ORDER BY md5(id::text || 'chosen') LIMIT ${half}`
+  await sql`UPDATE assets SET notes = notes || ' checked again', price = price + 1 WHERE id IN (${chosen})`
+  await sql`INSERT INTO assets SELECT id + ${rows}::bigint, "organizationId", md5(uid::text)::uuid, 'New ' || name, notes, price, details, now()
+    FROM assets ORDER BY id DESC LIMIT ${half}`
+}
+
 /** The uploads: photos and documents that are compressed already, and many small files of both kinds. */
 export async function makeFiles (folder: string, { largeMb, smallFiles }: Sizes): Promise<void> {
   const random = seededRandom(7)
@@ -50,10 +64,16 @@ export async function makeFiles (folder: string, { largeMb, smallFiles }: Sizes)
     await writeFile(path.join(folder, 'photos', `photo-${index}.jpg`), noise(index, size))
     left -= size
   }
+  await addFiles(folder, { first: 0, count: smallFiles })
+}
+
+/** Small files, text and compressed by turns, numbered from `first`. */
+export async function addFiles (folder: string, { first, count }: { first: number, count: number }): Promise<void> {
+  const random = seededRandom(first + 8)
   const words = 'asset serial warranty invoice office vendor repaired checked laptop printer\n'.repeat(400)
-  for (let index = 0; index < smallFiles; index += 1) {
+  for (let index = first; index < first + count; index += 1) {
     const inFolder = path.join(folder, 'documents', String(Math.floor(index / filesPerFolder)))
-    if (index % filesPerFolder === 0) await mkdir(inFolder, { recursive: true })
+    await mkdir(inFolder, { recursive: true })
     const size = 1000 + random.integer(19_000)
     const content = index % 2 === 0 ? `${index} ${words}`.slice(0, size) : noise(1e6 + index, size)
     await writeFile(path.join(inFolder, index % 2 === 0 ? `note-${index}.txt` : `scan-${index}.png`), content)
