@@ -31,6 +31,8 @@ async function answerOf (child: ChildProcess): Promise<unknown> {
 
 /** The other end: `begin` is given the settings, and what it returns is called at the end for the findings. */
 export async function runWatch<Settings, Findings> (begin: (settings: Settings) => Promise<() => Promise<Findings>>): Promise<void> {
+  // Also when the benchmark fails before it has asked for the findings.
+  process.once('disconnect', () => process.exit())
   const [settings] = await once(process, 'message') as [Settings]
   const end = await begin(settings)
   process.send!('started')
