@@ -2,10 +2,11 @@ import closeWithGrace from 'close-with-grace'
 import { buildApp } from './app.js'
 import { type Config, describeVariables, loadConfig, version } from './config.js'
 import { createCore } from './create-core.js'
+import { databaseError } from './database/connection.js'
 import { AppError } from './errors.js'
 import { createJobRunner } from './jobs/runner.js'
 import { createLogger } from './logger.js'
-import { createStartup } from './startup.js'
+import { createStartup, type Startup } from './startup.js'
 
 if (process.argv.includes('--help')) {
   process.stdout.write(`dumbassets-backup ${version}\n\nUsage: npm start\n\nEnvironment variables:\n${describeVariables()}\n`)
@@ -16,13 +17,13 @@ if (process.argv.includes('--help')) {
 async function serve (config: Config): Promise<void> {
   const log = createLogger({ level: config.logLevel })
   const core = createCore(config, log)
-  const jobs = createJobRunner({ log })
-  const startup = createStartup(core, jobs)
+  const jobs = createJobRunner({ log, onUnfinished: reason => { startup.finishRestores(reason) } })
+  const startup: Startup = createStartup(core, jobs)
   const app = await buildApp({ config, core, jobs })
   let closing = false
 
   // No time limit: the runner has its own, and a restore past its commit point must end.
-  closeWithGrace({ delay: false, logger: { error: (error: unknown) => { log.error(error) } } }, async ({ signal, err }) => {
+  const { close } = closeWithGrace({ delay: false, skip: ['unhandledRejection'], logger: { error: (error: unknown) => { log.error(error) } } }, async ({ signal, err }) => {
     closing = true
     if (err !== undefined) log.error({ err }, 'stopping after an unexpected error')
     else log.info({ signal }, 'stopping')
@@ -30,6 +31,16 @@ async function serve (config: Config): Promise<void> {
     await app.close()
     await core.database.stop()
     log.info('stopped')
+  })
+
+  process.on('unhandledRejection', reason => {
+    // postgres.js asks for types on its own when it connects, and nobody gets its error when the connection breaks just then.
+    if (databaseError(reason).code === 'DATABASE_UNAVAILABLE') log.warn({ err: reason }, 'a database connection broke while it was opened')
+    else {
+      log.error({ err: reason }, 'stopping after an unexpected error')
+      process.exitCode = 1
+      close()
+    }
   })
 
   await startup.begin()

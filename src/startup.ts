@@ -6,6 +6,8 @@ import { recoverRestores } from './restore/recover.js'
 export interface Startup {
   /** Tries once, and goes on trying in the background when that fails. Jobs are refused, with the reason, until it is through. */
   begin (): Promise<void>
+  /** A restore stands unfinished: refuses jobs with `reason` and tries to finish it in the background, like a start does. */
+  finishRestores (reason: AppError): void
   /** Gives up trying and waits for the try that is under way. Idempotent. */
   stop (): Promise<void>
 }
@@ -16,11 +18,16 @@ export interface Startup {
  * telling so, hence the retries.
  */
 export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } = {}): Startup {
+  const recover = async () => {
+    // A restore that still runs would look like one that a crash cut off.
+    await jobs.idle()
+    await recoverRestores(core)
+  }
   const steps = [
     async () => { await core.repository.removePartials() },
     async () => { await core.catalog.reconcile() },
     async () => { await core.database.start() },
-    async () => { await recoverRestores(core) }
+    recover
   ]
   let timer: NodeJS.Timeout | undefined
   let trying: Promise<void> = Promise.resolve()
@@ -50,6 +57,12 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } =
       jobs.refuse(new AppError('SERVICE_STOPPING', 'The service is starting.', { remedy: 'Try again in a moment.' }))
       trying = attempt()
       await trying
+    },
+    finishRestores (reason) {
+      jobs.refuse(reason)
+      if (steps.length > 0) return
+      steps.push(recover)
+      timer = setTimeout(() => { trying = attempt() }, retryMs)
     },
     async stop () {
       stopped = true

@@ -2,6 +2,7 @@ import { once } from 'node:events'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
+import { AppError } from '../src/errors.js'
 import { createStartup } from '../src/startup.js'
 import type { JobRunner } from '../src/jobs/runner.js'
 import { buildTestApp } from './support/app.js'
@@ -102,4 +103,19 @@ t.test('stop ends the trying', async t => {
   await startup.begin()
   await startup.stop()
   t.match(jobs.refusal(), { code: 'DATABASE_UNAVAILABLE' })
+})
+
+t.test('a restore that stands unfinished refuses jobs until it is finished', async t => {
+  const { url } = await createTestDatabase(t)
+  const { core, jobs } = await buildTestApp(t, { databaseUrl: url })
+  const startup = createStartup(core, jobs, { retryMs })
+  await startup.begin()
+  t.equal(jobs.refusal(), null)
+  const reason = new AppError('RESTORE_UNFINISHED', 'Half way.')
+  const ready = readiness(jobs)
+  startup.finishRestores(reason)
+  t.equal(jobs.refusal(), reason)
+  await ready
+  t.equal(jobs.refusal(), null)
+  await startup.stop()
 })

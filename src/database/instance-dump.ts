@@ -5,8 +5,8 @@ import { ownSchema } from './marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 
 
-/** A change of a table that queued up behind our snapshot would wait for us, and pg_dump for it, for ever. */
-const lockWaitMs = 60_000
+/** A change of a table that queued up behind our snapshot waits for us, and pg_dump for it: the only reason it ever waits. */
+const lockWaitMs = 5_000
 
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
@@ -34,5 +34,10 @@ export async function * dumpInstance (
 /** pg_dump's own words name tables and privileges, never rows. */
 export function dumpFailed (error: unknown): AppError {
   const reason = error instanceof ProgramError ? error.stderr.split('\n').filter(line => /error:/i.test(line)).join(' ') : ''
+  if (/lock timeout/i.test(reason)) {
+    return new AppError('DATABASE_BUSY', 'A table is about to be changed by another session, which would wait for the dump as the dump for it.', {
+      remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
+    })
+  }
   return new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, { cause: error })
 }

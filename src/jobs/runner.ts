@@ -37,6 +37,8 @@ export interface JobRunner {
   upkeep (work: () => Promise<void>): Promise<boolean>
   /** From now on start() throws `reason`; null allows jobs again. */
   refuse (reason: AppError | null): void
+  /** Waits for every job that is running now. */
+  idle (): Promise<void>
   /** Why start() would throw for every job, or null. */
   refusal (): AppError | null
   /** Refuses new jobs, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. Idempotent. */
@@ -54,8 +56,14 @@ interface Entry {
 const finishedKept = 100
 const progressIntervalMs = 100
 
+export interface JobRunnerOptions {
+  log: Log
+  /** Told when a restore could be moved neither way: nothing may be built upon that, so jobs are to be refused until it is finished. */
+  onUnfinished?: (reason: AppError) => void
+}
+
 /** Runs long work: one job an organization at a time, alone where it is exclusive. Jobs live as long as the process. */
-export function createJobRunner ({ log }: { log: Log }): JobRunner {
+export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOptions): JobRunner {
   const entries = new Map<string, Entry>()
   let refused: AppError | null = null
   let stopping: Promise<void> | undefined
@@ -108,6 +116,7 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
       const shown = reason ?? error
       if (shown !== error || !(error instanceof AppError)) log.error({ err: error, jobId: entry.job.id }, 'what ended the job')
       end(entry, { state: reason === null ? 'failed' : 'cancelled', error: describe(shown) })
+      if (error instanceof AppError && error.code === 'RESTORE_UNFINISHED') onUnfinished(error)
       throw shown
     }
   }
@@ -174,6 +183,8 @@ export function createJobRunner ({ log }: { log: Log }): JobRunner {
     refuse (reason) {
       if (stopping === undefined) refused = reason
     },
+
+    async idle () { await Promise.all(running().map(async ({ ended }) => { await ended })) },
 
     refusal: () => refused,
 

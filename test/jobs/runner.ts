@@ -233,3 +233,26 @@ t.test('stop cancels what does not end in time, but never what is past its commi
   await stopped
   t.equal(await committed.done, 'safe')
 })
+
+t.test('a restore that could be moved neither way is told, so that jobs can be refused until it is finished', async t => {
+  const told: AppError[] = []
+  const runner = createJobRunner({ log, onUnfinished: reason => { told.push(reason) } })
+  const unfinished = new AppError('RESTORE_UNFINISHED', 'Half way.')
+  await t.rejects(runner.start({ kind: 'restore', organizationId: 'acme', run: async () => { throw unfinished } }).done, unfinished)
+  await t.rejects(runner.start({ kind: 'create', organizationId: 'acme', run: async () => { throw new AppError('DISK_FULL', 'Full.') } }).done)
+  t.strictSame(told, [unfinished])
+})
+
+t.test('idle() waits for the jobs that run', async t => {
+  const runner = createJobRunner({ log })
+  let finish: (() => void) | undefined
+  const job = runner.start({ kind: 'create', organizationId: 'acme', run: async () => { await new Promise<void>(resolve => { finish = resolve }) } })
+  let isIdle = false
+  const idle = runner.idle().then(() => { isIdle = true })
+  await new Promise(resolve => setImmediate(resolve))
+  t.equal(isIdle, false)
+  finish?.()
+  await job.done
+  await idle
+  t.equal(isIdle, true)
+})
