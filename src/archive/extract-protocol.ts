@@ -1,4 +1,5 @@
-import type { FileOwner } from './extract-small.js'
+/** Who the files shall belong to; only root can give files away. */
+export interface FileOwner { uid: number, gid: number }
 
 export interface FileToExtract {
   /** In the archive. */

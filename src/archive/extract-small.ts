@@ -1,11 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { systemCode } from '../errors.js'
 import { openLane, type Lane } from '../io/lane.js'
-import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
+import type { ExtractData, ExtractReply, ExtractTask, FileOwner, FileToExtract } from './extract-protocol.js'
 import { invalid, mismatch, printable } from './refusal.js'
-
-/** Who the files shall belong to; only root can give files away. */
-export interface FileOwner { uid: number, gid: number }
 
 const batchBytes = 4 << 20
 const batchFiles = 128
