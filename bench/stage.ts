@@ -9,9 +9,12 @@ import { startService, type Service } from '../scripts/demo/service.js'
 import type { BackupType } from '../src/archive/metadata.js'
 import { readCredentials } from '../src/database/cluster-credentials.js'
 import { toEnvironment, withSql, type Connection } from '../src/database/connection.js'
+import { runProgram } from '../src/io/process.js'
 import { findPostgresTools } from '../src/database/postgres-tools.js'
 import type { Backup } from '../src/repository/record.js'
 import type { RestoreReport } from '../src/restore/report.js'
+
+const projectDir = path.resolve(import.meta.dirname, '..')
 
 /** The real service in a process of its own, its database, and a folder for what the peers write. */
 export interface Stage {
@@ -37,7 +40,8 @@ export async function onStage (
   { organizationId, environment = {} }: { organizationId: string, environment?: Record<string, string> }, use: (stage: Stage) => Promise<void>
 ): Promise<void> {
   const jwtSecret = randomBytes(32).toString('hex')
-  const service = await startService({ jwtSecret, environment: { LOG_LEVEL: 'warn', ...environment } })
+  await runProgram(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: projectDir })
+  const service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', ...environment } })
   const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
   try {
     await use(await setUp({ service, scratch, organizationId, token: await makeToken(jwtSecret, organizationId) }))

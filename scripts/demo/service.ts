@@ -33,10 +33,12 @@ export interface ServiceOptions {
   port?: string
   /** Further variables for the service, such as DATABASE_URL. */
   environment?: Record<string, string>
+  /** Run what `npm run build` made, as a benchmark must; else the sources. */
+  compiled?: boolean
 }
 
 /** Starts the service and waits until it is ready. @throws Error with the end of its log when it does not get there */
-export async function startService ({ jwtSecret, port, environment = {} }: ServiceOptions): Promise<Service> {
+export async function startService ({ jwtSecret, port, environment = {}, compiled = false }: ServiceOptions): Promise<Service> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-demo-'))
   // When we are root, PostgreSQL runs as another user and has to reach its data folder through this one.
   await chmod(folder, 0o711)
@@ -48,7 +50,7 @@ export async function startService ({ jwtSecret, port, environment = {} }: Servi
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
+  const child = spawn(process.execPath, compiled ? ['dist/src/server.js'] : ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
     cwd: projectDir,
     // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().
     detached: true,
