@@ -20,7 +20,8 @@ t.test('backup ids are UUIDs in lower case', async t => {
 
 t.test('paths below a folder', async t => {
   for (const path of ['a', 'a/b/c', '...', '..a', 'a..', '-rf', ' ', 'new\nline', '\u2028', 'ü'.repeat(127), 'x/C:', 'x'.repeat(255)]) {
-    t.equal(unsafePathReason(path), null, JSON.stringify(path))
+    // Some of them would end a line of the test's own output.
+    t.equal(unsafePathReason(path), null, encodeURIComponent(path))
   }
   const unsafe = {
     'is empty': [''],
