@@ -35,8 +35,8 @@ export interface Run {
 }
 
 /** Starts a service that does one thing, as a process of its own. */
-export async function startChild ({ databaseUrl, uploadDir, backupDir }: Site, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
-  const task = JSON.stringify({ folders: { databaseUrl, uploadDir, backupDir }, action, fault })
+export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: Site, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
+  const task = JSON.stringify({ folders: { databaseUrl, uploadDir, backupDir, scope }, action, fault })
   const running = spawn(process.execPath, [await (bundled ??= bundle()), task], {
     stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, PG_BIN_DIR: process.env.PG_BIN_DIR, TEST_LOG: process.env.TEST_LOG }
   })
@@ -60,6 +60,7 @@ export interface Outcome { state: string, leftovers: string[] }
 export async function recover (site: Site, tries = 5): Promise<Outcome> {
   for (let attempt = 1; ; attempt += 1) {
     try {
+      await site.core.repository.removePartials()
       await recoverRestores(site.core)
       return { state: await site.look(), leftovers: await site.leftovers() }
     } catch (error) {

@@ -7,7 +7,7 @@ import net from 'node:net'
  * What a process is to do to itself at one of its points: each change of the file system and each message to PostgreSQL
  * has a point before and one after it. Production code knows nothing of this.
  */
-export type Fault = { kind: 'none' } | { kind: 'kill', at: number } | { kind: 'fail', at: number, code: string }
+export type Fault = { kind: 'none' } | { kind: 'kill', at: number, /** Points count from the first whose name holds this. */ from?: string } | { kind: 'fail', at: number, code: string }
 
 type Call = (...args: unknown[]) => unknown
 
@@ -17,10 +17,13 @@ const handleCalls = ['sync', 'appendFile', 'writeFile', 'truncate', 'chmod', 'ch
 /** Patches this process; the names of the points that are reached are appended to what it returns. */
 export async function installFaults (fault: Fault): Promise<string[]> {
   const points: string[] = []
+  let counted = 0
 
   function reach (name: string): void {
     points.push(name)
-    if (fault.kind === 'kill' && points.length === fault.at) process.kill(process.pid, 'SIGKILL')
+    if (fault.kind !== 'kill') return
+    if (counted > 0 || name.includes(fault.from ?? '')) counted += 1
+    if (counted === fault.at) process.kill(process.pid, 'SIGKILL')
   }
 
   function failing (): Error | null {

@@ -10,6 +10,7 @@ import type { Core } from '../../src/core.js'
 import { createCore } from '../../src/create-core.js'
 import { listTables } from '../../src/database/catalog-queries.js'
 import { parseConnectionUrl, withSql, type Connection } from '../../src/database/connection.js'
+import { ownSchema } from '../../src/database/marker.js'
 import type { JobContext } from '../../src/jobs/progress.js'
 import { stagingFolder } from '../../src/restore/files-participant.js'
 import { listJournals, readJournal, type Begin } from '../../src/restore/journal.js'
@@ -20,7 +21,7 @@ export interface Test { teardown (fn: () => Promise<void>): unknown }
 
 export const organizationId = 'acme'
 
-export interface Folders { databaseUrl: string, uploadDir: string, backupDir: string }
+export interface Folders { databaseUrl: string, uploadDir: string, backupDir: string, scope?: 'instance' | 'organization' }
 
 /** A database, uploads and a repository, with a backup of each of two states that differ everywhere. */
 export interface Site extends Folders {
@@ -35,9 +36,9 @@ export interface Site extends Folders {
   leftovers (): Promise<string[]>
 }
 
-export function coreOf ({ databaseUrl, uploadDir, backupDir }: Folders, env: NodeJS.ProcessEnv = {}): Core {
+export function coreOf ({ databaseUrl, uploadDir, backupDir, scope = 'instance' }: Folders, env: NodeJS.ProcessEnv = {}): Core {
   return createCore(loadConfig({
-    JWT_SECRET: 'x'.repeat(32), DATABASE_URL: databaseUrl, UPLOAD_DIR: uploadDir, BACKUP_DIR: backupDir, DATABASE_SCOPE: 'instance', ...env
+    JWT_SECRET: 'x'.repeat(32), DATABASE_URL: databaseUrl, UPLOAD_DIR: uploadDir, BACKUP_DIR: backupDir, DATABASE_SCOPE: scope, ...env
   }), pino({ level: process.env.TEST_LOG ?? 'silent' }))
 }
 
@@ -131,7 +132,7 @@ async function fill (sql: postgres.Sql, state: 'a' | 'b'): Promise<void> {
     SELECT lo_from_bytea(0, '${state} large')`)
 }
 
-async function fillFiles (uploadDir: string, state: 'a' | 'b', padding: number): Promise<void> {
+export async function fillFiles (uploadDir: string, state: 'a' | 'b', padding: number): Promise<void> {
   const folder = join(uploadDir, organizationId)
   await rm(folder, { recursive: true, force: true })
   await mkdir(join(folder, 'photos', state), { recursive: true })
@@ -146,9 +147,10 @@ async function fillFiles (uploadDir: string, state: 'a' | 'b', padding: number):
   for (const name of ['empty', `photos/${state}`, 'photos', '.']) await utimes(join(folder, name), time, time)
 }
 
-async function leftovers (core: Core, user: string): Promise<string[]> {
+export async function leftovers (core: Core, user: string): Promise<string[]> {
   const expected = new Set<string>()
   const loaders: string[] = []
+  const kept = new Set<string>()
   for (const organization of await core.repository.organizations()) {
     const folder = await core.repository.journalFolder(organization)
     for (const restoreId of await listJournals(folder)) {
@@ -157,12 +159,14 @@ async function leftovers (core: Core, user: string): Promise<string[]> {
       if (database !== undefined && database !== null && 'loader' in database) loaders.push(database.loader)
       if (!keepsCheckpoint(lines)) continue
       expected.add(restoreId)
+      kept.add(restoreId)
       if (database?.mode === 'swap') expected.add(database.checkpoint)
     }
   }
   const found: string[] = await withSql(core.database.connection(), {}, async sql => [
     ...await sql<Array<{ name: string }>>`SELECT datname AS name FROM pg_database WHERE starts_with(datname, 'dab_')
       AND (pg_get_userbyid(datdba) = ${user} OR pg_has_role(${user}, datdba, 'MEMBER') AND NOT (SELECT rolsuper FROM pg_roles WHERE rolname = ${user}))`,
+    ...await sql<Array<{ name: string }>>`SELECT nspname AS name FROM pg_namespace WHERE nspname = ${ownSchema}`,
     ...await sql<Array<{ name: string }>>`SELECT rolname AS name FROM pg_roles WHERE rolname = ANY (${loaders})
       OR oid IN (SELECT roleid FROM pg_auth_members WHERE member = (SELECT oid FROM pg_roles WHERE rolname = ${user})) AND starts_with(rolname, 'dab_')`
   ].map(({ name }) => name))
@@ -170,6 +174,8 @@ async function leftovers (core: Core, user: string): Promise<string[]> {
   for (const organization of await core.repository.organizations()) {
     const folder = join(await core.repository.journalFolder(organization), '..')
     found.push(...(await readdir(folder)).filter(name => name.startsWith('.')))
+    const { backups } = await core.catalog.list(organization, { limit: 100 })
+    found.push(...backups.filter(({ checkpointOf }) => checkpointOf !== undefined && !kept.has(checkpointOf)).map(({ id }) => `checkpoint ${id}`))
   }
   return [...found.filter(name => !expected.delete(name)), ...[...expected].map(name => `missing ${name}`)]
 }

@@ -1,0 +1,61 @@
+import t from 'tap'
+import { isWhole, killAt, recover, restoreOther, runChild } from '../support/crash.js'
+import { createLiveSite } from '../support/live-site.js'
+import type { Site } from '../support/restore-site.js'
+
+/** The points of a restore that goes through. */
+async function pointsOf (site: Site): Promise<string[]> {
+  const { points, error } = (await runChild(site, await restoreOther(site)))!
+  if (error !== undefined) throw new Error(error.message)
+  return points
+}
+
+for (const mode of ['merge', 'in-place'] as const) {
+  t.test(`${mode}: killed around the commit, both are old or both are new`, async t => {
+    const site = await createLiveSite(t, mode)
+    const points = await pointsOf(site)
+    // From the locks of the merge on; in place, where psql has them, from when the live folder is moved aside.
+    const from = mode === 'merge' ? 'pg_advisory_xact_l' : 'before rename uploads/'
+    const rest = points.slice(points.findIndex(point => point.includes(from)))
+    t.ok(rest.length < points.length && rest.some(point => point.startsWith('before rename uploads/')))
+    const ended = { back: 0, forward: 0 }
+    for (let at = 1; at <= rest.length; at += mode === 'merge' ? 13 : 4) {
+      const before = await site.look()
+      await runChild(site, await restoreOther(site), { kind: 'kill', at, from })
+      const outcome = await recover(site)
+      t.ok(isWhole(outcome), `${at} ${String(rest[at - 1])}: ${outcome.state}`)
+      t.same(outcome.leftovers, [], `${at} ${String(rest[at - 1])}`)
+      ended[outcome.state === before ? 'back' : 'forward'] += 1
+    }
+    t.ok(ended.back > 2 && ended.forward > 2, JSON.stringify(ended))
+  })
+
+  t.test(`${mode}: killed while it prepares, nothing has happened`, async t => {
+    const site = await createLiveSite(t, mode)
+    t.same(await killAt(site, async () => await restoreOther(site), 31, 197), [])
+  })
+}
+
+t.test('killed right after COMMIT was sent, the answer is found out', async t => {
+  const site = await createLiveSite(t, 'merge')
+  const points = await pointsOf(site)
+  t.match(points.filter(point => /^after message .*COMMIT/.test(point)), [/COMMIT/], 'it is sent once')
+  for (let round = 0; round < 3; round += 1) {
+    await runChild(site, await restoreOther(site), { kind: 'kill', at: 1, from: (points.find(point => /^after message .*COMMIT/.test(point)) as string) })
+    const outcome = await recover(site)
+    t.ok(isWhole(outcome), outcome.state)
+    t.same(outcome.leftovers, [])
+  }
+})
+
+t.test('an undo inside the live database, cut off', async t => {
+  const site = await createLiveSite(t, 'merge')
+  for (const at of [120, 400, 600]) {
+    const { restoreId } = (await runChild(site, await restoreOther(site)))!
+    const before = await site.look()
+    await runChild(site, { do: 'undo', restoreId: restoreId as string }, { kind: 'kill', at })
+    const outcome = await recover(site)
+    t.ok(isWhole(outcome), `${at}: ${before} → ${outcome.state}`)
+    t.same(outcome.leftovers, [])
+  }
+})
