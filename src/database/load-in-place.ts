@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { AppError } from '../errors.js'
-import { startProgram } from '../io/process.js'
+import { ProgramError, startProgram } from '../io/process.js'
 import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from './connection.js'
 import { removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
@@ -38,21 +38,25 @@ export function tableDigest (schema: string, name: string): string {
 /**
  * Loads a dump in place of everything that the user owns in the live database, in one transaction that stays open. The
  * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
- * @throws AppError DUMP_INVALID, DATABASE_BUSY, DISK_FULL
+ * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
+ * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
+ * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL
  */
 export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
   const token = randomBytes(16).toString('hex')
   const key = randomBytes(32).toString('hex')
+  const guard = `no_commit_${randomBytes(8).toString('hex')}`
   const program = startProgram(tools.psql, [
     '--no-psqlrc', '--quiet', '--no-password', '--tuples-only', '--no-align', '--set=ON_ERROR_STOP=1', '--file=-'
   ], { env: toEnvironment(connection), signal: request.signal })
   const answers = readAnswers(program.stdout, token)
 
   async function * script (): AsyncGenerator<Buffer | string> {
-    yield `\\restrict ${key}\nBEGIN;\nSET LOCAL lock_timeout = '60s';\n`
+    yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
     yield `SELECT '${token}', 'begin', pg_current_xact_id();\nDROP OWNED BY CURRENT_USER RESTRICT;\n`
+    yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     yield * removeRestrict(request.sql)
-    yield `\n\\unrestrict ${key}\n`
+    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
   }
@@ -69,7 +73,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     const reason = endedEarly(error) ? await program.done.then(() => error, (ended: unknown) => ended) : error
     program.kill()
     request.signal.throwIfAborted()
-    throw reason instanceof AppError ? reason : loadFailed(reason)
+    throw reason instanceof AppError ? reason : ownFailure(reason, guard) ?? loadFailed(reason)
   }
 
   return {
@@ -88,6 +92,22 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
       await program.done.catch(() => {})
     }
   }
+}
+
+/** What psql complains of that is none of the dump's own mistakes. */
+function ownFailure (error: unknown, guard: string): AppError | undefined {
+  if (!(error instanceof ProgramError)) return undefined
+  const { stderr } = error
+  if (stderr.includes(`${guard}_key`)) return endsTransaction(error)
+  if (!stderr.includes('cannot drop desired object(s) because other objects depend on them')) return undefined
+  const errors = [...stderr.matchAll(/^(?:DETAIL: {2})?(\S.* depends on .*)$/gm)].map(([, message = '']) => ({ message }))
+  return new AppError('RESTORE_CONFLICT', 'Objects of another role depend on what the restore replaces.', {
+    errors, remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE … CREATEDB).', cause: error
+  })
+}
+
+function endsTransaction (cause?: unknown): AppError {
+  return new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.', { cause })
 }
 
 interface Answers { begin?: string, end?: string, tables: string[], ended: Promise<void> }
@@ -113,11 +133,8 @@ function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
   return answers
 }
 
-/** A dump with a COMMIT of its own would have ended the transaction midway, for all to see. */
 function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest): void {
-  if (begin === undefined || begin !== end) {
-    throw new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.')
-  }
+  if (begin === undefined || begin !== end) throw endsTransaction()
   request.tables.forEach(({ schema, name, rows }, index) => {
     const found = tables[index]?.split(' ')[0]
     if (found !== String(rows)) {

@@ -154,6 +154,7 @@ function databaseShortfalls (
 function inPlaceShortfalls ({ database, tables }: Metadata, server: ServerFacts): string[] {
   const shortfalls: string[] = []
   const way = 'or let the database user create databases (ALTER ROLE … CREATEDB), so that the restore works beside the live one'
+  if (server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so the database user can't make again what it replaces: make it a member of that role, ${way}.`)
   if (server.live === null) shortfalls.push('The live database is not there, and the database user may not create one.')
   if ((database as DatabaseDetails).largeObjects > 0) {
     shortfalls.push(`The backup holds large objects, whose dump commits by itself midway: ${way.slice(3)}.`)

@@ -1,0 +1,112 @@
+import { randomUUID } from 'node:crypto'
+import { gzipSync } from 'node:zlib'
+import t from 'tap'
+import { checksumDatabase } from '../../sample/checksums.js'
+import { withSql } from '../../src/database/connection.js'
+import { parseConnectionUrl } from '../../src/database/connection-url.js'
+import type { Metadata } from '../../src/archive/metadata.js'
+import { createArchiveWriter } from '../../src/archive/writer.js'
+import { openArchive } from '../../src/archive/reader.js'
+import type { Backup } from '../../src/repository/record.js'
+import { blocksOf } from '../support/archive.js'
+import { haveBadDay, leftOvers, readArchived, setUpTenants, type Tenants, type TenantsOptions } from '../support/tenants.js'
+import type { Test } from 'tap'
+
+const setUp = async (t: Test, options: TenantsOptions = {}): Promise<Tenants> => await setUpTenants(t, { ids: ['acme'], database: { createdb: false, createrole: false }, ...options })
+
+/** Puts a backup beside the given one that is the same but for its dump and what the metadata say of it. */
+async function forge (tenants: Tenants, backup: Backup, change: { sql?: (sql: string) => string, metadata?: (metadata: Metadata) => void }): Promise<string> {
+  const { core } = tenants
+  const { sql } = await readArchived(tenants, backup)
+  const opened = (await core.repository.openArchive('acme', backup.id))!
+  const { attributesDigest: _, ...metadata } = (await openArchive(opened.handle, opened.size, 'acme')).metadata
+  await opened.handle.close()
+  const forged = { ...structuredClone(metadata), id: randomUUID(), includesFiles: false, type: 'database' as const, counts: { ...metadata.counts, files: 0, bytes: 0 } }
+  change.metadata?.(forged as Metadata)
+  const partial = await core.repository.createArchive('acme', forged.id)
+  const writer = createArchiveWriter(partial.stream, new Date(forged.timestamp), () => {})
+  await writer.addDatabase(blocksOf(gzipSync(change.sql?.(sql) ?? sql)))
+  await writer.finish(forged)
+  await partial.commit()
+  await core.catalog.reconcile()
+  return forged.id
+}
+
+t.test('a user who may create no database has it restored inside the live one', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql } } = tenants
+  const everything = async (): Promise<object> => ({ database: await checksumDatabase(sql), files: (await tenants.state()).files })
+  const before = await everything()
+  const backup = await tenants.create()
+  await haveBadDay(tenants)
+  await sql`DROP VIEW asset_costs`
+  await sql`CREATE TABLE extra (id int)`
+  const damaged = await everything()
+
+  const rehearsed = await tenants.restore(backup.id, { dryRun: true })
+  t.match(rehearsed.report.database, { mode: 'in-place', scope: 'instance' })
+  t.match(rehearsed.report.warnings.join('\n'), /may not create databases, so the restore works inside the live one: readers wait/)
+  t.match(rehearsed.report.warnings.join('\n'), /only archives that you trust/)
+  t.match(rehearsed.report.database?.tables.find(({ table }) => table === 'public.users'), { rows: 12, note: /differ/ })
+  t.match(rehearsed.report.database?.tables.find(({ table }) => table === 'public.manufacturers'), { unchanged: 6, added: 0 })
+  t.same(await everything(), damaged)
+
+  const restored = await tenants.restore(backup.id)
+  t.equal(restored.report.database?.mode, 'in-place')
+  t.same(await everything(), before)
+  t.same(await leftOvers(tenants.database), [])
+  t.match(await tenants.list(), [{ checkpointOf: restored.restoreId, databaseScope: 'instance' }, { id: backup.id }])
+  await tenants.post(`restores/${restored.restoreId}/undo`)
+  t.same(await everything(), damaged)
+  t.same((await tenants.list()).map(({ id }) => id), [backup.id], 'the checkpoint goes with the undo')
+  t.match((await tenants.restores()).find(({ restoreId }) => restoreId === restored.restoreId), { state: 'undone', undoable: false })
+  t.same(await leftOvers(tenants.database), [])
+})
+
+t.test('what can\'t be loaded as a whole is refused, and nothing is changed', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql } } = tenants
+  const backup = await tenants.create('database')
+  await sql`UPDATE users SET "fullName" = 'as it is now'`
+  const before = await checksumDatabase(sql)
+  const cases: Record<string, { change: Parameters<typeof forge>[2], expected: object }> = {
+    'a COMMIT of its own': { change: { sql: dump => dump.replace(/^COPY public\.assets /m, 'COMMIT;\n$&') }, expected: { code: 'DUMP_INVALID' } },
+    'a COMMIT and a BEGIN of its own': { change: { sql: dump => dump.replace(/^COPY public\.assets /m, 'COMMIT;\nBEGIN;\n$&') }, expected: { code: 'DUMP_INVALID' } },
+    'rows missing': {
+      change: { sql: dump => dump.replace(/^1\tAcme\n/m, '') },
+      expected: { code: 'DUMP_INVALID', message: /manufacturers has 5 rows in place of 6/ }
+    },
+    'an error in the middle': { change: { sql: dump => dump.replace(/^COPY public\.users /m, 'SELECT 1/0;\n$&') }, expected: { code: 'DUMP_INVALID', message: /division by zero/ } },
+    'psql ended': { change: { sql: dump => dump.replace(/^COPY public\.users /m, '\\q\n$&') }, expected: { code: 'DUMP_INVALID' } },
+    'large objects': {
+      change: { metadata: ({ database }) => { database!.largeObjects = 3 } },
+      expected: { code: 'PREFLIGHT_FAILED', errors: [{ message: /large objects, whose dump commits by itself midway: let the database user create databases/ }] }
+    }
+  }
+  for (const [name, { change, expected }] of Object.entries(cases)) {
+    const id = await forge(tenants, backup, change)
+    for (const dryRun of [true, false]) {
+      const expectedStatus = 'code' in expected && expected.code === 'PREFLIGHT_FAILED' ? 409 : 422
+      t.match(await tenants.post(`restore/${id}`, { dryRun, rollbackOnFailure: false }, expectedStatus), expected, name)
+      t.same(await checksumDatabase(sql), before, name)
+      t.same(await leftOvers(tenants.database), [], name)
+    }
+  }
+  t.same((await tenants.restores()).map(({ state }) => state).filter(state => state !== 'rolled-back'), [], 'all of them are over')
+})
+
+t.test('what another role has built upon our tables is not taken along', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql, adminUrl } } = tenants
+  const backup = await tenants.create('database')
+  await withSql(parseConnectionUrl(adminUrl), {}, async admin => {
+    await admin`CREATE SCHEMA reporting`
+    await admin`CREATE VIEW reporting.people AS SELECT id, email FROM public.users`
+  })
+  await sql`UPDATE users SET "fullName" = 'as it is now'`
+  const before = await checksumDatabase(sql)
+  const refused = await tenants.post<{ message: string, remedy: string }>(`restore/${backup.id}`, {}, 409)
+  t.match(refused, { code: 'RESTORE_CONFLICT', message: /another role/, errors: [{ message: /reporting\.people/ }] })
+  t.same(await checksumDatabase(sql), before)
+  t.same((await tenants.list()).map(({ id }) => id), [backup.id], 'no checkpoint of what did not happen')
+})
