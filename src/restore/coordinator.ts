@@ -79,8 +79,9 @@ export async function rollForward (transaction: Transaction): Promise<number> {
   try {
     for (const participant of participants) outageMs += await participant.commit()
   } catch (error) {
-    // Undecided: whoever wrote down now that it goes back could be wrong.
+    // Whoever wrote down now that it goes back could be wrong.
     if (isUnfinished(error)) throw error
+    await unfinishedOnFailure(undefined, async () => { await requireNoneFinal(participants, error) })
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'The restore can\'t be committed and goes back')
     await unfinishedOnFailure(error, async () => { await journal.append({ step: 'rollback', reason: messageOf(error) }) })
     await takeBack(transaction, error)
@@ -93,6 +94,11 @@ export async function rollForward (transaction: Transaction): Promise<number> {
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up; trying again later')
   })
   return outageMs
+}
+
+/** @throws the failure when going back would end half one way and half the other: it goes forward at the next opportunity */
+async function requireNoneFinal (participants: Participant[], failure: unknown): Promise<void> {
+  for (const participant of participants) if (await participant.isFinal()) throw failure
 }
 
 /** After `done`: removes what only told how the commit ended. */

@@ -98,6 +98,8 @@ export function createDatabaseParticipant (
       ])
     },
 
+    isFinal: async () => false,
+
     async requireUndoable () {
       const { checkpointOid, isCommitted } = await look()
       if (!isCommitted) {

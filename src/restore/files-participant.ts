@@ -1,18 +1,20 @@
-import { lstat, mkdir, readdir, rename, rm } from 'node:fs/promises'
+import { mkdir, rmdir, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import type { Archive } from '../archive/reader.js'
 import { filesPrefix } from '../archive/layout.js'
 import { AppError, systemCode } from '../errors.js'
-import { durableRename, fileError, syncFolder } from '../io/durable.js'
+import { fileError, syncFolder } from '../io/durable.js'
 import { requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import { syncTree } from '../io/sync-tree.js'
+import { isMountPoint } from '../storage/mount.js'
+import { stagingFolder } from '../storage/staging-folder.js'
 import type { StorageStrategy } from '../storage/strategy.js'
+import { exchangeChildren } from './exchange-children.js'
+import { exchangeFolder } from './exchange-folder.js'
 import { extractFiles, ownerLike } from './extract-files.js'
 import { compareFolders, countFolders } from './files-diff.js'
 import type { Participant } from './participant.js'
-
-/** Beside the organizations' folders, so that a rename can put it in place, under a name that is no organization's. */
-export const stagingFolder = '.dumbassets-backup'
+import { exists, removeAtOnce, stagingPaths } from './staging.js'
 
 export interface FilesInput {
   archive: Archive
@@ -20,28 +22,43 @@ export interface FilesInput {
   onBytes: (bytes: number) => void
 }
 
-export interface FilesTarget { uploadDir: string, organizationId: string, restoreId: string }
+export interface FilesTarget {
+  uploadDir: string
+  organizationId: string
+  restoreId: string
+  /** The organization's folder is a mount of its own: what is in it is exchanged, and everything stays on that mount. */
+  mounted: boolean
+}
 
 /**
- * Replaces an organization's upload folder as a whole by two renames. How far it has come is told by which of these are
- * there, so that a crash at any point can be gone on from:
- *   base     everything of this restore, from its beginning to its end
- *   fresh    the restored files, while they are not live
- *   former   the files from before, once they are not live (the checkpoint)
- *   absent   a mark: there was no folder before, so there is no `former`
+ * Replaces an organization's uploads by renames.
  * @param input what to restore; null after a crash, when there is nothing to prepare any more
  */
-export function createFilesParticipant ({ uploadDir, organizationId, restoreId }: FilesTarget, input: FilesInput | null): Participant {
+export function createFilesParticipant ({ uploadDir, organizationId, restoreId, mounted }: FilesTarget, input: FilesInput | null): Participant {
   const live = join(uploadDir, requireOrganizationId(organizationId))
-  const base = join(uploadDir, stagingFolder, requireUuid(restoreId))
-  const fresh = join(base, 'fresh')
-  const former = join(base, 'former')
-  const absent = join(base, 'absent')
+  const staging = join(mounted ? live : uploadDir, stagingFolder)
+  const paths = stagingPaths(live, join(staging, requireUuid(restoreId)))
+  const { base, fresh } = paths
+  const exchange = mounted ? exchangeChildren(paths) : exchangeFolder(paths)
 
-  /** A folder that the application made while ours were being exchanged is kept beside the checkpoint. */
-  async function moveLate (): Promise<void> {
-    const late = (await readdir(base)).filter(name => name.startsWith('late-')).length
-    await durableRename(live, join(base, `late-${late + 1}`))
+  async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
+    try {
+      // Without it, an empty folder under the mount's name would look like a restore that nothing is left of.
+      if (mounted && !await isMountPoint(live)) throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is not mounted.')
+      return await step()
+    } catch (error) {
+      throw fileError(error, 'STORAGE_UNAVAILABLE', what)
+    }
+  }
+
+  /** @param like the folder whose times the live one has afterwards: on a mount of its own the staging is in it */
+  async function remove (like: string): Promise<void> {
+    const times = mounted ? await stat(like).catch(async () => await stat(live)) : null
+    await removeAtOnce(base)
+    if (times === null) return
+    // It would be seen among the organization's files; but it may hold another restore's.
+    await rmdir(staging).catch((error: unknown) => { if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw error })
+    await utimes(live, times.atime, times.mtime)
   }
 
   return {
@@ -49,12 +66,14 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId }
 
     prepare: async signal => await guarded('Restoring the uploaded files', async () => {
       const { archive, onBytes } = input as FilesInput
-      await mkdir(dirname(base), { recursive: true, mode: 0o700 })
+      const before = await stat(live).catch(() => null)
+      await mkdir(staging, { recursive: true, mode: 0o700 })
       await mkdir(base, { mode: 0o700 })
+      await exchange.prepare(before)
       await extractFiles({ archive, organizationId, target: fresh, owner: await ownerLike(live, uploadDir), signal, onBytes })
       await syncTree(base)
-      await syncFolder(dirname(base))
-      await syncFolder(uploadDir)
+      await syncFolder(staging)
+      await syncFolder(dirname(staging))
     }),
 
     async ready () {},
@@ -71,72 +90,27 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId }
       if (!await exists(base)) throw new AppError('STORAGE_UNAVAILABLE', 'The restored files have vanished from UPLOAD_DIR.')
       if (!await exists(fresh)) return 0
       const started = performance.now()
-      const moved = await exists(former) || await exists(absent)
-      if (await exists(live)) {
-        if (moved) await moveLate()
-        else await durableRename(live, former)
-      } else if (!moved) {
-        await mkdir(absent)
-        await syncFolder(base)
-      }
-      await durableRename(fresh, live)
+      await exchange.commit()
       return Math.round(performance.now() - started)
     }),
 
+    isFinal: async () => false,
+
     requireUndoable: async () => await guarded('Looking at the former files', async () => {
-      if (await exists(fresh) || !(await exists(former) || await exists(absent))) {
+      if (!await exchange.isCommitted()) {
         throw new AppError('RESTORE_NOT_UNDOABLE', 'The uploaded files from before this restore are gone.')
       }
     }),
 
-    revert: async () => await guarded('Putting the former files back', async () => {
-      const moved = await exists(former) || await exists(absent)
-      if (!moved) return
-      if (!await exists(fresh)) {
-        if (await exists(live)) await durableRename(live, fresh)
-        else await mkdir(fresh)
-      }
-      if (!await exists(former)) return
-      if (await exists(live)) await moveLate()
-      await durableRename(former, live)
-    }),
+    revert: async () => await guarded('Putting the former files back', async () => { await exchange.revert() }),
 
     discard: async () => await guarded('Removing the restored files', async () => {
-      if (await exists(former)) throw new AppError('RESTORE_UNFINISHED', 'The former files are not back in their place.')
-      await removeAtOnce(base)
+      if (!await exchange.isReverted()) throw new AppError('RESTORE_UNFINISHED', 'The former files are not back in their place.')
+      await remove(join(base, 'attributes-former'))
     }),
 
     async settle () {},
 
-    release: async () => await guarded('Removing the checkpoint of the files', async () => await removeAtOnce(base))
-  }
-}
-
-/** What is half removed must not look like a restore that is half done. */
-async function removeAtOnce (base: string): Promise<void> {
-  const condemned = `${base}.removed`
-  await rm(condemned, { recursive: true, force: true })
-  if (await exists(base)) {
-    await rename(base, condemned)
-    await syncFolder(dirname(base))
-    await rm(condemned, { recursive: true, force: true })
-  }
-}
-
-async function exists (path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step()
-  } catch (error) {
-    throw fileError(error, 'STORAGE_UNAVAILABLE', what)
+    release: async () => await guarded('Removing the checkpoint of the files', async () => { await remove(live) })
   }
 }

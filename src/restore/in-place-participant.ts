@@ -24,6 +24,7 @@ export interface InPlaceInput {
  */
 export function createInPlaceParticipant (connection: Connection, restoreId: string, input: InPlaceInput | null): Participant {
   let load: InPlaceLoad | null = null
+  let isAsked = false
   let before = new Map<string, string>()
 
   return {
@@ -58,10 +59,14 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     },
 
     async commit () {
+      isAsked = true
       const transaction = load
       await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
       return 0
     },
+
+    // Our own open transaction would keep the answer waiting.
+    isFinal: async () => (input === null || isAsked) && await hasMarker(connection, restoreId),
 
     async requireUndoable () {
       throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')

@@ -24,6 +24,8 @@ export interface Begin {
   checkpointBackupId: string | null
   database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | { mode: 'merge', scratch: string, loader: string } | null
   files: boolean
+  /** The organization's upload folder is a mount of its own. */
+  mounted?: boolean
 }
 
 /**

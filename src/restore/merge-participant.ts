@@ -30,6 +30,7 @@ export function createMergeParticipant (
 ): Participant {
   let scratch: Connection | null = null
   let merge: OrganizationMerge | null = null
+  let isAsked = false
   let warnings: string[] = []
 
   return {
@@ -67,10 +68,14 @@ export function createMergeParticipant (
     },
 
     async commit () {
+      isAsked = true
       const transaction = merge
       await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
       return 0
     },
+
+    // Our own open transaction would keep the answer waiting.
+    isFinal: async () => (input === null || isAsked) && await hasMarker(connection, restoreId),
 
     async requireUndoable () {
       throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')

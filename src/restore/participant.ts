@@ -18,6 +18,8 @@ export interface Participant {
    * @throws AppError RESTORE_UNFINISHED when nobody can tell now whether it is the live one
    */
   commit (): Promise<number>
+  /** Whether it has committed and can't go back any more. */
+  isFinal (): Promise<boolean>
   /**
    * Before an undo is decided: that the live state is what this restore put there, and that the former one is whole.
    * @throws AppError RESTORE_NOT_UNDOABLE

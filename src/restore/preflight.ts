@@ -1,4 +1,4 @@
-import { stat, statfs } from 'node:fs/promises'
+import { statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
@@ -9,8 +9,9 @@ import { databaseError, withSql } from '../database/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
-import { AppError, systemCode } from '../errors.js'
+import { AppError } from '../errors.js'
 import { fileError } from '../io/durable.js'
+import { isMountPoint } from '../storage/mount.js'
 import type { RestoreReport } from './report.js'
 
 /** How the database is restored: whole beside the live one, whole inside it, or one organization's rows into it. */
@@ -23,6 +24,8 @@ export interface Preflight {
   disk: RestoreReport['disk']
   missingRoles: string[]
   missingExtensions: string[]
+  /** The organization's upload folder is a mount of its own. */
+  mounted: boolean
 }
 
 interface Request { organizationId: string, archive: Archive, keepCheckpoint: boolean, database: boolean, files: boolean }
@@ -45,6 +48,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   let mode: DatabaseMode | null = null
   let missingRoles: string[] = []
   let missingExtensions: string[] = []
+  let mounted = false
 
   if (request.database) {
     server = await serverFacts(core)
@@ -60,10 +64,11 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   }
   if (request.files) {
     await core.storage.check()
-    disk.push(await room('UPLOAD_DIR', core.settings.uploadDir, metadata.counts.bytes))
-    if (await isOtherDevice(core.settings.uploadDir, request.organizationId)) {
-      shortfalls.push('The organization\'s upload folder is a mount of its own, so it can\'t be exchanged as a whole.')
-    }
+    const live = join(core.settings.uploadDir, request.organizationId)
+    mounted = await isMounted(live)
+    disk.push(mounted
+      ? await room('the organization\'s upload folder', live, metadata.counts.bytes)
+      : await room('UPLOAD_DIR', core.settings.uploadDir, metadata.counts.bytes))
   }
 
   const full = disk.filter(({ neededBytes, availableBytes }) => neededBytes > availableBytes)
@@ -74,7 +79,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
       errors: messages.map(message => ({ message }))
     })
   }
-  return { mode, server, disk, missingRoles, missingExtensions }
+  return { mode, server, disk, missingRoles, missingExtensions, mounted }
 }
 
 async function serverFacts (core: Core): Promise<ServerFacts> {
@@ -174,11 +179,10 @@ async function room (place: string, folder: string, neededBytes: number): Promis
   }
 }
 
-async function isOtherDevice (uploadDir: string, organizationId: string): Promise<boolean> {
+async function isMounted (folder: string): Promise<boolean> {
   try {
-    return (await stat(join(uploadDir, organizationId))).dev !== (await stat(uploadDir)).dev
+    return await isMountPoint(folder)
   } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
     throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR')
   }
 }

@@ -2,8 +2,8 @@ import { readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Core } from '../core.js'
 import { systemCode } from '../errors.js'
+import { stagingFolder } from '../storage/staging-folder.js'
 import { finishUndo, release, rollBack, rollForward, settle } from './coordinator.js'
-import { stagingFolder } from './files-participant.js'
 import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
 import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
@@ -15,7 +15,9 @@ import { openTransaction } from './transaction.js'
  */
 export async function recoverRestores (core: Core): Promise<void> {
   await finishRestores(core, await core.repository.organizations())
-  await removeCondemned(core.settings.uploadDir)
+  const { uploadDir } = core.settings
+  await removeCondemned(uploadDir)
+  for (const organizationId of await core.repository.organizations()) await removeCondemned(join(uploadDir, organizationId))
 }
 
 /**
@@ -116,8 +118,8 @@ async function visitJournal (
 }
 
 /** What a crash left of folders that were being removed. */
-async function removeCondemned (uploadDir: string): Promise<void> {
-  const folder = join(uploadDir, stagingFolder)
+async function removeCondemned (parent: string): Promise<void> {
+  const folder = join(parent, stagingFolder)
   try {
     for (const name of await readdir(folder)) {
       if (name.endsWith('.removed')) await rm(join(folder, name), { recursive: true, force: true })

@@ -71,7 +71,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId), {
     restoreId, backupId, organizationId, startedBy: request.startedBy, dryRun, keepCheckpoint,
-    database, files: parts.files, checkpointBackupId
+    database, files: parts.files, mounted: found.mounted, checkpointBackupId
   })
   try {
     const transaction = openTransaction(core, journal, inputs)
@@ -148,7 +148,7 @@ function namesOf (core: Core, mode: DatabaseMode, restoreId: string): NonNullabl
 }
 
 function completeReport (
-  core: Core, archive: Archive, prepared: Partial<RestoreReport>, { disk, missingRoles, missingExtensions }: Preflight,
+  core: Core, archive: Archive, prepared: Partial<RestoreReport>, { disk, missingRoles, missingExtensions, mounted }: Preflight,
   { started, keepCheckpoint }: { started: number, keepCheckpoint: boolean }
 ): RestoreReport {
   const elsewhere = archive.metadata.type === 'database' ? null : core.storage.describe(archive.metadata.organizationId)
@@ -158,7 +158,9 @@ function completeReport (
     disk,
     durationMs: Math.round(performance.now() - started),
     ...(keepCheckpoint ? { checkpointUntil: new Date(Date.now() + core.settings.checkpointRetentionMs).toISOString() } : {}),
-    warnings: [...(prepared.warnings ?? []), ...(elsewhere === null ? [] : [
+    warnings: [...(prepared.warnings ?? []), ...(mounted ? [
+      'The organization\'s upload folder is a mount of its own: its files are exchanged one by one, so for a moment only some of them are there.'
+    ] : []), ...(elsewhere === null ? [] : [
       'The uploaded files are on an SMB share: put them back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'
     ])]
   }

@@ -17,9 +17,9 @@ export interface Inputs { database: MergeInput | null, files: FilesInput | null 
  * be taken back once it is committed, so it comes last.
  */
 export function openTransaction (core: Core, journal: Journal, inputs: Inputs = { database: null, files: null }): Transaction {
-  const { organizationId, restoreId, database, files, checkpointBackupId } = journal.begin
+  const { organizationId, restoreId, database, files, mounted = false, checkpointBackupId } = journal.begin
   const participants: Participant[] = files
-    ? [createFilesParticipant({ uploadDir: core.settings.uploadDir, organizationId, restoreId }, inputs.files)]
+    ? [createFilesParticipant({ uploadDir: core.settings.uploadDir, organizationId, restoreId, mounted }, inputs.files)]
     : []
   if (database?.mode === 'swap') {
     participants.unshift(createDatabaseParticipant(core.database.connection(), journal, database, inputs.database))

@@ -5,6 +5,7 @@ import pMap from 'p-map'
 import { AppError, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import { requireOrganizationId, unsafePathReason } from '../io/safe-path.js'
+import { stagingFolder } from './staging-folder.js'
 import type { Listing, StorageStrategy, StoredEntry } from './strategy.js'
 
 const statsAtOnce = 16
@@ -99,7 +100,7 @@ type Named = Dirent & { name: Buffer }
 async function readNames (folder: string, prefix: string, listing: Listing): Promise<Named[]> {
   try {
     const names = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }) as unknown as Named[]
-    return names.sort((a, b) => Buffer.compare(a.name, b.name))
+    return names.filter(({ name }) => prefix !== '' || name.toString() !== stagingFolder).sort((a, b) => Buffer.compare(a.name, b.name))
   } catch (error) {
     if (prefix === '' || !['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
     listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)

@@ -41,6 +41,7 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
       name,
       ...Object.fromEntries(steps.map(what => [what, step(what)])),
       report: async () => { await step('report')(); return { warnings: [name] } },
+      isFinal: async () => false,
       commit: async () => { await step('commit')(); return 5 }
     } as unknown as Participant
   }
@@ -158,4 +159,14 @@ t.test('what could not be tidied up is tidied up later', async t => {
   t.equal(isSettled(transaction.journal.lines), false)
   await settle(transaction)
   t.equal(isSettled(transaction.journal.lines), true)
+})
+
+t.test('one that can\'t go back keeps all from going back', async t => {
+  const { transaction, steps } = await setup(t, { 'database.commit': 1 })
+  transaction.participants[1]!.isFinal = async () => true
+  await prepare(transaction, false, quietJob())
+  await t.rejects(commit(transaction, report), { code: 'RESTORE_UNFINISHED' })
+  t.equal(steps(), 'begin prepared commit')
+  await rollForward(transaction)
+  t.equal(steps(), 'begin prepared commit done settled')
 })

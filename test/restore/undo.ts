@@ -8,7 +8,7 @@ import { openJournal } from '../../src/restore/journal.js'
 import { expireCheckpoints, recoverRestores } from '../../src/restore/recover.js'
 import { restoreBackup, type RestoreRequest } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
-import { stagingFolder } from '../../src/restore/files-participant.js'
+import { stagingFolder } from '../../src/storage/staging-folder.js'
 import { sharedCluster } from '../support/shared-cluster.js'
 import { coreOf, createSite, organizationId, quietJob, type Site } from '../support/restore-site.js'
 

@@ -1,0 +1,49 @@
+import type { Stats } from 'node:fs'
+import { lstat, rename, rm } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
+import { systemCode } from '../errors.js'
+import { syncFolder } from '../io/durable.js'
+
+/**
+ * The folders of one restore. Which of them are there tells how far it has come, so that a crash at any point can be gone on
+ * from:
+ *   base     everything of this restore, from its beginning to its end
+ *   fresh    the restored files, while they are not all live
+ *   former   the files from before that are not live (the checkpoint)
+ */
+export interface StagingPaths { live: string, base: string, fresh: string, former: string }
+
+export function stagingPaths (live: string, base: string): StagingPaths {
+  return { live, base, fresh: join(base, 'fresh'), former: join(base, 'former') }
+}
+
+/** How live and restored files change places. Each step looks first and can be repeated. */
+export interface Exchange {
+  /** Before anything is extracted, with what the live folder was before anything was made; null when it was not there. */
+  prepare (live: Stats | null): Promise<void>
+  commit (): Promise<void>
+  isCommitted (): Promise<boolean>
+  revert (): Promise<void>
+  isReverted (): Promise<boolean>
+}
+
+export async function exists (path: string): Promise<boolean> {
+  try {
+    await lstat(path)
+    return true
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return false
+    throw error
+  }
+}
+
+/** What is half removed must not look like a restore that is half done. */
+export async function removeAtOnce (base: string): Promise<void> {
+  const condemned = `${base}.removed`
+  await rm(condemned, { recursive: true, force: true })
+  if (await exists(base)) {
+    await rename(base, condemned)
+    await syncFolder(dirname(base))
+    await rm(condemned, { recursive: true, force: true })
+  }
+}
