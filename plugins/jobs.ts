@@ -8,10 +8,17 @@ declare module 'fastify' {
   }
 }
 
+/** How long connections may take to end once the jobs have. */
+const lingerMs = 5000
+
 async function jobsPlugin (app: FastifyInstance, { jobs }: { jobs: JobRunner }): Promise<void> {
   app.decorate('jobs', jobs)
   // Before the server waits for its connections to end: those that wait for a job are answered by its end.
-  app.addHook('preClose', async () => { await jobs.stop() })
+  app.addHook('preClose', async () => {
+    await jobs.stop()
+    // A download that somebody has paused must not keep the service from stopping.
+    setTimeout(() => { app.server.closeAllConnections() }, lingerMs).unref()
+  })
 }
 
 export default fp(jobsPlugin, { name: 'jobs' })

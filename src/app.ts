@@ -31,6 +31,8 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
     bodyLimit: 64 * 1024,
     // For receiving a request; how long the answer takes is the operation's own matter.
     requestTimeout: 30_000,
+    // Closing waits for running jobs, which have a grace of their own; Fastify's ten seconds would cut them off.
+    pluginTimeout: 0,
     // While closing, running jobs can still be asked about; new ones are refused by the runner.
     return503OnClosing: false,
     frameworkErrors: sendError

@@ -3,7 +3,7 @@ import { buildApp } from './app.js'
 import { type Config, describeVariables, loadConfig, version } from './config.js'
 import { createCore } from './create-core.js'
 import { databaseError } from './database/connection.js'
-import { AppError } from './errors.js'
+import { AppError, systemCode } from './errors.js'
 import { createJobRunner } from './jobs/runner.js'
 import { createLogger } from './logger.js'
 import { createStartup, type Startup } from './startup.js'
@@ -27,9 +27,12 @@ async function serve (config: Config): Promise<void> {
     closing = true
     if (err !== undefined) log.error({ err }, 'stopping after an unexpected error')
     else log.info({ signal }, 'stopping')
-    await startup.stop()
-    await app.close()
-    await core.database.stop()
+    try {
+      await startup.stop()
+      await app.close()
+    } finally {
+      await core.database.stop()
+    }
     log.info('stopped')
   })
 
@@ -44,7 +47,15 @@ async function serve (config: Config): Promise<void> {
   })
 
   await startup.begin()
-  if (!closing) await app.listen({ host: config.host, port: config.port })
+  if (closing) return
+  try {
+    await app.listen({ host: config.host, port: config.port })
+  } catch (error) {
+    if (systemCode(error) !== 'EADDRINUSE') throw error
+    log.error({ host: config.host, port: config.port }, 'The port is in use: stop the other process, or set PORT to a free one')
+    process.exitCode = 1
+    close()
+  }
 }
 
 function readConfig (): Config {

@@ -24,9 +24,10 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } =
     await recoverRestores(core)
   }
   const steps = [
+    // First: the embedded database lets a second service in no further, and what it writes must not be taken for a crash's.
+    async () => { await core.database.start() },
     async () => { await core.repository.removePartials() },
     async () => { await core.catalog.reconcile() },
-    async () => { await core.database.start() },
     recover
   ]
   let timer: NodeJS.Timeout | undefined

@@ -5,6 +5,7 @@ import type { FileToEncode } from '../archive/encode-protocol.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { ArchiveWriter } from '../archive/writer.js'
 import type { Core } from '../core.js'
+import { AppError } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
 import type { StoredEntry } from '../storage/strategy.js'
@@ -20,8 +21,9 @@ export async function addFiles (
   writer: ArchiveWriter, { storage, settings }: Core, organizationId: string, entries: StoredEntry[], job: JobContext
 ): Promise<FilesPart> {
   const part: FilesPart = { files: 0, bytes: 0, warnings: [] }
+  if (entries.length === 0) return part
   const root = await storage.folder(organizationId)
-  if (root === null || entries.length === 0) return part
+  if (root === null) throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder has gone since its files were listed.')
   job.progress.phase('files')
   const prefix = filesPrefix(organizationId)
   const encoded = encodeFiles(toEncode(root, entries), root, compressionLevels[settings.compression])

@@ -34,6 +34,7 @@ export interface CreateRequest {
 export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
   const { id = randomUUID() } = request
+  if (type !== 'database') await core.storage.check()
   await core.repository.check()
   job.progress.phase('snapshot')
   const source = type === 'files' ? null : await openDatabaseSource(core, organizationId, job.signal)

@@ -6,7 +6,7 @@ import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump } from '../database/organization-dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
-import { countOrganizations, type Organizations } from '../database/scope.js'
+import { countOrganizations } from '../database/scope.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy-file.js'
 
@@ -31,11 +31,13 @@ export interface DatabaseSource {
 export async function openDatabaseSource (core: Core, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
   const connection = database.connection()
-  const { version, major, organizations } = await readServer(connection, settings.tenantTable, organizationId)
+  const { version, major } = await readServer(connection)
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
-  const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && organizations.others > 0)
   const snapshot = await openSnapshot(connection)
   try {
+    // In the snapshot: one who comes later must not get into an archive of the whole.
+    const { others } = await described(async () => await countOrganizations(snapshot.sql, settings.tenantTable, organizationId))
+    const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && others > 0)
     const opened = { connection, tools, snapshot, version }
     return isShared ? await openOrganization(core, opened, organizationId, signal) : openInstance(opened)
   } catch (error) {
@@ -90,7 +92,7 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
   }
 }
 
-async function described (read: () => Promise<DatabasePart>): Promise<DatabasePart> {
+async function described<T> (read: () => Promise<T>): Promise<T> {
   try {
     return await read()
   } catch (error) {
@@ -98,12 +100,12 @@ async function described (read: () => Promise<DatabasePart>): Promise<DatabasePa
   }
 }
 
-async function readServer (connection: Connection, tenantTable: string, organizationId: string): Promise<{ version: string, major: number, organizations: Organizations }> {
+async function readServer (connection: Connection): Promise<{ version: string, major: number }> {
   try {
     return await withSql(connection, {}, async sql => {
       const [row] = await sql<[{ version: string, number: string }]>`
         SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`
-      return { version: row.version, major: Math.trunc(Number(row.number) / 10000), organizations: await countOrganizations(sql, tenantTable, organizationId) }
+      return { version: row.version, major: Math.trunc(Number(row.number) / 10000) }
     })
   } catch (error) {
     throw databaseError(error)

@@ -42,6 +42,12 @@ export function databaseError (error: unknown): AppError {
   const known = Object.hasOwn(unavailable, code) ? unavailable[code] : undefined
   if (known !== undefined) return new AppError('DATABASE_UNAVAILABLE', known.message, { remedy: known.remedy, cause: error })
 
+  if (code === '55P03') {
+    return new AppError('DATABASE_BUSY', 'A table stayed locked by another session for too long.', {
+      remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
+    })
+  }
+
   const { syscall, name, message } = error as { syscall?: string, name?: string, message?: string }
   if (syscall === 'connect') return new AppError('DATABASE_UNAVAILABLE', 'The database can\'t be reached.', { remedy: startIt, cause: error })
   if (/^08/.test(code)) return new AppError('DATABASE_UNAVAILABLE', lost.message, { remedy: lost.remedy, cause: error })

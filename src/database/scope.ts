@@ -22,7 +22,8 @@ export async function countOrganizations (sql: Sql, tenantTable: string, organiz
       AND (n.nspname || '.' || c.relname = ${tenantTable} OR c.relname = ${tenantTable})
     ORDER BY n.nspname || '.' || c.relname = ${tenantTable} DESC, n.nspname = 'public' DESC, n.nspname COLLATE "C" LIMIT 1`
   if (table === undefined) return { all: 0, others: 0 }
-  await sql`SELECT set_config('row_security', 'off', false)`
+  // A table that is being migrated must not make the caller wait for ever.
+  await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
   // Without a key of one column nobody can tell which row is whose, so one of them is taken to be the asked one's.
   const others = table.key === null ? 'greatest(count(*) - 1, 0)' : `count(*) FILTER (WHERE ${quoteIdentifier(table.key)}::text <> $1)`
   const [row] = await sql.unsafe<[{ all: string, others: string }]>(

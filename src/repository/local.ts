@@ -20,7 +20,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     capabilities: { localFiles: true },
 
     check: async () => await guarded('Using BACKUP_DIR', async () => {
-      await makeFolder(directory)
+      await makeFolders(directory)
       await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     }),
 
@@ -29,7 +29,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
       const path = pathOf(organizationId, backupId, 'zip')
-      await makeFolder(folderOf(organizationId))
+      await makeFolders(directory, folderOf(organizationId))
       return await createPartial(path, join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
     }),
 
@@ -62,7 +62,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     writeRecord: async record => await guarded('Writing a record', async () => {
       const path = pathOf(record.organizationId, record.id, 'json')
-      await makeFolder(folderOf(record.organizationId))
+      await makeFolders(directory, folderOf(record.organizationId))
       await writeFileDurably(path, JSON.stringify(record, null, 2) + '\n')
     }),
 
@@ -71,7 +71,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     journalFolder: async organizationId => await guarded('Making the journal folder', async () => {
       const folder = join(folderOf(organizationId), 'restores')
-      await makeFolder(folder)
+      await makeFolders(directory, folderOf(organizationId), folder)
       return folder
     }),
 
@@ -121,8 +121,15 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
   }
 }
 
-async function makeFolder (folder: string): Promise<void> {
-  await mkdir(folder, { recursive: true, mode: 0o700 })
+/** Makes the folders, each in the one before; what is above the first may be a mount that is not there now. */
+async function makeFolders (...folders: string[]): Promise<void> {
+  for (const folder of folders) {
+    try {
+      await mkdir(folder, { mode: 0o700 })
+    } catch (error) {
+      if (systemCode(error) !== 'EEXIST') throw error
+    }
+  }
 }
 
 /** Files beside the organizations' folders are none of ours. */

@@ -57,12 +57,14 @@ export async function endRehearsal ({ journal, participants }: Transaction, repo
 /**
  * The commit: its journal line is the point of no return. A participant that can't commit makes all go back, which is
  * decided in the journal too.
+ * @param check what must hold just then, since things have gone on while all was prepared
  * @returns milliseconds that users were shut out
  * @throws AppError with the participant's reason, RESTORE_UNFINISHED when things could be moved neither way now
  */
-export async function commit (transaction: Transaction, report: RestoreReport): Promise<number> {
+export async function commit (transaction: Transaction, report: RestoreReport, check: () => Promise<void> = async () => {}): Promise<number> {
   const { journal } = transaction
   try {
+    await check()
     await journal.append({ step: 'prepared', report })
     await journal.append({ step: 'commit' })
   } catch (error) {

@@ -113,13 +113,13 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
 }
 
 /**
- * Before the whole database is exchanged for its checkpoint: other organizations may have come since.
+ * Just before the whole database is exchanged: other organizations may have come since it was looked at.
  * @throws AppError OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function requireNoOthers ({ database, settings }: Core, organizationId: string): Promise<void> {
   try {
     await withSql(database.connection(), {}, async sql => {
-      refuseWithOthers(settings, await countOrganizations(sql, settings.tenantTable, organizationId), 'undoing would replace the rows of all of them')
+      refuseWithOthers(settings, await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
     })
   } catch (error) {
     throw databaseError(error)

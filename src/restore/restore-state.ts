@@ -63,7 +63,9 @@ export function summaryOf (lines: readonly Line[]): RestoreSummary {
     state: stateOf(lines),
     dryRun: begin.dryRun,
     undoable: keepsCheckpoint(lines),
-    ...(reported !== undefined && 'report' in reported ? { report: reported.report } : {}),
+    ...(reported !== undefined && 'report' in reported
+      ? { report: { ...reported.report, ...(keepsCheckpoint(lines) ? {} : { checkpointUntil: undefined }) } }
+      : {}),
     ...(failed !== undefined && 'reason' in failed && failed.reason !== undefined ? { error: failed.reason } : {})
   }
 }

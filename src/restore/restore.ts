@@ -11,7 +11,7 @@ import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
 import { createJournal, type Begin } from './journal.js'
-import { preflight, type DatabaseMode, type Preflight } from './preflight.js'
+import { preflight, requireNoOthers, type DatabaseMode, type Preflight } from './preflight.js'
 import { finishRestores, releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
 import { openTransaction, type Inputs } from './transaction.js'
@@ -85,7 +85,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     }
     job.progress.uncancellable()
     job.progress.phase('commit')
-    const outageMs = await commit(transaction, report())
+    const outageMs = await commit(transaction, report(), async () => {
+      if (found.mode === 'swap' && found.server?.live !== null) await requireNoOthers(core, organizationId)
+    })
     core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
     await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null)
     return answer(request, restoreId, { ...report(), outageMs })

@@ -3,7 +3,7 @@ import { AppError, systemCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { release, undo } from './coordinator.js'
 import { listRestores } from './history.js'
-import { openJournal, type Journal, type Line } from './journal.js'
+import { openJournal, type Journal } from './journal.js'
 import type { RestoreResult } from './report.js'
 import { requireNoOthers } from './preflight.js'
 import { finishRestores } from './recover.js'
@@ -40,14 +40,14 @@ async function exchangeBack (core: Core, request: UndoRequest, job: JobContext):
     job.progress.uncancellable()
     job.progress.phase('commit')
     await undo(openTransaction(core, journal))
-    const done = journal.lines.findLast(({ step }) => step === 'done') as Extract<Line, { step: 'done' }>
     return {
       message: '',
       backupId: journal.begin.backupId,
       restoreId: request.restoreId,
       restoredAt: new Date().toISOString(),
       dryRun: false,
-      report: { ...done.report, durationMs: Math.round(performance.now() - started), checkpointUntil: undefined }
+      // What was moved back was never counted; its rows and files are those of before the restore.
+      report: { database: null, files: null, disk: [], durationMs: Math.round(performance.now() - started), warnings: [] }
     }
   })
 }

@@ -1,4 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
@@ -11,6 +12,7 @@ import { AppError } from '../../src/errors.js'
 import type { JobContext } from '../../src/jobs/progress.js'
 import { createCatalog } from '../../src/repository/catalog.js'
 import { createLocalRepository } from '../../src/repository/local.js'
+import { restoreBackup } from '../../src/restore/restore.js'
 import { createSmbStorage } from '../../src/storage/smb.js'
 import { contentOf, testFolder } from '../support/archive.js'
 import { testCore } from '../support/core.js'
@@ -310,4 +312,33 @@ t.test('an id of an organization that is none is refused before anything is made
   const { core, backupDir } = await testCore(t)
   await t.rejects(createBackup(core, { ...request, type: 'files', organizationId: '../acme' }, testJob()), { code: 'ORGANIZATION_ID_INVALID' })
   t.strictSame(await leftIn(backupDir), [])
+})
+
+t.test('a missing UPLOAD_DIR fails the backup, and is not made on the way to the backups in it', async t => {
+  const { core, uploadDir } = await testCore(t)
+  await rm(uploadDir, { recursive: true })
+  await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'STORAGE_UNAVAILABLE' })
+  t.notOk(existsSync(uploadDir))
+})
+
+t.test('a folder that goes away while the database is dumped fails the backup, and is not taken for an empty one', async t => {
+  const { core, uploadDir } = await testCore(t)
+  await writeUploads(uploadDir)
+  core.storage.folder = async () => null
+  await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'STORAGE_UNAVAILABLE' })
+})
+
+t.test('an organization that comes while the whole database is being restored is not lost', async t => {
+  const database = await databaseWithRows(t)
+  await database.sql`CREATE TABLE organizations (id text PRIMARY KEY)`
+  await database.sql`INSERT INTO organizations VALUES ('acme')`
+  const { core, uploadDir } = await testCore(t, { url: database.url })
+  await writeUploads(uploadDir)
+  const backup = await createBackup(core, request, testJob())
+  let coming: Promise<unknown> | undefined
+  const job = testJob({ onPhase: phase => { if (phase === 'prepare') coming = database.sql`INSERT INTO organizations VALUES ('newco')`.execute() } })
+  const restore = restoreBackup(core, { organizationId: 'acme', backupId: backup.id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 'user-1' }, job)
+  await t.rejects(restore, { code: 'OTHER_ORGANIZATIONS_AFFECTED' })
+  await coming
+  t.same((await database.sql`SELECT id FROM organizations ORDER BY id`).map(({ id }) => id as string), ['acme', 'newco'])
 })

@@ -15,7 +15,7 @@ t.test('an organization that is alone has the whole database backed up, until an
   const refused = await tenants.post<{ message: string }>(`restore/${backup.id}`, { dryRun: true }, 409)
   t.match(refused, { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /holds 2 organizations/ })
   t.notMatch(JSON.stringify(refused), /globex/i)
-  t.match(await tenants.post(`restores/${swapped.restoreId}/undo`, undefined, 409), { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /undoing would replace/ })
+  t.match(await tenants.post(`restores/${swapped.restoreId}/undo`, undefined, 409), { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /this would replace/ })
   t.same((await sql`SELECT id FROM organizations ORDER BY id`).map(({ id }) => id as string), ['acme', 'globex-secret'])
   t.equal((await tenants.create()).databaseScope, 'organization')
 })

@@ -8,8 +8,16 @@ import { testFolder } from '../support/archive.js'
 import { smallDisk } from '../support/disk.js'
 import { testRecord } from '../support/record.js'
 
+t.test('nothing is made in a place that is not there: it may be a mount', async t => {
+  const place = join(await testFolder(t), 'mount')
+  const repository = createLocalRepository({ directory: join(place, 'backups') })
+  await t.rejects(repository.check(), { code: 'REPOSITORY_UNAVAILABLE' })
+  await t.rejects(repository.journalFolder('acme'), { code: 'REPOSITORY_UNAVAILABLE' })
+  await t.rejects(stat(place), { code: 'ENOENT' })
+})
+
 t.test('only the service\'s user can read what is kept', async t => {
-  const directory = join(await testFolder(t), 'made/by/check')
+  const directory = join(await testFolder(t), 'made by check')
   const repository = createLocalRepository({ directory })
   await repository.check()
   const record = testRecord()
