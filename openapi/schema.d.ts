@@ -2033,7 +2033,7 @@ export interface operations {
                      */
                     validateChecksum?: boolean;
                     /**
-                     * @description Keep a checkpoint to go back to; without it a restore fits where two copies do not
+                     * @description Keep a checkpoint to go back to; without it the former state is dropped as soon as the restore is committed
                      * @default true
                      */
                     rollbackOnFailure?: boolean;

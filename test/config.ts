@@ -36,7 +36,7 @@ t.test('defaults are those of the documentation', async t => {
       tenantTable: 'organizations',
       tenancyFile: null,
       checkpointRetentionMs: 24 * 3_600_000,
-      compression: 'balanced',
+      compression: 'fast',
       pgBinDir: null
     }
   })

@@ -10,7 +10,7 @@ import { ref } from '../schemas/shared.js'
 
 const Body = Type.Object({
   validateChecksum: Type.Boolean({ default: true, description: 'Check the SHA-256 of the archive before anything else' }),
-  rollbackOnFailure: Type.Boolean({ default: true, description: 'Keep a checkpoint to go back to; without it a restore fits where two copies do not' }),
+  rollbackOnFailure: Type.Boolean({ default: true, description: 'Keep a checkpoint to go back to; without it the former state is dropped as soon as the restore is committed' }),
   dryRun: Type.Boolean({ default: false, description: 'Rehearse only: everything but the commit, reported as a diff' })
 }, { additionalProperties: false, examples: [{ validateChecksum: true, rollbackOnFailure: true, dryRun: true }] })
 
