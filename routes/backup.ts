@@ -8,6 +8,7 @@ import listRoute from './backup/list.js'
 import restoreRoute from './backup/restore.js'
 import restoresRoutes from './backup/restores.js'
 import tenancyRoute from './backup/tenancy.js'
+import uploadRoute from './backup/upload.js'
 import jobRoutes from './jobs.js'
 
 /** Everything under /api/backup. The hook is the scope's, so a new route can't forget it; unknown addresses have it too. */
@@ -17,6 +18,7 @@ const backupRoutes: FastifyPluginAsyncTypebox = async app => {
 
   await app.register(createRoute)
   await app.register(listRoute)
+  await app.register(uploadRoute)
   await app.register(restoresRoutes)
   await app.register(tenancyRoute)
   await app.register(jobRoutes, { prefix: '/jobs' })

@@ -3,6 +3,7 @@ import helmet from '@fastify/helmet'
 import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import Fastify, { type FastifyBaseLogger, type FastifyInstance } from 'fastify'
 import authPlugin from '../plugins/auth.js'
+import bodyTimeoutPlugin from '../plugins/body-timeout.js'
 import checkpointsPlugin from '../plugins/checkpoints.js'
 import configPlugin from '../plugins/config.js'
 import corePlugin from '../plugins/core.js'
@@ -29,8 +30,9 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
     genReqId: () => randomUUID(),
     loggerInstance: core.log as FastifyBaseLogger,
     bodyLimit: 64 * 1024,
-    // For receiving a request; how long the answer takes is the operation's own matter.
-    requestTimeout: 30_000,
+    // Node's own limits a whole request, and an upload may take longer; plugins/body-timeout.ts has the others.
+    requestTimeout: 0,
+    http: { headersTimeout: 30_000 },
     // Closing waits for running jobs, which have a grace of their own; Fastify's ten seconds would cut them off.
     pluginTimeout: 0,
     // While closing, running jobs can still be asked about; new ones are refused by the runner.
@@ -42,6 +44,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
   await app.register(corePlugin, { core })
   await app.register(jobsPlugin, { jobs })
   await app.register(errorHandlerPlugin)
+  await app.register(bodyTimeoutPlugin)
   await app.register(validationPlugin)
   await app.register(helmet, { contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } })
   await app.register(rateLimitPlugin)

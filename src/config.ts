@@ -137,6 +137,7 @@ function makeConfig (
       tenancyFile,
       checkpointRetentionMs: milliseconds(values.CHECKPOINT_RETENTION ?? '0'),
       compression: values.COMPRESSION,
+      uploadMaxBytes: values.UPLOAD_MAX_BYTES ?? null,
       pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
     }
   }

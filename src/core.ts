@@ -16,6 +16,8 @@ export interface Settings {
   tenancyFile: string | null
   checkpointRetentionMs: number
   compression: Compression
+  /** The largest archive that can be uploaded; null: what the disk takes. */
+  uploadMaxBytes: number | null
   pgBinDir: string | null
 }
 

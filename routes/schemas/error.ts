@@ -20,7 +20,7 @@ const meanings = {
   404: 'Your organization has no such thing.',
   409: 'It can\'t be done now: another job is running, or the data stand in the way.',
   413: 'The body is too large.',
-  415: 'The body is not JSON.',
+  415: 'The body is of a media type that this operation does not take.',
   416: 'The range is not within the archive.',
   422: 'The archive is damaged, or of a kind that can\'t be restored here.',
   429: 'Too many requests: wait as long as Retry-After says.',

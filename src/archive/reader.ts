@@ -18,6 +18,8 @@ export interface Archive {
   database: ArchiveEntry | null
   /** Everything at and below the organization's folder, in the archive's order: a folder before what is in it. */
   files: ArchiveEntry[]
+  /** Says where the files are, in the place of files. */
+  smbInfo: ArchiveEntry | null
   /**
    * An entry's bytes. What was read is only to be trusted when the last block has come without an error.
    * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
@@ -103,7 +105,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     return { start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
   }
 
-  return { metadata, database, files, read, locate, descriptor: handle.fd }
+  return { metadata, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
 }
 
 function giveChecksums (entries: Located[], sums: Map<string, string>): void {

@@ -11,6 +11,7 @@ import type { PartialArchive } from '../repository/repository.js'
 import type { Listing } from '../storage/strategy.js'
 import { addFiles } from './add-files.js'
 import { openDatabaseSource, type DatabasePart, type DatabaseSource } from './database-source.js'
+import { keepRecord } from './keep-record.js'
 
 export interface CreateRequest {
   /** Made up unless given. */
@@ -103,20 +104,8 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const written = await writer.finish(metadata)
   job.signal.throwIfAborted()
   await partial.commit()
-  return await record(core, recordOf(metadata, written))
-}
-
-/** An archive whose record can't be written, or not durably, is taken back with it, so that a failed create leaves nothing. */
-async function record (core: Core, backup: Backup): Promise<Backup> {
-  const { organizationId, id } = backup
-  try {
-    await core.catalog.add(backup)
-  } catch (error) {
-    await core.repository.deleteArchive(organizationId, id)
-    await core.repository.deleteRecord(organizationId, id)
-    throw error
-  }
-  core.log.info({ organizationId, backupId: id, type: backup.type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
+  const backup = await keepRecord(core, recordOf(metadata, written))
+  core.log.info({ organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
   return backup
 }
 

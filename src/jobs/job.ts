@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 
 export const JobKind = Type.Union([
-  Type.Literal('create'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('verify'), Type.Literal('delete')
+  Type.Literal('create'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('verify'), Type.Literal('upload'), Type.Literal('delete')
 ])
 export type JobKind = Static<typeof JobKind>
 

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -5,7 +6,7 @@ import { systemCode } from '../errors.js'
 import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
 import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import type { Backup } from './record.js'
-import type { PartialArchive, Repository } from './repository.js'
+import type { ReceivedArchive, Repository } from './repository.js'
 
 const writeBufferBytes = 4 << 20
 const namePattern = /^backup-([0-9a-f-]{36})\.(zip|json)$/
@@ -30,7 +31,14 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
       const path = pathOf(organizationId, backupId, 'zip')
       await makeFolders(directory, folderOf(organizationId))
-      return await createPartial(path, join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
+      const { stream, commit, discard } = await createPartial(join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
+      return { stream, commit: async () => { await commit(path) }, discard }
+    }),
+
+    receiveArchive: async organizationId => await guarded('Starting an archive', async () => {
+      await makeFolders(directory, folderOf(organizationId))
+      const { commit, ...partial } = await createPartial(join(folderOf(organizationId), `.received-${randomUUID()}.zip${partialSuffix}`))
+      return { ...partial, commit: async backupId => { await commit(pathOf(organizationId, backupId, 'zip')) } }
     }),
 
     openArchive: async (organizationId, backupId) => await guarded('Opening an archive', async () => {
@@ -90,11 +98,13 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
   }
 }
 
-async function createPartial (path: string, partial: string): Promise<PartialArchive> {
+interface Partial extends Omit<ReceivedArchive, 'commit'> { commit (path: string): Promise<void> }
+
+async function createPartial (partial: string): Promise<Partial> {
   const handle = await open(partial, 'wx', 0o600)
   const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
   let isOpen = true
-  let isRenaming = false
+  let renamingTo: string | null = null
   const close = async () => {
     if (isOpen) {
       isOpen = false
@@ -105,18 +115,22 @@ async function createPartial (path: string, partial: string): Promise<PartialArc
   }
   return {
     stream,
-    commit: async () => await guarded('Making the archive durable', async () => {
+    open: async () => await guarded('Opening an archive', async () => {
+      const handle = await open(partial, constants.O_RDONLY | constants.O_NOFOLLOW)
+      return { handle, size: (await handle.stat()).size }
+    }),
+    commit: async path => await guarded('Making the archive durable', async () => {
       await handle.sync()
       await close()
-      isRenaming = true
+      renamingTo = path
       await durableRename(partial, path)
-      isRenaming = false
+      renamingTo = null
     }),
     async discard () {
       await close()
       await rm(partial, { force: true })
       // The rename may have happened and its fsync failed.
-      if (isRenaming) await rm(path, { force: true })
+      if (renamingTo !== null) await rm(renamingTo, { force: true })
     }
   }
 }

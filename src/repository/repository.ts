@@ -16,6 +16,13 @@ export interface PartialArchive {
   discard (): Promise<void>
 }
 
+/** An archive that comes from elsewhere, whose backup is known only when it can be read. */
+export interface ReceivedArchive extends Omit<PartialArchive, 'commit'> {
+  /** Opened for reading, once the stream has finished. The caller closes it. */
+  open (): Promise<{ handle: FileHandle, size: number }>
+  commit (backupId: string): Promise<void>
+}
+
 /**
  * Where archives and records are kept, by organization. Ids are checked here once more: nothing that is no
  * organization id or no backup id ever becomes part of a path.
@@ -27,6 +34,7 @@ export interface Repository {
   check (): Promise<void>
   organizations (): Promise<string[]>
   createArchive (organizationId: string, backupId: string): Promise<PartialArchive>
+  receiveArchive (organizationId: string): Promise<ReceivedArchive>
   /** Opened for reading; null when it is not there. The caller closes it. */
   openArchive (organizationId: string, backupId: string): Promise<{ handle: FileHandle, size: number } | null>
   /** `end` is inclusive, as in HTTP ranges. Null when it is not there. */

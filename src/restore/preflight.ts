@@ -10,6 +10,7 @@ import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
 import { AppError } from '../errors.js'
+import { reserveBytes } from '../io/disk-reserve.js'
 import { fileError } from '../io/durable.js'
 import { isMountPoint } from '../storage/mount.js'
 import type { RestoreReport } from './report.js'
@@ -32,9 +33,6 @@ interface Request { organizationId: string, archive: Archive, keepCheckpoint: bo
 
 /** Locks that replacing a table with its indexes, keys and sequences takes, measured on an ordinary schema. */
 const locksPerTable = 20
-
-/** Left free on every disk: a full one hurts the application and PostgreSQL too. */
-const reserveBytes = 64 << 20
 
 /**
  * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.

@@ -38,7 +38,7 @@ t.test('every operation is described in full', async t => {
   const operations = Object.entries(document.paths).flatMap(([path, item]) => Object.values(item).map(operation => ({ path, operation, name: operation.operationId ?? path })))
   t.same(operations.map(({ operation }) => operation.operationId).sort(), [
     'cancelJob', 'checkLiveness', 'checkReadiness', 'createBackup', 'deleteBackup', 'downloadBackup', 'getBackup', 'getJob', 'getTenancy',
-    'listBackups', 'listJobs', 'listRestores', 'restoreBackup', 'undoRestore', 'watchJob'
+    'listBackups', 'listJobs', 'listRestores', 'restoreBackup', 'undoRestore', 'uploadBackup', 'watchJob'
   ])
   for (const { path, operation, name } of operations) {
     t.match(operation, { summary: String, description: String, tags: [String] }, name)

@@ -22,7 +22,7 @@ export async function testCore (
   const core: Core = {
     settings: {
       version: '0.0.0-test', uploadDir, databaseScope: 'auto', tenantTable: 'organizations', tenancyFile: null,
-      checkpointRetentionMs: 1000, compression: 'fast', pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
+      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
     },
     database: createExternalDatabase({ url: url ?? 'postgresql://nobody@127.0.0.1:1/nothing' }),
     storage: createLocalStorage({ uploadDir }),

@@ -1,0 +1,73 @@
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Readable } from 'node:stream'
+import { receiveBackup } from '../../src/backup/upload.js'
+import { AppError } from '../../src/errors.js'
+import { Backup } from '../../src/repository/record.js'
+import { errorResponses } from '../schemas/error.js'
+import { backupOperation, headers } from '../schemas/operation.js'
+import { ref } from '../schemas/shared.js'
+
+const Query = Type.Object({
+  checksum: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'SHA-256 of the archive, in hex' }))
+}, { additionalProperties: false })
+
+const UploadHeaders = Type.Object({
+  'repr-digest': Type.Optional(Type.String({ description: 'SHA-256 of the archive (RFC 9530)', examples: ['sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:'] }))
+})
+
+/** Longer without a byte, and the sender is taken to be gone. */
+const idleMs = 60_000
+
+const uploadRoute: FastifyPluginAsyncTypebox = async app => {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/zip', (_request, stream, done) => { done(null, stream) })
+
+  app.post('/upload', {
+    bodyLimit: Number.MAX_SAFE_INTEGER,
+    config: { slowBody: true },
+    schema: backupOperation({
+      operationId: 'uploadBackup',
+      summary: 'Upload an archive',
+      description: 'Brings back an archive that was downloaded. It is checked whole before it becomes a backup, and it must be of the organization.',
+      tags: ['backups'],
+      querystring: Query,
+      headers: UploadHeaders,
+      body: { content: { 'application/zip': { schema: Type.Any({ type: 'string', format: 'binary' }) } } },
+      response: {
+        201: { ...ref(Backup), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
+        ...errorResponses(409, 413, 415, 422, 507)
+      }
+    })
+  }, async (request, reply) => {
+    const { body, identity: { organizationId }, query: { checksum }, raw } = request
+    if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
+    raw.setTimeout(idleMs, () => { raw.destroy() })
+    const digest = sha256Of(request.headers['repr-digest'])
+    const size = request.headers['content-length'] === undefined ? undefined : Number(request.headers['content-length'])
+    const { done } = app.jobs.start({
+      kind: 'upload',
+      organizationId,
+      run: async context => await receiveBackup(app.core, {
+        organizationId, stream: body, size, checksums: [checksum, digest].filter(given => given !== undefined)
+      }, context)
+    })
+    const backup = await done
+    return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)
+  })
+
+  // What is still on its way need not come any more.
+  app.addHook('onError', async (_request, reply) => { reply.header('connection', 'close') })
+}
+
+/** The SHA-256 among the digests of a Repr-Digest header, in hex; other algorithms are left alone (RFC 9530, section 3). */
+function sha256Of (header: string | undefined): string | undefined {
+  const member = header?.split(',').map(part => part.trim()).find(part => part.startsWith('sha-256='))
+  if (member === undefined) return undefined
+  const [, base64 = ''] = /^sha-256=:([A-Za-z0-9+/]{43}=):$/.exec(member) ?? []
+  if (base64 === '') {
+    throw new AppError('VALIDATION_FAILED', 'The request is not valid.', { errors: [{ field: 'headers.repr-digest', message: 'expected sha-256=:<base64 of 32 bytes>:' }] })
+  }
+  return Buffer.from(base64, 'base64').toString('hex')
+}
+
+export default uploadRoute

@@ -1,0 +1,120 @@
+import type { Readable } from 'node:stream'
+import { pipeline } from 'node:stream/promises'
+import type { FileHandle } from 'node:fs/promises'
+import { openArchive } from '../archive/reader.js'
+import type { Metadata } from '../archive/metadata.js'
+import type { Core } from '../core.js'
+import { AppError } from '../errors.js'
+import { reserveBytes } from '../io/disk-reserve.js'
+import { fileError } from '../io/durable.js'
+import { createHashStream } from '../io/hash-stream.js'
+import type { JobContext } from '../jobs/progress.js'
+import { recordOf, type Backup } from '../repository/record.js'
+import { keepRecord } from './keep-record.js'
+
+export interface UploadRequest {
+  organizationId: string
+  /** The archive. It is not destroyed when the upload is refused, so that its sender can be answered. */
+  stream: Readable
+  /** Its length, when the sender tells. */
+  size?: number
+  /** SHA-256s, in hex, that the sender gives for it. */
+  checksums: readonly string[]
+}
+
+/**
+ * Takes an archive into the repository: streamed to the disk and hashed on the way, then read whole, so that only what a
+ * restore would accept becomes a backup, and only the organization's own.
+ * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, BACKUP_EXISTS,
+ * BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of job.signal: nothing is left in any case
+ */
+export async function receiveBackup (core: Core, request: UploadRequest, job: JobContext): Promise<Backup> {
+  const { organizationId } = request
+  await core.repository.check()
+  const refuseOver = await limits(core)
+  if (request.size !== undefined) {
+    refuseOver(request.size)
+    job.progress.total(request.size)
+  }
+  job.progress.phase('receive')
+  const partial = await core.repository.receiveArchive(organizationId)
+  try {
+    const checksum = await receive(request, partial.stream, refuseOver, job)
+    job.progress.phase('verify')
+    const opened = await partial.open()
+    const metadata = await readWhole(opened, organizationId, job.signal)
+    await requireNew(core, organizationId, metadata.id)
+    job.signal.throwIfAborted()
+    await partial.commit(metadata.id)
+    const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum }))
+    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size }, 'Backup uploaded')
+    return backup
+  } catch (error) {
+    await partial.discard()
+    job.signal.throwIfAborted()
+    throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the archive')
+  }
+}
+
+async function limits ({ repository, settings: { uploadMaxBytes } }: Core): Promise<(bytes: number) => void> {
+  const room = await repository.freeBytes() - reserveBytes
+  return bytes => {
+    if (uploadMaxBytes !== null && bytes > uploadMaxBytes) {
+      throw new AppError('PAYLOAD_TOO_LARGE', `The archive is larger than ${uploadMaxBytes} bytes.`, { remedy: 'Ask the operator to raise UPLOAD_MAX_BYTES.' })
+    }
+    if (bytes > room) throw new AppError('DISK_FULL', 'There is not enough disk space for the archive.')
+  }
+}
+
+/** @returns the SHA-256 of what was received */
+async function receive ({ stream, checksums }: UploadRequest, target: NodeJS.WritableStream, refuseOver: (bytes: number) => void, job: JobContext): Promise<string> {
+  const hashed = createHashStream(bytes => {
+    refuseOver(hashed.bytes)
+    job.progress.advance(bytes)
+  })
+  const stop = (): void => { stream.destroy() }
+  job.signal.addEventListener('abort', stop, { once: true })
+  try {
+    await pipeline(chunksOf(stream), hashed, target)
+  } finally {
+    job.signal.removeEventListener('abort', stop)
+  }
+  const checksum = hashed.digest()
+  if (checksums.some(expected => expected.toLowerCase() !== checksum)) {
+    throw new AppError('CHECKSUM_MISMATCH', 'What was received is not what was sent: its SHA-256 is another.', { remedy: 'Upload the archive again.' })
+  }
+  return checksum
+}
+
+async function * chunksOf (stream: Readable): AsyncGenerator<Buffer> {
+  try {
+    yield * stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+  } catch (error) {
+    throw new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause: error })
+  }
+}
+
+async function readWhole ({ handle, size }: { handle: FileHandle, size: number }, organizationId: string, signal: AbortSignal): Promise<Metadata> {
+  try {
+    const archive = await openArchive(handle, size, organizationId)
+    const { metadata, database, smbInfo, files } = archive
+    for (const entry of [database, smbInfo, ...files]) {
+      if (entry === null || entry.kind === 'folder') continue
+      for await (const block of archive.read(entry)) {
+        signal.throwIfAborted()
+        void block
+      }
+    }
+    return metadata
+  } finally {
+    await handle.close()
+  }
+}
+
+/** A record whose archive is gone does not stand in the way of the archive. */
+async function requireNew ({ repository }: Core, organizationId: string, backupId: string): Promise<void> {
+  const present = await repository.openArchive(organizationId, backupId)
+  if (present === null) return
+  await present.handle.close()
+  throw new AppError('BACKUP_EXISTS', `The backup ${backupId} is there already.`)
+}

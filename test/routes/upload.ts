@@ -1,0 +1,191 @@
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
+import { request as httpRequest } from 'node:http'
+import { join } from 'node:path'
+import t, { type Test } from 'tap'
+import type { Backup } from '../../src/repository/record.js'
+import { buildTestApp, type TestApp } from '../support/app.js'
+import { checksumFolder } from '../../sample/checksums.js'
+
+interface Uploads extends TestApp {
+  backup: Backup
+  archive: Buffer
+  address: string
+  upload: (bytes: Buffer | ReadableStream, options?: { query?: string, headers?: Record<string, string>, organizationId?: string }) => Promise<{ status: number, body: Record<string, unknown>, location: string | null }>
+  /** Names of everything in the repository but journals. */
+  stored: () => Promise<string[]>
+}
+
+const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest()
+
+/** A service that has made a backup, which is downloaded and deleted. */
+async function setUp (t: Test, env: NodeJS.ProcessEnv = {}): Promise<Uploads> {
+  const parts = await buildTestApp(t, { env })
+  const { app, as, token, uploadDir, backupDir } = parts
+  const folder = join(uploadDir, 'acme')
+  await mkdir(join(folder, 'photos'), { recursive: true })
+  await writeFile(join(folder, 'photos', 'large.bin'), randomBytes(1_500_000))
+  await writeFile(join(folder, 'note.txt'), 'a note '.repeat(1000))
+  const backup = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files', description: 'To be moved' } })).json<Backup>()
+  const archive = (await app.inject({ url: `/api/backup/${backup.id}/download`, headers: as() })).rawPayload
+  await app.inject({ method: 'DELETE', url: `/api/backup/${backup.id}`, headers: as() })
+  const address = await app.listen({ host: '127.0.0.1', port: 0 })
+  return {
+    ...parts,
+    backup,
+    archive,
+    address,
+    upload: async (bytes, { query = '', headers = {}, organizationId = 'acme' } = {}) => {
+      const response = await fetch(`${address}/api/backup/upload${query}`, {
+        method: 'POST', body: bytes as never, duplex: 'half', headers: { authorization: `Bearer ${token('OWNER', organizationId)}`, 'content-type': 'application/zip', ...headers }
+      })
+      return { status: response.status, body: await response.json() as Record<string, unknown>, location: response.headers.get('location') }
+    },
+    stored: async () => {
+      const names = await readdir(backupDir, { recursive: true })
+      return names.filter(name => !['acme', 'other'].includes(name) && !name.includes('restores'))
+    }
+  }
+}
+
+t.test('an archive that was downloaded and deleted comes back as it was', async t => {
+  const { upload, archive, backup, app, as, backupDir, uploadDir, stored } = await setUp(t)
+  t.same(await stored(), [])
+  const before = await checksumFolder(join(uploadDir, 'acme'))
+  const { status, body, location } = await upload(archive, {
+    query: `?checksum=${backup.checksum.toUpperCase()}`, headers: { 'repr-digest': `sha-512=:AAAA:, sha-256=:${sha256(archive).toString('base64')}:` }
+  })
+  t.equal(status, 201, JSON.stringify(body))
+  t.same(body, backup)
+  t.equal(location, `/api/backup/${backup.id}`)
+  t.ok(archive.equals(await readFile(join(backupDir, 'acme', `backup-${backup.id}.zip`))))
+  t.same((await app.inject({ url: '/api/backup/list', headers: as() })).json(), [backup])
+  t.match((await app.inject({ url: '/api/backup/jobs', headers: as() })).json(), [{ kind: 'upload', state: 'succeeded', bytesDone: archive.length, bytesTotal: archive.length }])
+
+  t.match(await upload(archive), { status: 409, body: { code: 'BACKUP_EXISTS' } })
+  await rm(join(uploadDir, 'acme'), { recursive: true })
+  const restored = await app.inject({ method: 'POST', url: `/api/backup/restore/${backup.id}`, headers: as(), payload: {} })
+  t.equal(restored.statusCode, 200, restored.body)
+  t.same(await checksumFolder(join(uploadDir, 'acme')), before)
+})
+
+t.test('an archive that has vanished is brought back', async t => {
+  const { upload, archive, backup, backupDir, core, app, as } = await setUp(t)
+  await upload(archive)
+  await rm(join(backupDir, 'acme', `backup-${backup.id}.zip`))
+  await core.catalog.reconcile()
+  t.match((await app.inject({ url: `/api/backup/${backup.id}`, headers: as() })).json(), { state: 'missing' })
+  t.match(await upload(archive), { status: 201, body: { state: 'available' } })
+})
+
+t.test('without a length it is taken too', async t => {
+  const { upload, archive, backup } = await setUp(t)
+  const stream = new ReadableStream({
+    start (controller) {
+      for (let start = 0; start < archive.length; start += 100_000) controller.enqueue(archive.subarray(start, start + 100_000))
+      controller.close()
+    }
+  })
+  t.match(await upload(stream), { status: 201, body: { id: backup.id } })
+})
+
+t.test('what is not a whole archive of the organization is refused, and leaves nothing', async t => {
+  const { upload, archive, stored } = await setUp(t)
+  const flipped = (at: number): Buffer => {
+    const copy = Buffer.from(archive)
+    copy[at]! ^= 1
+    return copy
+  }
+  const cases: Array<[string, Parameters<Uploads['upload']>, object]> = [
+    ['truncated', [archive.subarray(0, archive.length - 1000)], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['longer', [Buffer.concat([archive, Buffer.from('more')])], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['no zip', [Buffer.from('this is no archive')], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['empty', [Buffer.alloc(0)], { status: /4../ }],
+    ['a bit in a file', [flipped(archive.length >> 1)], { status: 422, body: { code: 'CHECKSUM_MISMATCH' } }],
+    ['a bit near the start', [flipped(200)], { status: 422 }],
+    ['a bit in the directory', [flipped(archive.length - 200)], { status: 422 }],
+    ['of another organization', [archive, { organizationId: 'other' }], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['another checksum', [archive, { query: `?checksum=${'0'.repeat(64)}` }], { status: 422, body: { code: 'CHECKSUM_MISMATCH', remedy: 'Upload the archive again.' } }],
+    ['another digest', [archive, { headers: { 'repr-digest': `sha-256=:${sha256(Buffer.from('x')).toString('base64')}:` } }], { status: 422, body: { code: 'CHECKSUM_MISMATCH' } }],
+    ['a digest that is none', [archive, { headers: { 'repr-digest': 'sha-256=abc' } }], { status: 400, body: { code: 'VALIDATION_FAILED', errors: [{ field: 'headers.repr-digest' }] } }],
+    ['a checksum that is none', [archive, { query: '?checksum=abc' }], { status: 400, body: { code: 'VALIDATION_FAILED' } }],
+    ['JSON', [Buffer.from('{}'), { headers: { 'content-type': 'application/json' } }], { status: 415, body: { code: 'UNSUPPORTED_MEDIA_TYPE' } }]
+  ]
+  for (const [name, args, expected] of cases) {
+    const answer = await upload(...args)
+    t.match({ ...answer, status: typeof (expected as { status: unknown }).status === 'number' ? answer.status : String(answer.status) }, expected, `${name}: ${JSON.stringify(answer)}`)
+    t.same(await stored(), [], name)
+  }
+  t.match(await upload(archive), { status: 201 }, 'and the organization\'s next job runs')
+})
+
+t.test('too large an archive is refused, told or not', async t => {
+  const { upload, archive, stored } = await setUp(t, { UPLOAD_MAX_BYTES: '100000' })
+  t.match(await upload(archive), { status: 413, body: { code: 'PAYLOAD_TOO_LARGE', message: 'The archive is larger than 100000 bytes.' } })
+  const endless = new ReadableStream({ pull (controller) { controller.enqueue(archive.subarray(0, 20_000)) } })
+  const answer = await upload(endless).catch((error: unknown) => error)
+  if (!(answer instanceof Error)) t.match(answer, { status: 413 })
+  t.same(await stored(), [])
+})
+
+t.test('an archive that the disk has no room for is refused beforehand', async t => {
+  const { upload, archive, core, stored } = await setUp(t)
+  core.repository.freeBytes = async () => (64 << 20) + 1000
+  t.match(await upload(archive), { status: 507, body: { code: 'DISK_FULL' } })
+  t.same(await stored(), [])
+})
+
+/** Sends a part of the archive and keeps the connection. */
+async function sendPart (address: string, token: string, archive: Buffer): Promise<ReturnType<typeof httpRequest>> {
+  const sending = httpRequest(`${address}/api/backup/upload`, {
+    method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/zip', 'content-length': archive.length }
+  })
+  sending.on('error', () => {})
+  sending.write(archive.subarray(0, archive.length >> 1))
+  await once(sending, 'socket')
+  return sending
+}
+
+async function untilReceiving ({ app, as }: TestApp): Promise<string> {
+  for (;;) {
+    const [job] = (await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Array<{ id: string, kind: string, bytesDone: number, state: string }>>()
+    if (job?.kind === 'upload' && job.bytesDone > 0) return job.id
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+async function untilEnded ({ jobs }: TestApp, id: string): Promise<string> {
+  for (;;) {
+    const { state } = jobs.get('acme', id)
+    if (state !== 'running') return state
+    await new Promise(resolve => setImmediate(resolve))
+  }
+}
+
+t.test('a connection that breaks leaves nothing', async t => {
+  const parts = await setUp(t)
+  const sending = await sendPart(parts.address, parts.token(), parts.archive)
+  const id = await untilReceiving(parts)
+  t.match(await parts.upload(parts.archive), { status: 409, body: { code: 'JOB_CONFLICT' } }, 'one at a time')
+  sending.destroy()
+  t.equal(await untilEnded(parts, id), 'failed')
+  t.match(parts.jobs.get('acme', id).error, { code: 'BAD_REQUEST', message: 'The upload broke off.' })
+  t.same(await parts.stored(), [])
+})
+
+t.test('an upload can be cancelled, also when nothing comes any more', async t => {
+  const parts = await setUp(t)
+  const sending = await sendPart(parts.address, parts.token(), parts.archive)
+  const id = await untilReceiving(parts)
+  parts.jobs.cancel('acme', id)
+  t.equal(await untilEnded(parts, id), 'cancelled')
+  t.same(await parts.stored(), [])
+  sending.destroy()
+})
+
+t.test('only owners', async t => {
+  const { app, as, archive } = await setUp(t)
+  const response = await app.inject({ method: 'POST', url: '/api/backup/upload', headers: { ...as('MANAGER'), 'content-type': 'application/zip' }, payload: archive })
+  t.equal(response.statusCode, 403)
+})
