@@ -1,6 +1,7 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyReply, FastifyRequest } from 'fastify'
 import { getBackup } from '../../src/backup/get.js'
+import { requireWhole } from '../../src/backup/require-whole.js'
 import type { Core } from '../../src/core.js'
 import { AppError } from '../../src/errors.js'
 import { chooseBytes } from '../byte-range.js'
@@ -35,7 +36,7 @@ const downloadRoute: FastifyPluginAsyncTypebox = async app => {
         200: { description: 'The archive', ...headers(archiveHeaders), ...archive },
         206: { description: 'The range of the archive', ...headers({ ...archiveHeaders, 'content-range': 'Which bytes these are' }), ...archive },
         304: { type: 'null', description: 'The archive is one of those named in If-None-Match' },
-        ...errorResponses(404, 416)
+        ...errorResponses(404, 416, 422)
       }
     })
   }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
@@ -50,8 +51,9 @@ type Asked = Pick<FastifyRequest, 'identity' | 'headers' | 'method'>
 
 async function download (core: Core, { identity, headers, method }: Asked, backupId: string, reply: FastifyReply): Promise<unknown> {
   const { organizationId } = identity
-  const { state, size, checksum } = await getBackup(core, { organizationId, backupId })
-  if (state === 'missing') throw archiveMissing(backupId)
+  const backup = await getBackup(core, { organizationId, backupId })
+  await requireWhole(core, backup)
+  const { size, checksum } = backup
 
   const etag = `"${checksum}"`
   reply.headers({ etag, 'accept-ranges': 'bytes', 'cache-control': 'private, no-cache' })
@@ -72,12 +74,8 @@ async function download (core: Core, { identity, headers, method }: Asked, backu
   })
   if (method === 'HEAD') return await reply.send()
   const stream = await core.repository.readArchive(organizationId, backupId, { start, end })
-  if (stream === null) throw archiveMissing(backupId)
+  if (stream === null) throw new AppError('ARCHIVE_MISSING', `The archive of backup ${backupId} is gone.`)
   return await reply.send(stream)
-}
-
-function archiveMissing (backupId: string): AppError {
-  return new AppError('ARCHIVE_MISSING', `The archive of backup ${backupId} is gone.`)
 }
 
 export default downloadRoute

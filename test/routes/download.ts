@@ -1,6 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdir, readFile, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, rm, truncate, writeFile } from 'node:fs/promises'
 import { get } from 'node:http'
 import { join } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -108,4 +108,16 @@ t.test('the archive is closed when the client leaves', async t => {
   if (!stream.destroyed) await new Promise(resolve => stream.once('close', resolve))
   t.equal(stream.destroyed, true)
   t.equal(stream.readableEnded, false)
+})
+
+t.test('an archive that has become shorter, or is gone, is told before a byte is promised', async t => {
+  const { ask, backup, backupDir } = await setUp(t)
+  const path = join(backupDir, 'acme', `backup-${backup.id}.zip`)
+  await truncate(path, 1000)
+  const short = await ask()
+  t.equal(short.status, 422)
+  t.match(await short.json(), { code: 'CHECKSUM_MISMATCH' })
+  t.equal((await ask({}, 'HEAD')).status, 422)
+  await rm(path)
+  t.equal((await ask({}, 'HEAD')).status, 404)
 })
