@@ -20,6 +20,8 @@ export interface Config {
   jwtSecret: string | null
   jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
   backupDir: string
+  /** UPLOAD_DIR is not set, so its default may be made; a folder that was set and is missing may be a mount that is away. */
+  makeUploadDir: boolean
   database: { kind: 'embedded', directory: string } | { kind: 'external', url: string }
   storage: { kind: 'local' } | { kind: 'smb', host: string, share: string, username: string | null, domain: string | null }
   settings: Settings
@@ -125,6 +127,7 @@ function makeConfig (
     jwtSecret: values.JWT_SECRET ?? null,
     jwtPublicKey: values.JWT_PUBLIC_KEY === undefined ? null : readPublicKey(values.JWT_PUBLIC_KEY, problems),
     backupDir,
+    makeUploadDir: !isGiven('UPLOAD_DIR') && values.FILE_STORAGE_TYPE === 'local',
     database: embedded ? { kind: 'embedded', directory: embeddedDir } : { kind: 'external', url: values.DATABASE_URL ?? '' },
     storage: values.FILE_STORAGE_TYPE === 'smb'
       ? { kind: 'smb', host: values.SMB_HOST ?? '', share: values.SMB_SHARE ?? '', username: values.SMB_USERNAME ?? null, domain: values.SMB_DOMAIN ?? null }

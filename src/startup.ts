@@ -1,5 +1,7 @@
+import { mkdir } from 'node:fs/promises'
 import type { Core } from './core.js'
 import { AppError } from './errors.js'
+import { fileError } from './io/durable.js'
 import type { JobRunner } from './jobs/runner.js'
 import { recoverRestores } from './restore/recover.js'
 
@@ -17,7 +19,7 @@ export interface Startup {
  * crash left unfinished are finished. A database or folder that is not there yet must not keep the service from
  * telling so, hence the retries.
  */
-export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } = {}): Startup {
+export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, makeUploadDir = false } = {}): Startup {
   const recover = async () => {
     // A restore that still runs would look like one that a crash cut off.
     await jobs.idle()
@@ -26,6 +28,7 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } =
   const steps = [
     // First: the embedded database lets a second service in no further, and what it writes must not be taken for a crash's.
     async () => { await core.database.start() },
+    async () => { if (makeUploadDir) await makeFolder(core.settings.uploadDir) },
     async () => { await core.repository.removePartials() },
     async () => { await core.catalog.reconcile() },
     recover
@@ -70,5 +73,13 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000 } =
       clearTimeout(timer)
       await trying
     }
+  }
+}
+
+async function makeFolder (folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true })
+  } catch (error) {
+    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Making UPLOAD_DIR')
   }
 }

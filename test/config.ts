@@ -27,6 +27,7 @@ t.test('defaults are those of the documentation', async t => {
     jwtSecret: secret,
     jwtPublicKey: null,
     backupDir: resolve('data/uploads/backups'),
+    makeUploadDir: true,
     database: { kind: 'embedded', directory: resolve('data/postgres') },
     storage: { kind: 'local' },
     settings: {
@@ -54,6 +55,7 @@ t.test('values are read as what they are', async t => {
     FILE_STORAGE_TYPE: 'smb', SMB_HOST: 'nas', SMB_SHARE: 'uploads', SMB_USERNAME: 'svc', SMB_PASSWORD: 'never kept'
   })
   t.equal(config.port, 0)
+  t.equal(loadConfig({ JWT_SECRET: secret, UPLOAD_DIR: '/srv/uploads' }).makeUploadDir, false)
   t.same(config.database, { kind: 'external', url: 'postgres://u:p@db/app' })
   t.equal(config.settings.checkpointRetentionMs, 7 * 86_400_000)
   t.same(config.storage, { kind: 'smb', host: 'nas', share: 'uploads', username: 'svc', domain: null })

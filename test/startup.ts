@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { stat } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
@@ -118,4 +119,18 @@ t.test('a restore that stands unfinished refuses jobs until it is finished', asy
   await ready
   t.equal(jobs.refusal(), null)
   await startup.stop()
+})
+
+t.test('a default upload folder is made; one that was set and is missing is an error, since it may be a mount', async t => {
+  const { url } = await createTestDatabase(t)
+  for (const makeUploadDir of [true, false]) {
+    const uploadDir = `${t.testdir({})}/data/uploads`
+    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, env: { UPLOAD_DIR: uploadDir } })
+    const startup = createStartup(core, jobs, { retryMs, makeUploadDir })
+    await startup.begin()
+    await startup.stop()
+    const ready = await app.inject({ url: '/health/ready' })
+    t.equal(ready.statusCode, makeUploadDir ? 200 : 503, ready.body)
+    t.equal(await stat(uploadDir).then(() => true, () => false), makeUploadDir)
+  }
 })
