@@ -41,7 +41,7 @@ export async function onStage (
 ): Promise<void> {
   const jwtSecret = randomBytes(32).toString('hex')
   await runProgram(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: projectDir })
-  const service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', ...environment } })
+  const service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', DATABASE_SCOPE: 'instance', ...environment } })
   const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
   try {
     await use(await setUp({ service, scratch, organizationId, token: await makeToken(jwtSecret, organizationId) }))

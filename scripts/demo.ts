@@ -9,7 +9,8 @@ import { startService, type Service } from './demo/service.js'
 import { bold, dim, green, line, red, seconds, step } from './demo/show.js'
 import { connectToEmbedded, makeToken } from './demo/access.js'
 
-const help = `Shows the main job on sample data: back up, damage, restore, and prove that everything is back.
+const help = `Shows the main job on sample data: one of two organizations that share a database backs up, has a bad day, restores and undoes
+that, while the other goes on working; and proves that each has what it should.
 
   npm run demo                 runs it, then stops the service and removes everything
   npm run demo -- --keep       leaves the service running until Ctrl-C, with a token to try it
@@ -68,8 +69,7 @@ async function show (service: Service, jwtSecret: string): Promise<void> {
     for (const [index, organizationId] of organizations.entries()) {
       await writeSampleFiles(service.uploadDir, organizationId, { files: 150, seed: index })
     }
-    line(`The organizations ${owner} and ${neighbour} share the database, so this demo sets DATABASE_SCOPE=instance:`)
-    line(`a backup holds the whole database, and the uploaded files of ${owner} alone.`)
+    line(`${owner} and ${neighbour} share its tables; each has an upload folder of its own.`)
   } finally {
     await sql.end({ timeout: 5 })
   }
@@ -78,7 +78,8 @@ async function show (service: Service, jwtSecret: string): Promise<void> {
     token: await makeToken(jwtSecret, owner),
     uploadDir: service.uploadDir,
     backupDir: service.backupDir,
-    organizations,
+    owner,
+    neighbour,
     connect: () => connectToEmbedded(service.databaseDir)
   })
 }

@@ -6,89 +6,102 @@ import type { Sql } from 'postgres'
 import { createClient } from '../../openapi/client.js'
 import type { RestoreResult } from '../../src/restore/report.js'
 import { damageFiles, damageRows } from './damage.js'
-import { compare, takeSnapshot, type Snapshot } from './proof.js'
+import { keepWorking, openLedger, requireAsLeft } from './neighbour.js'
+import { compare, differences, takeSnapshot, type Snapshot } from './proof.js'
 import { bold, count, green, line, megabytes, seconds, step, table } from './show.js'
 
 export interface Scene {
   baseUrl: string
-  /** An OWNER's of the first organization. */
+  /** An OWNER's of `owner`. */
   token: string
   uploadDir: string
   backupDir: string
-  /** The first one's backup is made and restored; the others' files must stay as they are. */
-  organizations: readonly [string, ...string[]]
+  /** Has its data backed up, damaged, restored, and the restore undone. */
+  owner: string
+  /** Shares the database and goes on working. */
+  neighbour: string
   connect: () => Promise<Sql>
 }
 
-/** Back up, list, rehearse, damage, restore, compare: all over HTTP. @throws Error when anything is not as it was */
-export async function proveRestore ({ baseUrl, token, uploadDir, backupDir, organizations, connect }: Scene): Promise<void> {
+/** Back up, rehearse, have a bad day, restore, compare, undo: all over HTTP. @throws Error when anything is not as it should be */
+export async function proveRestore (scene: Scene): Promise<void> {
+  const { baseUrl, token, uploadDir, backupDir, owner, neighbour, connect } = scene
   const client = createClient(baseUrl, token)
-  const [organizationId] = organizations
+  const sql = await connect()
+  const neighbourFolder = path.join(uploadDir, neighbour)
+  const snapshot = async (): Promise<Snapshot> => await takeSnapshot(sql, uploadDir, owner)
+  try {
+    const before = await snapshot()
 
-  // A connection of its own each time: a restore ends every session of the database.
-  async function withSql<Result> (use: (sql: Sql) => Promise<Result>): Promise<Result> {
-    const sql = await connect()
-    try {
-      return await use(sql)
-    } finally {
-      await sql.end({ timeout: 5 })
-    }
+    step(`POST /api/backup/create, as an owner of ${owner}`)
+    const created = await timed(async () => await answer(client.POST('/api/backup/create', { body: { type: 'full', description: 'Before the bad day' } })))
+    const backup = created.value
+    const archive = path.join(backupDir, owner, `backup-${backup.id}.zip`)
+    line(`${backup.id} in ${seconds(created.ms)}: ${count(backup.counts.rows)} rows in ${backup.counts.tables} tables, ` +
+      `${count(backup.counts.files)} files (${megabytes(backup.counts.bytes)}) → an archive of ${megabytes(backup.size)}`)
+    if (backup.databaseScope !== 'organization') throw new Error('The backup holds more than one organization.')
+    line(`Its scope is "organization": no row and no file of ${neighbour} is in it`)
+    if (await sha256Of(archive) !== backup.checksum) throw new Error('The archive on disk has another SHA-256 than the API tells.')
+    line(`SHA-256 ${backup.checksum}, the same as the file's on disk`)
+
+    step('GET /api/backup/list')
+    const backups = await answer(client.GET('/api/backup/list'))
+    table([['timestamp', 'type', 'scope', 'size', 'created by', 'description'], ...backups.map(({ timestamp, type, databaseScope, size, createdBy, description }) =>
+      [timestamp, type, databaseScope ?? '', megabytes(size), createdBy, description ?? ''])])
+
+    step(`A bad day for ${owner}`)
+    line(await damageRows(sql, owner))
+    line(await damageFiles(path.join(uploadDir, owner)))
+    const damaged = await snapshot()
+    if (differences(before, damaged).length === 0) throw new Error('The damage changed nothing, so this proves nothing.')
+
+    const params = { path: { backupId: backup.id } }
+    step('POST /api/backup/restore/{backupId} with dryRun: true')
+    const rehearsed = await timed(async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: { dryRun: true } })))
+    line(`${rehearsed.value.message} in ${seconds(rehearsed.ms)}: a restore has ${changes(rehearsed.value.report)}`)
+    requireSame(damaged, await snapshot(), 'The dry run changed something')
+    line('Nothing was changed by it')
+
+    step(`POST /api/backup/restore/{backupId}, while ${neighbour} goes on working`)
+    const ledger = await openLedger(sql, neighbourFolder, neighbour)
+    const work = keepWorking(connect, neighbourFolder, neighbour, ledger)
+    const restored = await timed(async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: {} })))
+      .finally(async () => { await work.stop() })
+    line(`${restored.value.message} in ${seconds(restored.ms)}`)
+    line(`Meanwhile ${neighbour} committed ${count(ledger.transactions)} transactions, the longest in ${Math.round(ledger.longestMs)} ms`)
+    const after = await snapshot()
+    requireSame(before, after, `Not as before, of ${owner}`)
+    await requireAsLeft(sql, neighbourFolder, neighbour, ledger)
+
+    step('POST /api/backup/restores/{restoreId}/undo')
+    const { restoreId } = restored.value
+    const undone = await timed(async () => await answer(client.POST('/api/backup/restores/{restoreId}/undo', { params: { path: { restoreId } } })))
+    line(`${undone.value.message} in ${seconds(undone.ms)}`)
+    const again = await snapshot()
+    requireSame(damaged, again, `Not as before the restore, of ${owner}`)
+    await requireAsLeft(sql, neighbourFolder, neighbour, ledger)
+
+    step(`Proof: SHA-256 over every row and file of ${owner}`)
+    compare({ before, 'after the bad day': damaged, 'after the restore': after, 'after the undo': again })
+    line(green(`Everything is back: ${differences(before, damaged).length} of ${before.size} lines were damaged, ${before.size} of ${before.size} were as before; and the undo took that back.`))
+    line(green(`${neighbour} has all of its ${count(ledger.rows.size)} rows and ${count(ledger.files.size)} files exactly as it left them: each row still where`))
+    line(green('PostgreSQL had put it and of the transaction that wrote it (ctid and xmin), after the restore and after the undo.'))
+
+    step('And forward again, for good')
+    const final = await answer(client.POST('/api/backup/restore/{backupId}', { params, body: { rollbackOnFailure: false } }))
+    line(`${final.message}, this time without keeping a checkpoint`)
+    requireSame(before, await snapshot(), `Not as before, of ${owner}`)
+
+    step('The archive needs no tool of ours. By hand, into an empty database:')
+    for (const command of [
+      `unzip ${archive} -d restored && cd restored`,
+      'sha256sum -c SHA256SUMS',
+      'gunzip -c database.sql.gz | psql -X -v ON_ERROR_STOP=1 "$DATABASE_URL"'
+    ]) line(bold(command))
+    console.log()
+  } finally {
+    await sql.end({ timeout: 5 })
   }
-  const snapshot = async (): Promise<Snapshot> => await withSql(async sql => await takeSnapshot(sql, uploadDir, organizations))
-
-  const before = await snapshot()
-
-  step('POST /api/backup/create')
-  const created = await timed(async () => await answer(client.POST('/api/backup/create', {
-    body: { type: 'full', description: 'Before the bad day' }
-  })))
-  const backup = created.value
-  const archive = path.join(backupDir, organizationId, `backup-${backup.id}.zip`)
-  line(`${backup.id} in ${seconds(created.ms)}: ${count(backup.counts.rows)} rows in ${backup.counts.tables} tables, ` +
-    `${count(backup.counts.files)} files (${megabytes(backup.counts.bytes)}) → an archive of ${megabytes(backup.size)}`)
-  if (await sha256Of(archive) !== backup.checksum) throw new Error('The archive on disk has another SHA-256 than the API tells.')
-  line(`SHA-256 ${backup.checksum}, the same as the file's on disk`)
-  for (const warning of backup.warnings) line(`Warning: ${warning}`)
-
-  step('GET /api/backup/list')
-  const backups = await answer(client.GET('/api/backup/list'))
-  table([['timestamp', 'type', 'size', 'created by', 'description'], ...backups.map(({ timestamp, type, size, createdBy, description }) =>
-    [timestamp, type, megabytes(size), createdBy, description ?? ''])])
-
-  const params = { path: { backupId: backup.id } }
-  step('POST /api/backup/restore/{backupId} with dryRun: true')
-  const rehearse = async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: { dryRun: true } }))
-  const rehearsed = await timed(rehearse)
-  line(`${rehearsed.value.message} in ${seconds(rehearsed.ms)}: a restore would find ${changes(rehearsed.value.report)}`)
-  requireSame(before, await snapshot(), 'The dry run changed something')
-  line('Nothing was changed by it')
-
-  step('A bad day')
-  line(await withSql(damageRows))
-  line(await damageFiles(path.join(uploadDir, organizationId)))
-  const damaged = await snapshot()
-  line(`A dry run says what a restore would do now: ${changes((await rehearse()).report)}`)
-
-  step('POST /api/backup/restore/{backupId}')
-  const restored = await timed(async () => await answer(client.POST('/api/backup/restore/{backupId}', { params, body: {} })))
-  const { outageMs } = restored.value.report
-  line(`${restored.value.message} in ${seconds(restored.ms)}${outageMs === undefined ? '' : `; the database was away for ${outageMs} ms`}`)
-  for (const warning of restored.value.report.warnings) line(`Warning: ${warning}`)
-
-  step('Proof: SHA-256 over every row, definition and file')
-  const after = await snapshot()
-  const { harmed, lost } = compare(before, damaged, after)
-  if (harmed.length === 0) throw new Error('The damage changed nothing, so this proves nothing.')
-  if (lost.length > 0) throw new Error(`Not as before: ${lost.join(', ')}`)
-  line(green(`Everything is back: ${harmed.length} of ${before.size} lines were damaged, ${before.size} of ${before.size} are as before.`))
-
-  step('The archive needs no tool of ours. By hand, into an empty database:')
-  for (const command of [
-    `unzip ${archive} -d restored && cd restored`,
-    'sha256sum -c SHA256SUMS',
-    'gunzip -c database.sql.gz | psql -X -v ON_ERROR_STOP=1 "$DATABASE_URL"'
-  ]) line(bold(command))
-  console.log()
 }
 
 /** The report's counts, summed up. */
@@ -100,9 +113,8 @@ function changes ({ database, files }: RestoreResult['report']): string {
 }
 
 function requireSame (expected: Snapshot, actual: Snapshot, complaint: string): void {
-  for (const [name, { sha256 }] of expected) {
-    if (actual.get(name)?.sha256 !== sha256) throw new Error(`${complaint}: ${name}`)
-  }
+  const different = differences(expected, actual)
+  if (different.length > 0) throw new Error(`${complaint}: ${different.join(', ')}`)
 }
 
 async function timed<Result> (work: () => Promise<Result>): Promise<{ value: Result, ms: number }> {

@@ -63,7 +63,6 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
       UPLOAD_DIR: uploadDir,
       BACKUP_DIR: backupDir,
       EMBEDDED_DB_DIR: databaseDir,
-      DATABASE_SCOPE: 'instance',
       ...environment
     }
   })

@@ -23,7 +23,7 @@ t.test('an archive is checked and restored with unzip, sha256sum, gunzip and psq
   const source = await createTestDatabase(t)
   await loadSampleSchema(source.sql)
   await loadSampleRows(source.sql, { organizations: ['acme', 'globex'], assetsPerOrganization: 40, seed: 5 })
-  const service = await startService({ jwtSecret, environment: { DATABASE_URL: source.url } })
+  const service = await startService({ jwtSecret, environment: { DATABASE_URL: source.url, DATABASE_SCOPE: 'instance' } })
   t.teardown(service.remove)
   await writeSampleFiles(service.uploadDir, 'acme', { files: 60, seed: 5 })
 

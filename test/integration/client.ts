@@ -16,7 +16,7 @@ const jwtSecret = 'generated client '.repeat(3)
 
 t.test('the generated client does the whole job on an external database', async t => {
   const { connection, url } = await createTestDatabase(t)
-  const service = await startService({ jwtSecret, environment: { DATABASE_URL: url } })
+  const service = await startService({ jwtSecret, environment: { DATABASE_URL: url, DATABASE_SCOPE: 'instance' } })
   t.teardown(service.remove)
   const uploads = path.join(service.uploadDir, 'acme')
 

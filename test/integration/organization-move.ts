@@ -1,5 +1,3 @@
-import { copyFile, mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import t from 'tap'
 import { otherRows } from '../support/organization.js'
 import { setUpTenants, type Tenants } from '../support/tenants.js'
@@ -14,9 +12,9 @@ t.test('an organization moves to another installation', async t => {
   const backup = await home.create()
   const before = await home.state()
   const bring = async (there: Tenants): Promise<void> => {
-    await mkdir(join(there.backupDir, 'acme'))
-    await copyFile(join(home.backupDir, 'acme', `backup-${backup.id}.zip`), join(there.backupDir, 'acme', `backup-${backup.id}.zip`))
-    await there.core.catalog.reconcile()
+    const { rawPayload } = await home.app.inject({ url: `/api/backup/${backup.id}/download`, headers: home.as() })
+    const uploaded = await there.app.inject({ method: 'POST', url: '/api/backup/upload', headers: { ...there.as(), 'content-type': 'application/zip' }, payload: rawPayload })
+    t.equal(uploaded.statusCode, 201, uploaded.body)
   }
 
   await t.test('into an empty database, whose own settings stay', async t => {
