@@ -15,9 +15,6 @@ const UploadHeaders = Type.Object({
   'repr-digest': Type.Optional(Type.String({ description: 'SHA-256 of the archive (RFC 9530)', examples: ['sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:'] }))
 })
 
-/** Longer without a byte, and the sender is taken to be gone. */
-const idleMs = 60_000
-
 const uploadRoute: FastifyPluginAsyncTypebox = async app => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/zip', (_request, stream, done) => { done(null, stream) })
@@ -39,9 +36,8 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
       }
     })
   }, async (request, reply) => {
-    const { body, identity: { organizationId }, query: { checksum }, raw } = request
+    const { body, identity: { organizationId }, query: { checksum } } = request
     if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
-    raw.setTimeout(idleMs, () => { raw.destroy() })
     const digest = sha256Of(request.headers['repr-digest'])
     const size = request.headers['content-length'] === undefined ? undefined : Number(request.headers['content-length'])
     const { done } = app.jobs.start({

@@ -20,6 +20,8 @@ export interface UploadRequest {
   size?: number
   /** SHA-256s, in hex, that the sender gives for it. */
   checksums: readonly string[]
+  /** Longer without a byte, and the sender is taken to be gone; 60 s unless told. */
+  idleMs?: number
 }
 
 /**
@@ -67,7 +69,9 @@ async function limits ({ repository, settings: { uploadMaxBytes } }: Core): Prom
 }
 
 /** @returns the SHA-256 of what was received */
-async function receive ({ stream, checksums }: UploadRequest, target: NodeJS.WritableStream, refuseOver: (bytes: number) => void, job: JobContext): Promise<string> {
+async function receive (
+  { stream, checksums, idleMs = 60_000 }: UploadRequest, target: NodeJS.WritableStream, refuseOver: (bytes: number) => void, job: JobContext
+): Promise<string> {
   const hashed = createHashStream(bytes => {
     refuseOver(hashed.bytes)
     job.progress.advance(bytes)
@@ -75,7 +79,7 @@ async function receive ({ stream, checksums }: UploadRequest, target: NodeJS.Wri
   const stop = (): void => { stream.destroy() }
   job.signal.addEventListener('abort', stop, { once: true })
   try {
-    await pipeline(chunksOf(stream), hashed, target)
+    await pipeline(chunksOf(stream, idleMs), hashed, target)
   } finally {
     job.signal.removeEventListener('abort', stop)
   }
@@ -86,11 +90,17 @@ async function receive ({ stream, checksums }: UploadRequest, target: NodeJS.Wri
   return checksum
 }
 
-async function * chunksOf (stream: Readable): AsyncGenerator<Buffer> {
+async function * chunksOf (stream: Readable, idleMs: number): AsyncGenerator<Buffer> {
+  const idle = setTimeout(() => { stream.destroy() }, idleMs)
   try {
-    yield * stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>
+    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      idle.refresh()
+      yield chunk
+    }
   } catch (error) {
     throw new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause: error })
+  } finally {
+    clearTimeout(idle)
   }
 }
 

@@ -3,8 +3,11 @@ import { once } from 'node:events'
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
 import { request as httpRequest } from 'node:http'
 import { join } from 'node:path'
+import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
 import type { Backup } from '../../src/repository/record.js'
+import { receiveBackup } from '../../src/backup/upload.js'
+import { testJob } from '../support/job.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { checksumFolder } from '../../sample/checksums.js'
 
@@ -182,6 +185,14 @@ t.test('an upload can be cancelled, also when nothing comes any more', async t =
   t.equal(await untilEnded(parts, id), 'cancelled')
   t.same(await parts.stored(), [])
   sending.destroy()
+})
+
+t.test('a sender that falls silent is given up', async t => {
+  const { core, stored } = await setUp(t)
+  const silent = new Readable({ read () {} })
+  silent.push('the beginning')
+  await t.rejects(receiveBackup(core, { organizationId: 'acme', stream: silent, checksums: [], idleMs: 20 }, testJob()), { code: 'BAD_REQUEST', message: 'The upload broke off.' })
+  t.same(await stored(), [])
 })
 
 t.test('only owners', async t => {
