@@ -60,7 +60,9 @@ export interface Outcome { state: string, leftovers: string[] }
 export async function recover (site: Site, tries = 5): Promise<Outcome> {
   for (let attempt = 1; ; attempt += 1) {
     try {
+      // As a start does; the child has changed the repository behind this process's back.
       await site.core.repository.removePartials()
+      await site.core.catalog.reconcile()
       await recoverRestores(site.core)
       return { state: await site.look(), leftovers: await site.leftovers() }
     } catch (error) {
