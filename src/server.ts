@@ -32,6 +32,7 @@ async function serve (config: Config): Promise<void> {
       await app.close()
     } finally {
       await core.database.stop()
+      await core.repository.close()
     }
     log.info('stopped')
   })

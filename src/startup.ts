@@ -26,7 +26,8 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
     await recoverRestores(core)
   }
   const steps = [
-    // First: the embedded database lets a second service in no further, and what it writes must not be taken for a crash's.
+    // First: what another service writes there must not be taken for what a crash left.
+    async () => { await core.repository.open() },
     async () => { await core.database.start() },
     async () => { if (makeUploadDir) await makeFolder(core.settings.uploadDir) },
     async () => { await core.repository.removePartials() },

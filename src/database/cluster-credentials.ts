@@ -1,11 +1,11 @@
-import { randomBytes, randomUUID } from 'node:crypto'
-import { link, readFile, rm } from 'node:fs/promises'
+import { randomBytes } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import type { AddressInfo } from 'node:net'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
-import { syncFolder, writeFileDurably } from '../io/durable.js'
+import { writeFileDurably } from '../io/durable.js'
 
 /** How to get into the embedded cluster: `credentials.json`, readable by the service's own user only. */
 export interface ClusterCredentials {
@@ -31,28 +31,17 @@ export async function readCredentials (directory: string): Promise<ClusterCreden
   }
 }
 
-/** Makes the credentials of a new cluster. When another service was quicker, its credentials are the ones. */
+/** Makes the credentials of a new cluster. */
 export async function createCredentials (directory: string): Promise<ClusterCredentials> {
-  const draft = join(directory, `.credentials-${randomUUID()}`)
-  await writeFileDurably(draft, toText({
+  const credentials = {
     host: '127.0.0.1',
     port: await freePort(),
     database: 'dumbassets',
     user: 'dumbassets',
     password: randomPassword(),
     superuser: { user: 'postgres', password: randomPassword() }
-  }))
-  try {
-    // Unlike a rename, a link never replaces what is there.
-    await link(draft, fileIn(directory))
-  } catch (error) {
-    if (systemCode(error) !== 'EEXIST') throw error
-  } finally {
-    await rm(draft)
-    await syncFolder(directory)
   }
-  const credentials = await readCredentials(directory)
-  if (credentials === null) throw new AppError('CONFIG_INVALID', 'credentials.json in EMBEDDED_DB_DIR was removed while it was made.')
+  await writeFileDurably(fileIn(directory), toText(credentials))
   return credentials
 }
 

@@ -27,7 +27,7 @@ max_locks_per_transaction = 256
 /**
  * Makes the cluster's data folder: complete, with the application's role and database, or not at all. It is built
  * beside its place and moved there last, so that a crash midway leaves nothing that looks like a cluster.
- * @throws AppError DATABASE_UNAVAILABLE when initdb fails
+ * @throws AppError DATABASE_UNAVAILABLE when initdb fails, CONFIG_INVALID when something else is in its place
  */
 export async function createEmbeddedCluster (
   { directory, binaries, credentials, user }:
@@ -94,7 +94,9 @@ async function moveInto (from: string, to: string): Promise<void> {
   try {
     await durableRename(from, to)
   } catch (error) {
-    // Another service was quicker, with the same credentials: its cluster is as good as ours.
-    if (!['ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw error
+    if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
+    throw new AppError('CONFIG_INVALID', 'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.', {
+      remedy: 'Set EMBEDDED_DB_DIR to a folder of its own.', cause: error
+    })
   }
 }

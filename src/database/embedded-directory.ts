@@ -11,11 +11,8 @@ import type { SystemUser } from './unprivileged-user.js'
 const socketPathLimit = 103
 const logLimit = 10 * 1024 * 1024
 
-/**
- * Makes the folder of the embedded cluster, which the user that PostgreSQL runs as must be able to enter.
- * @throws AppError CONFIG_INVALID
- */
-export async function prepareDirectory (directory: string): Promise<SystemUser | null> {
+/** Makes the folder of the embedded cluster. @throws AppError CONFIG_INVALID */
+export async function makeDirectory (directory: string): Promise<void> {
   try {
     const made = await mkdir(directory, { recursive: true })
     if (made !== undefined) await chmod(directory, 0o711)
@@ -24,7 +21,14 @@ export async function prepareDirectory (directory: string): Promise<SystemUser |
       remedy: 'Set EMBEDDED_DB_DIR to a folder that the service may write to.', cause
     })
   }
-  const user = await serverUser(join(directory, 'data'))
+}
+
+/**
+ * Who PostgreSQL is to run as when that is not us: a user that can enter the folder.
+ * @throws AppError CONFIG_INVALID
+ */
+export async function serverUser (directory: string): Promise<SystemUser | null> {
+  const user = await ownerOrUnprivileged(join(directory, 'data'))
   if (user === null) return null
   try {
     await runProgram('test', ['-x', directory], { cwd: '/', uid: user.uid, gid: user.gid })
@@ -81,7 +85,7 @@ export async function prepareLog (directory: string): Promise<string> {
 }
 
 /** As root: who owns the data already, else the unprivileged user. Otherwise the data must be our own. */
-async function serverUser (dataDirectory: string): Promise<SystemUser | null> {
+async function ownerOrUnprivileged (dataDirectory: string): Promise<SystemUser | null> {
   const user = await unprivilegedUser()
   const owner = await stat(dataDirectory).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return null

@@ -1,14 +1,14 @@
 import { join, resolve } from 'node:path'
-import { setTimeout } from 'node:timers/promises'
-import type postgres from 'postgres'
+import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, systemCode } from '../errors.js'
+import { takeLock, type Lock } from '../io/lock.js'
 import type { Log } from '../log.js'
 import { changePort, createCredentials, readCredentials } from './cluster-credentials.js'
 import type { ClusterCredentials } from './cluster-credentials.js'
-import { databaseError, openSql } from './connection.js'
+import { databaseError, withSql } from './connection.js'
 import type { Connection } from './connection.js'
 import { createEmbeddedCluster, removeUnfinishedClusters } from './embedded-cluster.js'
-import { clusterVersion, prepareDirectory, prepareLog, prepareSocketFolder } from './embedded-directory.js'
+import { clusterVersion, makeDirectory, prepareLog, prepareSocketFolder, serverUser } from './embedded-directory.js'
 import { findServerBinaries } from './postgres-tools.js'
 import { awaitPostmaster, findPostmaster, PostmasterError, startPostmaster, stopPostmaster } from './postmaster.js'
 import type { Postmaster, PostmasterOptions } from './postmaster.js'
@@ -16,47 +16,71 @@ import type { DatabaseStrategy } from './strategy.js'
 
 const attempts = 60
 const retryMs = 500
-/** Any number will do, as long as every release uses the same. */
-const serviceLock = 5_207_313
 
 interface Running {
   postmaster: Postmaster
   connection: Connection
-  /** A session that holds the advisory lock of the one service that the cluster belongs to. */
-  lock: postgres.Sql
 }
 
 /**
  * Our own cluster below `directory`: `data`, `run` (socket), `postgres.log` and `credentials.json`. It listens on
  * loopback and the socket only, and the application can use it with the credentials kept there. A server that a killed
- * service left running is taken over. @throws AppError CONFIG_INVALID, DATABASE_TOOLS_MISSING from start() too
+ * service left running is taken over, and one that ends by itself is started again.
+ * @throws AppError CONFIG_INVALID, DATABASE_TOOLS_MISSING from start() too
  */
 export function createEmbeddedDatabase (
-  options: { directory: string, binDir: string | null, log: Log }
+  options: { directory: string, binDir: string | null, log: Log, superviseMs?: number }
 ): DatabaseStrategy {
+  const { log, superviseMs = 1000 } = options
   const directory = resolve(options.directory)
   const dataDirectory = join(directory, 'data')
-  let starting: Promise<Running> | null = null
+  let lock: Lock | null = null
   let running: Running | null = null
+  let starting: Promise<void> | null = null
+  let timer: NodeJS.Timeout | undefined
+
+  async function start (): Promise<void> {
+    lock = await lockDirectory(directory)
+    try {
+      running = await startServer({ ...options, directory, dataDirectory })
+    } catch (error) {
+      await lock.release()
+      throw error
+    }
+    supervise()
+  }
+
+  function supervise (): void {
+    timer = setTimeout(() => {
+      starting = revive().catch((error: unknown) => { log.error({ err: error }, 'the embedded PostgreSQL can\'t be started again') }).finally(() => {
+        starting = null
+        supervise()
+      })
+    }, superviseMs)
+  }
+
+  async function revive (): Promise<void> {
+    if (running !== null && (await findPostmaster(dataDirectory))?.pid === running.postmaster.pid) return
+    log.error({ directory }, 'the embedded PostgreSQL has ended: starting it again')
+    running = null
+    running = await startServer({ ...options, directory, dataDirectory })
+  }
 
   return {
     kind: 'embedded',
     dataDirectory,
     async start () {
-      starting ??= startEmbedded({ ...options, directory }, dataDirectory)
-      try {
-        running = await starting
-      } catch (error) {
-        starting = null
-        throw error
-      }
+      if (running !== null) return
+      starting ??= start().finally(() => { starting = null })
+      await starting
     },
     async stop () {
-      const started = await starting?.catch(() => null)
-      starting = running = null
-      if (!started) return
-      await stopPostmaster(dataDirectory, started.postmaster.pid)
-      await started.lock.end({ timeout: 5 })
+      await starting?.catch(() => {})
+      clearTimeout(timer)
+      if (running !== null) await stopPostmaster(dataDirectory, running.postmaster.pid)
+      running = null
+      await lock?.release()
+      lock = null
     },
     connection () {
       if (running === null) throw new AppError('DATABASE_UNAVAILABLE', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
@@ -65,21 +89,26 @@ export function createEmbeddedDatabase (
   }
 }
 
-async function startEmbedded (
-  { directory, binDir, log }: { directory: string, binDir: string | null, log: Log }, dataDirectory: string
-): Promise<Running> {
-  const user = await prepareDirectory(directory)
+async function lockDirectory (directory: string): Promise<Lock> {
+  await makeDirectory(directory)
+  const lock = await takeLock(join(directory, 'service.lock'))
+  if (lock !== null) return lock
+  throw new AppError('CONFIG_INVALID', 'Another service runs on EMBEDDED_DB_DIR already.', {
+    remedy: 'Stop the other service, or give each its own EMBEDDED_DB_DIR.'
+  })
+}
+
+interface ServerOptions { directory: string, dataDirectory: string, binDir: string | null, log: Log }
+
+async function startServer ({ directory, dataDirectory, binDir, log }: ServerOptions): Promise<Running> {
+  const user = await serverUser(directory)
+  await removeUnfinishedClusters(directory)
   const version = await clusterVersion(dataDirectory)
   const binaries = await findServerBinaries({ binDir, ...(version === null ? {} : { major: version }) })
   const credentials = await readCredentials(directory) ?? await firstCredentials(directory, version)
   if (version === null) {
     log.info({ directory, version: binaries.major }, 'setting up the embedded PostgreSQL')
     await createEmbeddedCluster({ directory, binaries, credentials, user })
-    if (await clusterVersion(dataDirectory) === null) {
-      throw new AppError('CONFIG_INVALID', 'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.', {
-        remedy: 'Set EMBEDDED_DB_DIR to a folder of its own.'
-      })
-    }
   }
   const server = {
     postgres: binaries.postgres,
@@ -90,15 +119,15 @@ async function startEmbedded (
     onWait: (seconds: number) => { log.info({ seconds }, 'waiting for PostgreSQL to recover from a crash') }
   }
   const { postmaster, started } = await startOrAdopt(directory, credentials, server, log)
-  const lock = await holdCluster(postmaster, credentials).catch(async (error: unknown) => {
-    // Whoever holds the lock uses the server that we may have started.
-    if (started && !isHeldElsewhere(error)) await stopPostmaster(dataDirectory, postmaster.pid)
-    throw lockError(error)
-  })
-  await removeUnfinishedClusters(directory)
+  try {
+    await checkCredentials(postmaster, credentials)
+  } catch (error) {
+    if (started) await stopPostmaster(dataDirectory, postmaster.pid)
+    throw error
+  }
   const { host, database, user: role, password } = credentials
   log.info({ host, port: postmaster.port, database, user: role, credentials: join(directory, 'credentials.json') }, 'embedded PostgreSQL is ready')
-  return { postmaster, lock, connection: { host: postmaster.socketFolder, port: postmaster.port, user: role, password, database, parameters: {} } }
+  return { postmaster, connection: { host: postmaster.socketFolder, port: postmaster.port, user: role, password, database, parameters: {} } }
 }
 
 async function firstCredentials (directory: string, version: number | null): Promise<ClusterCredentials> {
@@ -132,7 +161,7 @@ async function startOrAdopt (
         port = (await changePort(directory, credentials)).port
         log.warn({ port }, 'the port of the embedded PostgreSQL was taken: it gets another one')
       } else {
-        await setTimeout(retryMs)
+        await delay(retryMs)
       }
     }
   }
@@ -153,33 +182,13 @@ function startError (cause: PostmasterError): AppError {
   })
 }
 
-async function holdCluster ({ socketFolder, port }: Postmaster, { superuser }: ClusterCredentials): Promise<postgres.Sql> {
-  const sql = openSql({ host: socketFolder, port, ...superuser, database: 'postgres', parameters: {} }, { applicationName: 'dumbassets-backup lock' })
+async function checkCredentials ({ socketFolder, port }: Postmaster, { superuser }: ClusterCredentials): Promise<void> {
   try {
-    // The session of a service that was killed can last a moment longer than the service.
-    await sql`SET lock_timeout = '5s'`
-    await sql`SELECT pg_advisory_lock(${serviceLock})`
-    return sql
+    await withSql({ host: socketFolder, port, ...superuser, database: 'postgres', parameters: {} }, {}, async (sql) => { await sql`SELECT` })
   } catch (error) {
-    await sql.end({ timeout: 5 })
-    throw error
-  }
-}
-
-function isHeldElsewhere (error: unknown): boolean {
-  return systemCode(error) === '55P03'
-}
-
-function lockError (error: unknown): AppError {
-  if (isHeldElsewhere(error)) {
-    return new AppError('CONFIG_INVALID', 'Another service runs on EMBEDDED_DB_DIR already.', {
-      remedy: 'Stop the other service, or give each its own EMBEDDED_DB_DIR.', cause: error
-    })
-  }
-  if (systemCode(error) === '28P01') {
-    return new AppError('CONFIG_INVALID', 'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.', {
+    if (systemCode(error) !== '28P01') throw databaseError(error)
+    throw new AppError('CONFIG_INVALID', 'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.', {
       remedy: 'Put back the credentials.json that was made with the cluster.', cause: error
     })
   }
-  return databaseError(error)
 }

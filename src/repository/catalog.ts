@@ -87,6 +87,8 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
     get: async (organizationId, backupId) => await repository.readRecord(organizationId, backupId),
 
     async list (organizationId, { type, limit, cursor }) {
+      // What is kept in memory must not hide that the repository is gone.
+      await repository.check()
       const all = await positionsOf(organizationId)
       const after = cursor === undefined ? null : decodeCursor(cursor)
       const later = after === null ? all : all.slice(firstAfter(all, after))

@@ -2,8 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, readFile, rm, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode } from '../errors.js'
+import { AppError, systemCode } from '../errors.js'
 import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
+import { takeLock, type Lock } from '../io/lock.js'
 import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import type { Backup } from './record.js'
 import type { ReceivedArchive, Repository } from './repository.js'
@@ -17,11 +18,40 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
   const pathOf = (organizationId: string, backupId: string, kind: 'zip' | 'json') =>
     join(folderOf(organizationId), `backup-${requireUuid(backupId)}.${kind}`)
 
+  let lock: Lock | null = null
+
+  /** What is above the folder may be a mount that is not there now, and the folder itself once it was opened. */
+  async function makeFolders (...folders: string[]): Promise<void> {
+    if (lock === null) await makeFolder(directory)
+    for (const folder of folders) await makeFolder(folder)
+  }
+
   return {
     capabilities: { localFiles: true },
 
+    open: async () => await guarded('Locking BACKUP_DIR', async () => {
+      if (lock !== null) return
+      await makeFolder(directory)
+      lock = await takeLock(join(directory, 'service.lock'))
+      if (lock === null) {
+        throw new AppError('CONFIG_INVALID', 'Another service runs on BACKUP_DIR already.', {
+          remedy: 'Stop the other service, or give each its own BACKUP_DIR.'
+        })
+      }
+    }),
+
+    async close () {
+      await lock?.release()
+      lock = null
+    },
+
     check: async () => await guarded('Using BACKUP_DIR', async () => {
-      await makeFolders(directory)
+      if (lock === null) await makeFolder(directory)
+      else if (!await lock.isInPlace()) {
+        throw new AppError('REPOSITORY_UNAVAILABLE', 'BACKUP_DIR was removed or replaced while the service was running.', {
+          remedy: 'Put the folder back (mount it again), or restart the service to use what is there now.'
+        })
+      }
       await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     }),
 
@@ -30,13 +60,13 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
       const path = pathOf(organizationId, backupId, 'zip')
-      await makeFolders(directory, folderOf(organizationId))
+      await makeFolders(folderOf(organizationId))
       const { stream, commit, discard } = await createPartial(join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
       return { stream, commit: async () => { await commit(path) }, discard }
     }),
 
     receiveArchive: async organizationId => await guarded('Starting an archive', async () => {
-      await makeFolders(directory, folderOf(organizationId))
+      await makeFolders(folderOf(organizationId))
       const { commit, ...partial } = await createPartial(join(folderOf(organizationId), `.received-${randomUUID()}.zip${partialSuffix}`))
       return { ...partial, commit: async backupId => { await commit(pathOf(organizationId, backupId, 'zip')) } }
     }),
@@ -70,7 +100,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     writeRecord: async record => await guarded('Writing a record', async () => {
       const path = pathOf(record.organizationId, record.id, 'json')
-      await makeFolders(directory, folderOf(record.organizationId))
+      await makeFolders(folderOf(record.organizationId))
       await writeFileDurably(path, JSON.stringify(record, null, 2) + '\n')
     }),
 
@@ -79,7 +109,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     journalFolder: async organizationId => await guarded('Making the journal folder', async () => {
       const folder = join(folderOf(organizationId), 'restores')
-      await makeFolders(directory, folderOf(organizationId), folder)
+      await makeFolders(folderOf(organizationId), folder)
       return folder
     }),
 
@@ -135,14 +165,11 @@ async function createPartial (partial: string): Promise<Partial> {
   }
 }
 
-/** Makes the folders, each in the one before; what is above the first may be a mount that is not there now. */
-async function makeFolders (...folders: string[]): Promise<void> {
-  for (const folder of folders) {
-    try {
-      await mkdir(folder, { mode: 0o700 })
-    } catch (error) {
-      if (systemCode(error) !== 'EEXIST') throw error
-    }
+async function makeFolder (folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { mode: 0o700 })
+  } catch (error) {
+    if (systemCode(error) !== 'EEXIST') throw error
   }
 }
 

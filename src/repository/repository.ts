@@ -30,7 +30,11 @@ export interface ReceivedArchive extends Omit<PartialArchive, 'commit'> {
  */
 export interface Repository {
   readonly capabilities: RepositoryCapabilities
-  /** Can be read and written now. */
+  /** Makes it this process's alone until close(). @throws AppError CONFIG_INVALID while another service has it */
+  open (): Promise<void>
+  /** Idempotent. */
+  close (): Promise<void>
+  /** Can be read and written now, and is still the one that was opened. */
   check (): Promise<void>
   organizations (): Promise<string[]>
   createArchive (organizationId: string, backupId: string): Promise<PartialArchive>

@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { EventEmitter, once } from 'node:events'
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -16,6 +16,8 @@ interface Embedded {
   data: string
   logged: string[]
   open (): DatabaseStrategy
+  /** Resolves when the log matches. */
+  awaitLog (pattern: RegExp): Promise<void>
 }
 
 async function setUp (t: Test, name = 'pg'): Promise<Embedded> {
@@ -24,14 +26,21 @@ async function setUp (t: Test, name = 'pg'): Promise<Embedded> {
   const directory = join(parent, name)
   const data = join(directory, 'data')
   const logged: string[] = []
-  const write = (...args: unknown[]): void => { logged.push(JSON.stringify(args)) }
+  const lines = new EventEmitter()
+  const write = (...args: unknown[]): void => {
+    logged.push(JSON.stringify(args))
+    lines.emit('line')
+  }
+  const awaitLog = async (pattern: RegExp): Promise<void> => {
+    while (!pattern.test(logged.join('\n'))) await once(lines, 'line')
+  }
   const log = { debug: write, info: write, warn: write, error: write }
   t.teardown(async () => {
     const left = await findPostmaster(data)
     if (left !== null) await stopPostmaster(data, left.pid, 'immediate')
     await rm(parent, { recursive: true, force: true })
   })
-  return { directory, data, logged, open: () => createEmbeddedDatabase({ directory, binDir: process.env.PG_BIN_DIR ?? null, log }) }
+  return { directory, data, logged, awaitLog, open: () => createEmbeddedDatabase({ directory, binDir: process.env.PG_BIN_DIR ?? null, log, superviseMs: 50 }) }
 }
 
 async function pidOf (data: string): Promise<number> {
@@ -63,7 +72,7 @@ t.test('first start makes a private cluster; a restart keeps data and port; stop
   t.notMatch(logged.join(), credentials.password)
   t.notMatch(logged.join(), credentials.superuser.password)
   t.match(logged.join(), `"port":${credentials.port}`)
-  t.strictSame((await readdir(directory)).sort(), ['credentials.json', 'data', 'postgres.log', 'run'])
+  t.strictSame((await readdir(directory)).sort(), ['credentials.json', 'data', 'postgres.log', 'run', 'service.lock'])
 
   await withSql({ ...credentials, parameters: {} }, {}, async (sql) => {
     const [row] = await sql`
@@ -89,17 +98,17 @@ t.test('first start makes a private cluster; a restart keeps data and port; stop
   await database.stop()
 })
 
-t.test('recovers after a crash of the server', async (t) => {
-  const { data, open } = await setUp(t)
+t.test('a server that is killed is started again', async (t) => {
+  const { data, open, awaitLog } = await setUp(t)
   const database = open()
   await database.start()
   await note(database, 'committed')
+  const revived = awaitLog(/ended: starting it again[^]*is ready/)
   process.kill(await pidOf(data), 'SIGKILL')
-  const next = open()
-  await next.start()
-  t.strictSame(await notes(next), ['committed'])
-  await next.stop()
+  await revived
+  t.strictSame(await notes(database), ['committed'])
   await database.stop()
+  t.equal(await findPostmaster(data), null)
 })
 
 t.test('a stale postmaster.pid whose pid another program has now is no obstacle', async (t) => {
@@ -133,6 +142,7 @@ t.test('takes over the server of a service that was killed', async (t) => {
   await once(service.stdout, 'data')
   const pid = await pidOf(data)
   service.kill('SIGKILL')
+  await once(service, 'exit')
   const database = open()
   await database.start()
   t.equal(await pidOf(data), pid)

@@ -1,8 +1,10 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { finished } from 'node:stream/promises'
+import { pino } from 'pino'
 import t from 'tap'
+import { createCatalog } from '../../src/repository/catalog.js'
 import { createLocalRepository } from '../../src/repository/local.js'
 import { testFolder } from '../support/archive.js'
 import { smallDisk } from '../support/disk.js'
@@ -60,6 +62,42 @@ t.test('a link in an archive\'s place is not followed', async t => {
   await t.rejects(repository.readArchive('acme', id), { code: 'REPOSITORY_UNAVAILABLE' })
   await repository.deleteArchive('acme', id)
   t.strictSame(await readdir(join(directory, 'acme')), [], 'a link to nowhere or somewhere is deleted as itself')
+})
+
+t.test('one service has it', async t => {
+  const directory = join(await testFolder(t), 'backups')
+  const [first, second] = [createLocalRepository({ directory }), createLocalRepository({ directory })]
+  await first.open()
+  await first.open()
+  await t.rejects(second.open(), { code: 'CONFIG_INVALID', message: /Another service/ })
+  t.strictSame(await first.organizations(), [], 'the lock is no organization')
+  await first.close()
+  await second.open()
+  await second.close()
+  await second.close()
+})
+
+t.test('a folder that is removed or replaced under a running service is missed, and not made again', async t => {
+  const folder = await testFolder(t)
+  const directory = join(folder, 'backups')
+  const repository = createLocalRepository({ directory })
+  const catalog = createCatalog(repository, pino({ level: 'silent' }))
+  await repository.open()
+  const record = testRecord()
+  await catalog.add(record)
+  t.equal((await catalog.list('acme', { limit: 1 })).backups.length, 1)
+  await rename(directory, join(folder, 'away'))
+  const removed = { code: 'REPOSITORY_UNAVAILABLE', message: /removed or replaced/ }
+  await t.rejects(repository.check(), removed)
+  await t.rejects(catalog.list('acme', { limit: 1 }), removed)
+  await t.rejects(repository.createArchive('acme', randomUUID()), { code: 'REPOSITORY_UNAVAILABLE' })
+  await t.rejects(stat(directory), { code: 'ENOENT' })
+  await mkdir(directory)
+  await t.rejects(repository.check(), removed)
+  await rm(directory, { recursive: true })
+  await rename(join(folder, 'away'), directory)
+  await repository.check()
+  await repository.close()
 })
 
 t.test('a folder that can\'t be used says so', async t => {
