@@ -91,7 +91,7 @@ export interface paths {
         put?: never;
         /**
          * Upload an archive
-         * @description Brings back an archive that was downloaded. It is checked whole before it becomes a backup, and it must be of the organization.
+         * @description Brings back an archive that was downloaded, as the body or as the file `archive` of a form. It is checked whole before it becomes a backup, and it must be of the organization.
          */
         post: operations["uploadBackup"];
         delete?: never;
@@ -1081,9 +1081,13 @@ export interface operations {
             path?: never;
             cookie?: never;
         };
-        requestBody?: {
+        requestBody: {
             content: {
                 "application/zip": string;
+                "multipart/form-data": {
+                    /** Format: binary */
+                    archive: string;
+                };
             };
         };
         responses: {

@@ -1,8 +1,10 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import type { FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { receiveBackup } from '../../src/backup/upload.js'
 import { AppError } from '../../src/errors.js'
 import { Backup } from '../../src/repository/record.js'
+import { fileOfForm } from '../form-file.js'
 import { errorResponses } from '../schemas/error.js'
 import { backupOperation, headers } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
@@ -15,9 +17,12 @@ const UploadHeaders = Type.Object({
   'repr-digest': Type.Optional(Type.String({ description: 'SHA-256 of the archive (RFC 9530)', examples: ['sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:'] }))
 })
 
+const binary = { type: 'string', format: 'binary' }
+
 const uploadRoute: FastifyPluginAsyncTypebox = async app => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/zip', (_request, stream, done) => { done(null, stream) })
+  app.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, stream: Readable) => await fileOfForm(request.headers, stream, 'archive'))
 
   app.post('/upload', {
     bodyLimit: Number.MAX_SAFE_INTEGER,
@@ -25,11 +30,16 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     schema: backupOperation({
       operationId: 'uploadBackup',
       summary: 'Upload an archive',
-      description: 'Brings back an archive that was downloaded. It is checked whole before it becomes a backup, and it must be of the organization.',
+      description: 'Brings back an archive that was downloaded, as the body or as the file `archive` of a form. It is checked whole before it becomes a backup, and it must be of the organization.',
       tags: ['backups'],
       querystring: Query,
       headers: UploadHeaders,
-      body: { content: { 'application/zip': { schema: Type.Any({ type: 'string', format: 'binary' }) } } },
+      body: {
+        content: {
+          'application/zip': { schema: Type.Any(binary) },
+          'multipart/form-data': { schema: Type.Any({ type: 'object', required: ['archive'], properties: { archive: binary } }) }
+        }
+      },
       response: {
         201: { ...ref(Backup), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
         ...errorResponses(409, 413, 415, 422, 507)
@@ -39,12 +49,13 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     const { body, identity: { organizationId }, query: { checksum } } = request
     if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
     const digest = sha256Of(request.headers['repr-digest'])
-    const size = request.headers['content-length'] === undefined ? undefined : Number(request.headers['content-length'])
+    // A form is longer than the archive in it.
+    const length = body === request.raw ? request.headers['content-length'] : undefined
     const { done } = app.jobs.start({
       kind: 'upload',
       organizationId,
       run: async context => await receiveBackup(app.core, {
-        organizationId, stream: body, size, checksums: [checksum, digest].filter(given => given !== undefined)
+        organizationId, stream: body, size: length === undefined ? undefined : Number(length), checksums: [checksum, digest].filter(given => given !== undefined)
       }, context)
     })
     const backup = await done

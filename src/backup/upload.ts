@@ -98,6 +98,7 @@ async function * chunksOf (stream: Readable, idleMs: number): AsyncGenerator<Buf
       yield chunk
     }
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause: error })
   } finally {
     clearTimeout(idle)

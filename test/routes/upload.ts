@@ -1,7 +1,7 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import { request as httpRequest } from 'node:http'
+import { request as httpRequest, type ClientRequest } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
 import t, { type Test } from 'tap'
@@ -93,6 +93,78 @@ t.test('without a length it is taken too', async t => {
   t.match(await upload(stream), { status: 201, body: { id: backup.id } })
 })
 
+interface FormPart { name: string, content: Buffer | string, filename?: string }
+const boundary = '----formBoundaryOfATest'
+
+/** A form as a browser writes it. */
+function formOf (...parts: FormPart[]): Buffer {
+  return Buffer.concat([...parts.flatMap(({ name, content, filename }) => [
+    Buffer.from(`--${boundary}\r\nContent-Disposition: form-data; name="${name}"${filename === undefined ? '' : `; filename="${filename}"\r\nContent-Type: application/zip`}\r\n\r\n`),
+    Buffer.from(content as string), Buffer.from('\r\n')
+  ]), Buffer.from(`--${boundary}--\r\n`)])
+}
+const formHeaders = { 'content-type': `multipart/form-data; boundary=${boundary}` }
+
+t.test('a browser can upload it as a form', async t => {
+  const { archive, backup, address, as, backupDir } = await setUp(t)
+  const form = new FormData()
+  form.append('archive', new Blob([archive], { type: 'application/zip' }), 'C:\\Users\\olivia\\../../backup.zip')
+  const response = await fetch(`${address}/api/backup/upload?checksum=${backup.checksum}`, { method: 'POST', body: form, headers: as() })
+  t.equal(response.status, 201)
+  t.same(await response.json(), backup)
+  t.ok(archive.equals(await readFile(join(backupDir, 'acme', `backup-${backup.id}.zip`))))
+})
+
+t.test('a form that is not just one whole archive is refused, and leaves nothing', async t => {
+  const { upload, archive, stored } = await setUp(t)
+  const part = { name: 'archive', content: archive, filename: 'backup.zip' }
+  const whole = formOf(part)
+  const invalid = (field: string) => ({ status: 400, body: { code: 'VALIDATION_FAILED', errors: [{ field }] } })
+  const cases: Array<[string, Buffer, object, Record<string, string>?]> = [
+    ['another name', formOf({ ...part, name: 'file' }), invalid('body.file')],
+    ['a field before it', formOf({ name: 'dryRun', content: 'true' }, part), invalid('body.dryRun')],
+    ['a field behind it', formOf(part, { name: '__proto__', content: 'true' }), invalid('body.__proto__')],
+    ['a second archive', formOf(part, part), invalid('body.archive')],
+    ['a text in its place', formOf({ name: 'archive', content: 'PK' }), invalid('body.archive')],
+    ['no part', formOf(), invalid('body.archive')],
+    ['nothing', Buffer.alloc(0), { status: 400 }],
+    ['no boundary', whole, { status: 400, body: { code: 'BAD_REQUEST' } }, { 'content-type': 'multipart/form-data' }],
+    ['another boundary', whole, { status: 400 }, { 'content-type': 'multipart/form-data; boundary=another' }],
+    ['cut in the file', whole.subarray(0, whole.length >> 1), { status: 400, body: { code: 'BAD_REQUEST', message: 'The upload broke off.' } }],
+    ['cut behind the archive', whole.subarray(0, -8), { status: 400, body: { code: 'BAD_REQUEST' } }],
+    ['an archive that is none', formOf({ ...part, content: 'PK' }), { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['headers without end', Buffer.concat([Buffer.from(`--${boundary}\r\nX: `), Buffer.alloc(1 << 20, 'x')]), { status: 400 }]
+  ]
+  for (const [name, bytes, expected, headers = formHeaders] of cases) {
+    const answer = await upload(bytes, { headers })
+    t.match(answer, expected, `${name}: ${JSON.stringify(answer)}`)
+    t.same(await stored(), [], name)
+  }
+  t.match(await upload(whole, { headers: formHeaders }), { status: 201 })
+})
+
+t.test('too large a form is refused', async t => {
+  const { upload, archive, stored } = await setUp(t, { UPLOAD_MAX_BYTES: '100000' })
+  t.match(await upload(formOf({ name: 'archive', content: archive, filename: 'a.zip' }), { headers: formHeaders }), { status: 413, body: { code: 'PAYLOAD_TOO_LARGE' } })
+  t.same(await stored(), [])
+})
+
+t.test('a form whose connection breaks, or that is cancelled, leaves nothing', async t => {
+  const parts = await setUp(t)
+  const form = formOf({ name: 'archive', content: parts.archive, filename: 'a.zip' })
+  for (const [state, end] of [
+    ['failed', (sending: ClientRequest) => sending.destroy()], ['cancelled', (_sending: ClientRequest, id: string) => parts.jobs.cancel('acme', id)]
+  ] as Array<[string, (sending: ClientRequest, id: string) => unknown]>) {
+    const sending = await sendPart(parts.address, parts.token(), form, formHeaders['content-type'])
+    const id = await untilReceiving(parts)
+    end(sending, id)
+    t.equal(await untilEnded(parts, id), state)
+    t.same(await parts.stored(), [], state)
+    sending.destroy()
+  }
+  t.match(await parts.upload(form, { headers: formHeaders }), { status: 201 })
+})
+
 t.test('what is not a whole archive of the organization is refused, and leaves nothing', async t => {
   const { upload, archive, stored } = await setUp(t)
   const flipped = (at: number): Buffer => {
@@ -140,9 +212,9 @@ t.test('an archive that the disk has no room for is refused beforehand', async t
 })
 
 /** Sends a part of the archive and keeps the connection. */
-async function sendPart (address: string, token: string, archive: Buffer): Promise<ReturnType<typeof httpRequest>> {
+async function sendPart (address: string, token: string, archive: Buffer, type = 'application/zip'): Promise<ClientRequest> {
   const sending = httpRequest(`${address}/api/backup/upload`, {
-    method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': 'application/zip', 'content-length': archive.length }
+    method: 'POST', headers: { authorization: `Bearer ${token}`, 'content-type': type, 'content-length': archive.length }
   })
   sending.on('error', () => {})
   sending.write(archive.subarray(0, archive.length >> 1))
@@ -153,7 +225,7 @@ async function sendPart (address: string, token: string, archive: Buffer): Promi
 async function untilReceiving ({ app, as }: TestApp): Promise<string> {
   for (;;) {
     const [job] = (await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Array<{ id: string, kind: string, bytesDone: number, state: string }>>()
-    if (job?.kind === 'upload' && job.bytesDone > 0) return job.id
+    if (job?.kind === 'upload' && job.bytesDone > 0 && job.state === 'running') return job.id
     await new Promise(resolve => setImmediate(resolve))
   }
 }
