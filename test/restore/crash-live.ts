@@ -1,6 +1,8 @@
 import t from 'tap'
 import { isWhole, killAt, recover, restoreOther, runChild } from '../support/crash.js'
+import type { Action } from '../support/crash-child.js'
 import { createLiveSite } from '../support/live-site.js'
+import type { Fault } from '../support/fault-points.js'
 import type { Site } from '../support/restore-site.js'
 
 /** The points of a restore that goes through. */
@@ -50,12 +52,24 @@ t.test('killed right after COMMIT was sent, the answer is found out', async t =>
 
 t.test('an undo inside the live database, cut off', async t => {
   const site = await createLiveSite(t, 'merge')
-  for (const at of [60, 120, 240, 330, 400, 470, 540, 600]) {
+  const undo = async (): Promise<Action> => {
     const { restoreId } = (await runChild(site, await restoreOther(site)))!
-    const before = await site.look()
-    await runChild(site, { do: 'undo', restoreId: restoreId as string }, { kind: 'kill', at })
-    const outcome = await recover(site)
-    t.ok(isWhole(outcome), `${at}: ${before} → ${outcome.state}`)
-    t.same(outcome.leftovers, [])
+    return { do: 'undo', restoreId: restoreId as string }
   }
+  const { points } = (await runChild(site, await undo()))!
+  const from = 'before rename uploads/'
+  const rest = points.slice(points.findIndex(point => point.includes(from)))
+  const ended = { back: 0, forward: 0 }
+  const faults: Fault[] = [60, 240, 400].map(at => ({ kind: 'kill', at }))
+  for (let at = 1; at <= rest.length; at += 31) faults.push({ kind: 'kill', at, from })
+  for (const fault of faults) {
+    const action = await undo()
+    const before = await site.look()
+    await runChild(site, action, fault)
+    const outcome = await recover(site)
+    t.ok(isWhole(outcome), `${JSON.stringify(fault)}: ${before} → ${outcome.state}`)
+    t.same(outcome.leftovers, [], JSON.stringify(fault))
+    ended[outcome.state === before ? 'back' : 'forward'] += 1
+  }
+  t.ok(ended.back > 2 && ended.forward > 2, JSON.stringify(ended))
 })
