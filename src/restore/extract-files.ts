@@ -1,4 +1,4 @@
-import { chmod, lchown, lstat, mkdir, open, utimes } from 'node:fs/promises'
+import { chmod, lchown, lstat, mkdir, open, utimes, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { archivedSeconds } from '../archive/attributes-digest.js'
 import { blockBytes } from '../archive/encode-protocol.js'
@@ -22,17 +22,30 @@ export interface Extraction {
 }
 
 /**
- * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times.
+ * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times. Long runs of
+ * zeros become holes.
  * Set-user-id and set-group-id bits of files are dropped: an archive must not make programs run as the service.
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
-export async function extractFiles ({ archive, organizationId, target, owner, signal, onBytes }: Extraction): Promise<void> {
+export async function extractFiles (extraction: Extraction): Promise<void> {
+  const { target } = extraction
+  await mkdir(target, { mode: 0o700 })
+  const handle = await open(target, 'r')
+  try {
+    // The staging folder's path is longer than the live one's, and a path that has its place there must have it here.
+    const root = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : target
+    await extractBelow(root, extraction)
+  } finally {
+    await handle.close()
+  }
+}
+
+async function extractBelow (root: string, { archive, organizationId, owner, signal, onBytes }: Extraction): Promise<void> {
   const prefix = filesPrefix(organizationId)
-  const pathOf = ({ name }: ArchiveEntry) => join(target, name.slice(prefix.length))
+  const pathOf = ({ name }: ArchiveEntry) => join(root, name.slice(prefix.length))
   const folders = archive.files.filter(({ kind }) => kind === 'folder')
   const files = archive.files.filter(({ kind }) => kind === 'file')
 
-  await mkdir(target, { mode: 0o700 })
   for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
   // The threads take the small ones while this one takes the large; when either fails the other stops.
   const stop = new AbortController()
@@ -70,16 +83,30 @@ function * smallFiles (archive: Archive, files: ArchiveEntry[], pathOf: (file: A
 async function extractFile (archive: Archive, file: ArchiveEntry, path: string, owner: FileOwner | null, signal: AbortSignal, onBytes: Extraction['onBytes']): Promise<void> {
   const handle = await create(path, file)
   try {
+    let end = 0
     for await (const block of archive.read(file)) {
       signal.throwIfAborted()
-      await handle.writeFile(block)
+      if (!isAllZeros(block)) await writeAt(handle, block, end)
+      end += block.length
       onBytes(block.length)
     }
+    // Zeros that were not written are holes; those at the end need the length.
+    await handle.truncate(end)
     if (owner !== null) await handle.chown(owner.uid, owner.gid)
     await handle.chmod(file.mode & fileModeBits)
     await handle.utimes(file.mtime, file.mtime)
   } finally {
     await handle.close()
+  }
+}
+
+function isAllZeros (block: Buffer): boolean {
+  return block[0] === 0 && block.compare(block, 1, block.length, 0, block.length - 1) === 0
+}
+
+async function writeAt (handle: FileHandle, block: Buffer, position: number): Promise<void> {
+  for (let written = 0; written < block.length;) {
+    written += (await handle.write(block, written, block.length - written, position + written)).bytesWritten
   }
 }
 

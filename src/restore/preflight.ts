@@ -1,15 +1,15 @@
-import { statfs } from 'node:fs/promises'
+import { lstat, statfs } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
-import type { Core, Settings } from '../core.js'
+import type { Core } from '../core.js'
 import { listTables } from '../database/catalog-queries.js'
 import { countOrganizations, type Organizations } from '../database/scope.js'
 import { databaseError, withSql } from '../database/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
-import { AppError } from '../errors.js'
+import { AppError, errorCatalogue, systemCode } from '../errors.js'
 import { reserveBytes } from '../io/disk-reserve.js'
 import { fileError } from '../io/durable.js'
 import { isMountPoint } from '../storage/mount.js'
@@ -47,30 +47,35 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   let missingRoles: string[] = []
   let missingExtensions: string[] = []
   let mounted = false
+  let noCheckpoint: string | null = null
 
   if (request.database) {
     server = await serverFacts(core)
-    if (server.live === null && request.keepCheckpoint) {
-      throw new AppError('CHECKPOINT_IMPOSSIBLE', 'The live database is not there, so no checkpoint of it can be kept.')
-    }
+    if (server.live === null && request.keepCheckpoint) noCheckpoint = 'The live database is not there, so no checkpoint of it can be kept.'
     mode = await chooseMode(core, request.organizationId, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
     const folder = core.database.dataDirectory
-    if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, (metadata.database as DatabaseDetails).sizeBytes))
+    if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, [{ size: (metadata.database as DatabaseDetails).sizeBytes }]))
   }
   if (request.files) {
     await core.storage.check()
     const live = join(core.settings.uploadDir, request.organizationId)
-    mounted = await isMounted(live)
+    const isReal = await isFolderOrAbsent(live)
+    if (!isReal) shortfalls.push('The organization\'s upload folder is a link or no folder: put a real folder in its place.')
+    mounted = isReal && await isMounted(live)
     disk.push(mounted
-      ? await room('the organization\'s upload folder', live, metadata.counts.bytes)
-      : await room('UPLOAD_DIR', core.settings.uploadDir, metadata.counts.bytes))
+      ? await room('the organization\'s upload folder', live, request.archive.files)
+      : await room('UPLOAD_DIR', core.settings.uploadDir, request.archive.files))
   }
 
   const full = disk.filter(({ neededBytes, availableBytes }) => neededBytes > availableBytes)
     .map(({ place, neededBytes, availableBytes }) => `${place} needs ${neededBytes} bytes free and has ${availableBytes}.`)
+  if (noCheckpoint !== null) {
+    if (full.length + shortfalls.length === 0) throw new AppError('CHECKPOINT_IMPOSSIBLE', noCheckpoint)
+    shortfalls.push(`${noCheckpoint} ${errorCatalogue.CHECKPOINT_IMPOSSIBLE}`)
+  }
   const messages = [...full, ...shortfalls]
   if (messages.length > 0) {
     throw new AppError(shortfalls.length === 0 ? 'DISK_FULL' : 'PREFLIGHT_FAILED', `The restore can't be started: ${messages.join(' ')}`, {
@@ -96,6 +101,8 @@ async function serverFacts (core: Core): Promise<ServerFacts> {
 async function chooseMode ({ database, settings }: Core, organizationId: string, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
   const whole = server.canCreateDatabase ? 'swap' : 'in-place'
   if (server.live === null) return whole
+  // A database that can't even be opened can still be exchanged, where nobody asks who else is in it.
+  if (metadata.databaseScope === 'instance' && settings.databaseScope === 'instance') return whole
   let organizations: Organizations
   let tables: number
   try {
@@ -103,10 +110,14 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
       organizations: await countOrganizations(sql, settings.tenantTable, organizationId), tables: (await listTables(sql)).length
     })))
   } catch (error) {
-    throw databaseError(error)
+    const { code, message, remedy } = databaseError(error)
+    throw new AppError(code, `The live database can't be asked whose rows it holds. ${message}`, {
+      remedy: metadata.databaseScope === 'instance' ? `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.` : remedy,
+      cause: error
+    })
   }
   if (metadata.databaseScope === 'organization') return tables === 0 ? whole : 'merge'
-  refuseWithOthers(settings, organizations, 'this backup would replace the rows of all of them')
+  refuseWithOthers(organizations, 'this backup would replace the rows of all of them')
   return whole
 }
 
@@ -115,17 +126,18 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
  * @throws AppError OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function requireNoOthers ({ database, settings }: Core, organizationId: string): Promise<void> {
+  if (settings.databaseScope === 'instance') return
   try {
     await withSql(database.connection(), {}, async sql => {
-      refuseWithOthers(settings, await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
+      refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
     })
   } catch (error) {
     throw databaseError(error)
   }
 }
 
-function refuseWithOthers ({ databaseScope }: Settings, { all, others }: Organizations, why: string): void {
-  if (databaseScope === 'instance' || others === 0) return
+function refuseWithOthers ({ all, others }: Organizations, why: string): void {
+  if (others === 0) return
   throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
 }
 
@@ -168,12 +180,23 @@ function inPlaceShortfalls ({ database, tables }: Metadata, server: ServerFacts)
   return shortfalls
 }
 
-async function room (place: string, folder: string, neededBytes: number): Promise<RestoreReport['disk'][number]> {
+/** @param parts each takes whole blocks; holes count as they would be filled */
+async function room (place: string, folder: string, parts: ReadonlyArray<{ size: number }>): Promise<RestoreReport['disk'][number]> {
   try {
     const { bavail, bsize } = await statfs(folder)
+    const neededBytes = parts.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, 0)
     return { place, neededBytes, availableBytes: Math.max(0, bavail * bsize - reserveBytes) }
   } catch (error) {
     throw fileError(error, 'STORAGE_UNAVAILABLE', `Asking for the free space of ${place}`)
+  }
+}
+
+async function isFolderOrAbsent (folder: string): Promise<boolean> {
+  try {
+    return (await lstat(folder)).isDirectory()
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return true
+    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR')
   }
 }
 

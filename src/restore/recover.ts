@@ -1,7 +1,8 @@
-import { readdir, rm } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Core } from '../core.js'
 import { systemCode } from '../errors.js'
+import { removeTree } from '../io/remove-tree.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { finishUndo, release, rollBack, rollForward, settle } from './coordinator.js'
 import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
@@ -122,7 +123,7 @@ async function removeCondemned (parent: string): Promise<void> {
   const folder = join(parent, stagingFolder)
   try {
     for (const name of await readdir(folder)) {
-      if (name.endsWith('.removed')) await rm(join(folder, name), { recursive: true, force: true })
+      if (name.endsWith('.removed')) await removeTree(join(folder, name))
     }
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error

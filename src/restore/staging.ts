@@ -1,8 +1,9 @@
 import type { Stats } from 'node:fs'
-import { lstat, rename, rm } from 'node:fs/promises'
+import { lstat, rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { systemCode } from '../errors.js'
 import { syncFolder } from '../io/durable.js'
+import { removeTree } from '../io/remove-tree.js'
 
 /**
  * The folders of one restore. Which of them are there tells how far it has come, so that a crash at any point can be gone on
@@ -40,10 +41,10 @@ export async function exists (path: string): Promise<boolean> {
 /** What is half removed must not look like a restore that is half done. */
 export async function removeAtOnce (base: string): Promise<void> {
   const condemned = `${base}.removed`
-  await rm(condemned, { recursive: true, force: true })
+  await removeTree(condemned)
   if (await exists(base)) {
     await rename(base, condemned)
     await syncFolder(dirname(base))
-    await rm(condemned, { recursive: true, force: true })
+    await removeTree(condemned)
   }
 }
