@@ -1,36 +1,12 @@
-import { randomUUID } from 'node:crypto'
-import { gzipSync } from 'node:zlib'
 import t from 'tap'
 import { checksumDatabase } from '../../sample/checksums.js'
 import { withSql } from '../../src/database/connection.js'
 import { parseConnectionUrl } from '../../src/database/connection-url.js'
-import type { Metadata } from '../../src/archive/metadata.js'
-import { createArchiveWriter } from '../../src/archive/writer.js'
-import { openArchive } from '../../src/archive/reader.js'
-import type { Backup } from '../../src/repository/record.js'
-import { blocksOf } from '../support/archive.js'
-import { haveBadDay, leftOvers, readArchived, setUpTenants, type Tenants, type TenantsOptions } from '../support/tenants.js'
+import { forge, type Forgery } from '../support/forge.js'
+import { haveBadDay, leftOvers, setUpTenants, type Tenants, type TenantsOptions } from '../support/tenants.js'
 import type { Test } from 'tap'
 
 const setUp = async (t: Test, options: TenantsOptions = {}): Promise<Tenants> => await setUpTenants(t, { ids: ['acme'], database: { createdb: false, createrole: false }, ...options })
-
-/** Puts a backup beside the given one that is the same but for its dump and what the metadata say of it. */
-async function forge (tenants: Tenants, backup: Backup, change: { sql?: (sql: string) => string, metadata?: (metadata: Metadata) => void }): Promise<string> {
-  const { core } = tenants
-  const { sql } = await readArchived(tenants, backup)
-  const opened = (await core.repository.openArchive('acme', backup.id))!
-  const { attributesDigest: _, ...metadata } = (await openArchive(opened.handle, opened.size, 'acme')).metadata
-  await opened.handle.close()
-  const forged = { ...structuredClone(metadata), id: randomUUID(), includesFiles: false, type: 'database' as const, counts: { ...metadata.counts, files: 0, bytes: 0 } }
-  change.metadata?.(forged as Metadata)
-  const partial = await core.repository.createArchive('acme', forged.id)
-  const writer = createArchiveWriter(partial.stream, new Date(forged.timestamp), () => {})
-  await writer.addDatabase(blocksOf(gzipSync(change.sql?.(sql) ?? sql)))
-  await writer.finish(forged)
-  await partial.commit()
-  await core.catalog.reconcile()
-  return forged.id
-}
 
 t.test('a user who may create no database has it restored inside the live one', async t => {
   const tenants = await setUp(t)
@@ -69,7 +45,7 @@ t.test('what can\'t be loaded as a whole is refused, and nothing is changed', as
   const backup = await tenants.create('database')
   await sql`UPDATE users SET "fullName" = 'as it is now'`
   const before = await checksumDatabase(sql)
-  const cases: Record<string, { change: Parameters<typeof forge>[2], expected: object }> = {
+  const cases: Record<string, { change: Forgery, expected: object }> = {
     'a COMMIT of its own': { change: { sql: dump => dump.replace(/^COPY public\.assets /m, 'COMMIT;\n$&') }, expected: { code: 'DUMP_INVALID' } },
     'a COMMIT and a BEGIN of its own': { change: { sql: dump => dump.replace(/^COPY public\.assets /m, 'COMMIT;\nBEGIN;\n$&') }, expected: { code: 'DUMP_INVALID' } },
     'rows missing': {
@@ -84,7 +60,7 @@ t.test('what can\'t be loaded as a whole is refused, and nothing is changed', as
     }
   }
   for (const [name, { change, expected }] of Object.entries(cases)) {
-    const id = await forge(tenants, backup, change)
+    const id = await forge(tenants.core, backup, change)
     for (const dryRun of [true, false]) {
       const expectedStatus = 'code' in expected && expected.code === 'PREFLIGHT_FAILED' ? 409 : 422
       t.match(await tenants.post(`restore/${id}`, { dryRun, rollbackOnFailure: false }, expectedStatus), expected, name)
