@@ -387,7 +387,7 @@ export interface components {
             /** Format: uuid */
             backupId?: string;
             /** @enum {string} */
-            state: "running" | "succeeded" | "failed" | "cancelled";
+            state: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /** @description What is being done now */
             phase: string;
             bytesDone: number;

@@ -1,5 +1,5 @@
 import { PassThrough, type Readable } from 'node:stream'
-import type { Job } from '../src/jobs/job.js'
+import { isActive, type Job } from '../src/jobs/job.js'
 import type { JobRunner } from '../src/jobs/runner.js'
 
 const heartbeatMs = 15_000
@@ -13,7 +13,7 @@ export function openJobEvents (jobs: JobRunner, organizationId: string, jobId: s
   const stream = new PassThrough()
 
   function tell (job: Job): void {
-    const ended = job.state !== 'running'
+    const ended = !isActive(job)
     // A client that reads too slowly misses progress, never the result.
     if (!ended && stream.writableNeedDrain) return
     stream.write(`event: ${ended ? 'result' : 'progress'}\ndata: ${JSON.stringify(job)}\n\n`)
@@ -21,7 +21,7 @@ export function openJobEvents (jobs: JobRunner, organizationId: string, jobId: s
   }
 
   tell(job)
-  if (job.state === 'running') {
+  if (isActive(job)) {
     const unsubscribe = jobs.subscribe(jobId, tell)
     // Keeps proxies from closing a connection on which nothing happens.
     const heartbeat = setInterval(() => { stream.write(': heartbeat\n\n') }, heartbeatMs).unref()

@@ -17,6 +17,8 @@ export interface Config {
   logLevel: Static<typeof Environment>['LOG_LEVEL']
   /** Requests a minute for each user of an organization, else for each address. */
   rateLimit: number
+  /** Jobs that run at the same time. */
+  maxJobs: number
   jwtSecret: string | null
   jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
   backupDir: string
@@ -124,6 +126,7 @@ function makeConfig (
     port: values.PORT,
     logLevel: values.LOG_LEVEL,
     rateLimit: values.RATE_LIMIT,
+    maxJobs: values.MAX_JOBS,
     jwtSecret: values.JWT_SECRET ?? null,
     jwtPublicKey: values.JWT_PUBLIC_KEY === undefined ? null : readPublicKey(values.JWT_PUBLIC_KEY, problems),
     backupDir,

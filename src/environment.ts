@@ -32,6 +32,7 @@ export const Environment = Type.Object({
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'Port to listen on', expects: 'a port number from 0 to 65535' }),
   LOG_LEVEL: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info', 'What is logged'),
   RATE_LIMIT: Type.Integer({ default: 300, minimum: 1, maximum: 1_000_000, description: 'Requests a minute for each user, or address without a token', expects: 'a whole number from 1 to 1000000' }),
+  MAX_JOBS: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Backups and restores that run at the same time; more wait in line', expects: 'a whole number from 1 to 100' }),
   JWT_SECRET: Type.Optional(Type.String({ minLength: 32, secret: true, description: 'Secret that HS256 tokens are signed with; needed unless JWT_PUBLIC_KEY is set', expects: 'at least 32 characters long' })),
   JWT_PUBLIC_KEY: Type.Optional(Type.String({ secret: true, description: 'Public key in PEM that verifies RS256 or ES256 tokens', expects: 'a public key in PEM' })),
   UPLOAD_DIR: folder('./data/uploads', 'Folder of the uploaded files, one folder an organization'),

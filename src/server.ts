@@ -17,7 +17,7 @@ if (process.argv.includes('--help')) {
 async function serve (config: Config): Promise<void> {
   const log = createLogger({ level: config.logLevel })
   const core = createCore(config, log)
-  const jobs = createJobRunner({ log, onUnfinished: reason => { startup.finishRestores(reason) } })
+  const jobs = createJobRunner({ log, places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })
   const startup: Startup = createStartup(core, jobs, { makeUploadDir: config.makeUploadDir })
   const app = await buildApp({ config, core, jobs })
   let closing = false

@@ -20,6 +20,7 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
     await getBackup(app.core, { organizationId, backupId })
     const { done } = app.jobs.start({
       kind: 'delete',
+      light: true,
       organizationId,
       backupId,
       run: async (): Promise<DeleteResult> => {

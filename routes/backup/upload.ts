@@ -53,6 +53,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     const length = body === request.raw ? request.headers['content-length'] : undefined
     const { done } = app.jobs.start({
       kind: 'upload',
+      light: true,
       organizationId,
       run: async context => await receiveBackup(app.core, {
         organizationId, stream: body, size: length === undefined ? undefined : Number(length), checksums: [checksum, digest].filter(given => given !== undefined)

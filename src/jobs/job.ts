@@ -6,9 +6,14 @@ export const JobKind = Type.Union([
 export type JobKind = Static<typeof JobKind>
 
 export const JobState = Type.Union([
-  Type.Literal('running'), Type.Literal('succeeded'), Type.Literal('failed'), Type.Literal('cancelled')
+  Type.Literal('queued'), Type.Literal('running'), Type.Literal('succeeded'), Type.Literal('failed'), Type.Literal('cancelled')
 ])
 export type JobState = Static<typeof JobState>
+
+/** Whether it has yet to end. */
+export function isActive ({ state }: { state: JobState }): boolean {
+  return state === 'queued' || state === 'running'
+}
 
 /** One running or finished piece of long work. `result` is what the operation itself would have answered. */
 export const Job = Type.Object({

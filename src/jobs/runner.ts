@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
-import type { Job, JobKind } from './job.js'
+import { isActive, type Job, type JobKind } from './job.js'
+import { createPlaces } from './places.js'
 import type { JobContext } from './progress.js'
 
 export interface JobRequest<Result> {
@@ -10,6 +11,8 @@ export interface JobRequest<Result> {
   backupId?: string
   /** It changes what other organizations see, so it runs beside no other job. */
   exclusive?: boolean
+  /** It waits for somebody else for most of its time, so it takes no place from jobs that work. */
+  light?: boolean
   run: (job: JobContext) => Promise<Result>
 }
 
@@ -41,7 +44,7 @@ export interface JobRunner {
   idle (): Promise<void>
   /** Why start() would throw for every job, or null. */
   refusal (): AppError | null
-  /** Refuses new jobs, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. Idempotent. */
+  /** Refuses new jobs, cancels those that wait, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. Idempotent. */
   stop (graceMs?: number): Promise<void>
 }
 
@@ -58,18 +61,24 @@ const progressIntervalMs = 100
 
 export interface JobRunnerOptions {
   log: Log
+  /** Jobs that work at the same time; more wait in line. */
+  places?: number
   /** Told when a restore could be moved neither way: nothing may be built upon that, so jobs are to be refused until it is finished. */
   onUnfinished?: (reason: AppError) => void
 }
 
-/** Runs long work: one job an organization at a time, alone where it is exclusive. Jobs live as long as the process. */
-export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOptions): JobRunner {
+/**
+ * Runs long work: one job an organization at a time, alone where it is exclusive, so that nobody stands in line twice.
+ * Jobs live as long as the process.
+ */
+export function createJobRunner ({ log, places: count = Infinity, onUnfinished = () => {} }: JobRunnerOptions): JobRunner {
   const entries = new Map<string, Entry>()
+  const places = createPlaces(count)
   let refused: AppError | null = null
   let stopping: Promise<void> | undefined
   let upkept: Promise<void> = Promise.resolve()
 
-  const running = () => [...entries.values()].filter(({ job }) => job.state === 'running')
+  const active = () => [...entries.values()].filter(({ job }) => isActive(job))
 
   function find (organizationId: string, jobId: string): Entry {
     const entry = entries.get(jobId)
@@ -78,11 +87,11 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
   }
 
   function requireNoConflict (organizationId: string, exclusive: boolean): void {
-    const own = running().find(({ job }) => job.organizationId === organizationId)
+    const own = active().find(({ job }) => job.organizationId === organizationId)
     if (own !== undefined) {
-      throw new AppError('JOB_CONFLICT', `A ${own.job.kind} job is running for this organization: ${own.job.id}.`)
+      throw new AppError('JOB_CONFLICT', `A ${own.job.kind} job is ${own.job.state} for this organization: ${own.job.id}.`)
     }
-    const other = running().find(entry => exclusive || entry.exclusive)
+    const other = active().find(entry => exclusive || entry.exclusive)
     if (other !== undefined) {
       throw new AppError('JOB_CONFLICT', other.exclusive
         ? 'The whole database is being restored for another organization.'
@@ -93,7 +102,7 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
   }
 
   function forgetOldest (organizationId: string): void {
-    const finished = [...entries.values()].filter(({ job }) => job.organizationId === organizationId && job.state !== 'running')
+    const finished = [...entries.values()].filter(({ job }) => job.organizationId === organizationId && !isActive(job))
     for (const { job } of finished.slice(0, Math.max(0, finished.length - finishedKept))) entries.delete(job.id)
   }
 
@@ -106,9 +115,18 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
     log.info({ jobId: id, kind, organizationId }, `job ${state}`)
   }
 
-  async function perform<Result> (entry: Entry, run: JobRequest<Result>['run']): Promise<Result> {
+  async function perform<Result> (entry: Entry, run: JobRequest<Result>['run'], place: Promise<() => void>): Promise<Result> {
+    const context = createContext(entry)
+    let giveBack = (): void => {}
     try {
-      const result = await run(createContext(entry))
+      // Also when it need not wait: the caller is to have the job before anything of it happens.
+      giveBack = await place
+      await upkept
+      if (entry.job.state === 'queued') {
+        entry.job.state = 'running'
+        context.progress.phase('starting')
+      }
+      const result = await run(context)
       end(entry, { state: 'succeeded', result })
       return result
     } catch (error) {
@@ -118,20 +136,23 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
       end(entry, { state: reason === null ? 'failed' : 'cancelled', error: describe(shown) })
       if (error instanceof AppError && error.code === 'RESTORE_UNFINISHED') onUnfinished(error)
       throw shown
+    } finally {
+      giveBack()
     }
   }
 
   return {
-    start ({ kind, organizationId, backupId, exclusive = false, run }) {
+    start ({ kind, organizationId, backupId, exclusive = false, light = false, run }) {
       if (refused !== null) throw refused
       requireNoConflict(organizationId, exclusive)
+      const waits = !light && !places.hasFree()
       const job: Job = {
         id: randomUUID(),
         kind,
         organizationId,
         ...(backupId === undefined ? {} : { backupId }),
-        state: 'running',
-        phase: 'starting',
+        state: waits ? 'queued' : 'running',
+        phase: waits ? 'waiting' : 'starting',
         bytesDone: 0,
         bytesTotal: null,
         cancellable: true,
@@ -139,16 +160,15 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
       }
       const entry: Entry = { job, exclusive, controller: new AbortController(), listeners: new Set(), ended: Promise.resolve() }
       entries.set(job.id, entry)
-      log.info({ jobId: job.id, kind, organizationId, backupId }, 'job started')
-      // Started in a later turn, so that the caller has the job before anything of it happens.
-      const done = upkept.then(async () => await perform(entry, run))
+      log.info({ jobId: job.id, kind, organizationId, backupId }, `job ${waits ? 'queued' : 'started'}`)
+      const done = perform(entry, run, light ? Promise.resolve(() => {}) : places.take(entry.controller.signal))
       entry.ended = done.then(() => {}, () => {})
       return { job: { ...job }, done }
     },
 
     cancel (organizationId, jobId) {
       const { job, controller } = find(organizationId, jobId)
-      if (job.state !== 'running') {
+      if (!isActive(job)) {
         throw new AppError('JOB_CONFLICT', `The job has ended already: it ${job.state === 'failed' ? 'failed' : `is ${job.state}`}.`, { remedy: 'Nothing is left to cancel.' })
       }
       if (!job.cancellable) {
@@ -172,7 +192,7 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
     },
 
     async upkeep (work) {
-      if (refused !== null || running().length > 0) return false
+      if (refused !== null || active().length > 0) return false
       const done = upkept.then(work)
       // Whoever asked for it hears of its failure; the next job only needs its end.
       upkept = done.catch(() => {})
@@ -184,13 +204,13 @@ export function createJobRunner ({ log, onUnfinished = () => {} }: JobRunnerOpti
       if (stopping === undefined) refused = reason
     },
 
-    async idle () { await Promise.all(running().map(async ({ ended }) => { await ended })) },
+    async idle () { await Promise.all(active().map(async ({ ended }) => { await ended })) },
 
     refusal: () => refused,
 
     stop (graceMs = 30_000) {
       refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
-      stopping ??= Promise.all([upkept, endAll(running(), graceMs)]).then(() => {})
+      stopping ??= Promise.all([upkept, endAll(active(), graceMs)]).then(() => {})
       return stopping
     }
   }
@@ -227,14 +247,17 @@ function createContext ({ job, controller, listeners }: Entry): JobContext {
 }
 
 async function endAll (entries: Entry[], graceMs: number): Promise<void> {
+  for (const entry of entries) if (entry.job.state === 'queued') cancelForStop(entry)
   const ended = Promise.all(entries.map(async entry => { await entry.ended }))
   let timer: NodeJS.Timeout | undefined
   await Promise.race([ended, new Promise(resolve => { timer = setTimeout(resolve, graceMs) })])
   clearTimeout(timer)
-  for (const { job, controller } of entries) {
-    if (job.state === 'running' && job.cancellable) controller.abort(new AppError('SERVICE_STOPPING', 'The service is stopping, so the job was cancelled.'))
-  }
+  for (const entry of entries) if (isActive(entry.job) && entry.job.cancellable) cancelForStop(entry)
   await ended
+}
+
+function cancelForStop ({ controller }: Entry): void {
+  controller.abort(new AppError('SERVICE_STOPPING', 'The service is stopping, so the job was cancelled.'))
 }
 
 /** Why the job was cancelled, when that is what ended it. Work that could not clean up after itself has failed instead. */

@@ -51,6 +51,47 @@ t.test('a failed job remembers why, and what is unexpected stays inside', async 
   t.notMatch(JSON.stringify(jobs.list('acme')), /hunter2/)
 })
 
+t.test('as many as there are places work at the same time; the others begin in the order in which they came', async t => {
+  const jobs = createJobRunner({ log, places: 2 })
+  const began: string[] = []
+  const works = Array.from({ length: 6 }, () => openWork())
+  const started = works.map((work, index) => jobs.start(request(async job => {
+    began.push(`org-${index}`)
+    return await work.run(job)
+  }, { organizationId: `org-${index}` })))
+  t.same(started.map(({ job }) => job.state), ['running', 'running', 'queued', 'queued', 'queued', 'queued'])
+  t.same(started[2]?.job.phase, 'waiting')
+  t.throws(() => jobs.start(request(async () => '', { organizationId: 'org-3' })), { code: 'JOB_CONFLICT', message: /is queued/ })
+  await jobs.start(request(async () => '', { organizationId: 'light', light: true })).done
+  await works[1]?.began
+  t.same(began, ['org-0', 'org-1'])
+  jobs.cancel('org-3', started[3]!.job.id)
+  await t.rejects(started[3]!.done, code('JOB_CANCELLED'))
+  t.match(jobs.get('org-3', started[3]!.job.id), { state: 'cancelled', finishedAt: String })
+  for (const index of [0, 1, 2, 4]) {
+    await works[index]?.began
+    works[index]?.finish('done')
+    await started[index]!.done
+  }
+  await works[5]?.began
+  t.same(began, ['org-0', 'org-1', 'org-2', 'org-4', 'org-5'])
+  works[5]?.finish('done')
+  t.equal(await started[5]!.done, 'done')
+})
+
+t.test('a stop cancels at once what waits, and lets what runs end', async t => {
+  const jobs = createJobRunner({ log, places: 1 })
+  const work = openWork()
+  const running = jobs.start(request(work.run))
+  const queued = jobs.start(request(async () => 'never', { organizationId: 'globex' }))
+  await work.began
+  const stopped = jobs.stop()
+  await t.rejects(queued.done, code('SERVICE_STOPPING'))
+  work.finish('done')
+  t.equal(await running.done, 'done')
+  await stopped
+})
+
 t.test('nobody needs to wait for a job that fails', async t => {
   const jobs = createJobRunner({ log })
   const { job } = jobs.start(request(async () => { throw new Error('nobody listens') }))

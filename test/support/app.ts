@@ -54,7 +54,7 @@ export async function buildTestApp (t: Test, { databaseUrl, env = {}, log = pino
     ...env
   })
   const core = createCore(config, log)
-  const jobs = createJobRunner({ log })
+  const jobs = createJobRunner({ log, places: config.maxJobs })
   const app = await buildApp({ config, core, jobs })
   t.teardown(async () => {
     await app.close()
