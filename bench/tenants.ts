@@ -28,9 +28,10 @@ export const damages: readonly Damage[] = [
   }
 ]
 
-/** What a user of another organization writes all the time, into a table that the restore writes to as well. */
+/** What a user of another organization writes all the time, into the tables that the restore writes to as well. */
 export function writersStatement ({ organizations }: { organizations: number }): string {
-  return `UPDATE assets SET price = price + 1 WHERE id = ${organizations + writersNumber}`
+  const id = organizations + writersNumber
+  return `WITH commented AS (UPDATE comments SET body = body WHERE id = ${id}) UPDATE assets SET price = price + 1 WHERE id = ${id}`
 }
 
 /** Organizations with so many rows each: a quarter in a table of its own column, the others one key further. */

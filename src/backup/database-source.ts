@@ -82,8 +82,7 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
       database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
-      tables: dump.tables,
-      warnings: dump.warnings
+      ...await dump.describe()
     })),
     async close () {
       await dump.script.return(undefined)

@@ -1,10 +1,10 @@
 import type postgres from 'postgres'
 import { AppError } from '../errors.js'
 import { quoteIdentifier } from './connection.js'
-import type { TableChange } from './organization-diff.js'
-import type { MergeTable } from './organization-drift.js'
+import { changeOf, type TableChange } from './organization-diff.js'
+import { updatedColumns, type MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
-import { parkValues } from './organization-parking.js'
+import { findExchanges, parkValues } from './organization-parking.js'
 import { triggersOff, triggersOn } from './organization-triggers.js'
 import { quoteColumns, type TenantGraph } from './tenant-table.js'
 
@@ -19,38 +19,41 @@ export type ExpectedWrites = Map<number, { inserted: number, updated: number, de
 export async function applyChanges (
   session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
 ): Promise<ExpectedWrites> {
-  const changed = tables.filter(({ table }) => changes.some((change) =>
-    change.table === table.label && change.added + change.changed + change.removed > 0))
-  if (changed.length === 0) return new Map()
+  const planned = changes.reduce((sum, { added, changed, removed }) => sum + added + changed + removed, 0)
+  if (planned === 0) return new Map()
   try {
-    const triggers = await triggersOff(session, changed)
-    const parked = await parkValues(session, graph, changed)
-    const [result] = await session.unsafe<Array<{ written: string }>>(mergeStatement(changed))
-    const planned = changes.reduce((sum, { added, changed, removed }) => sum + added + changed + removed, 0)
+    const exchanges = await findExchanges(session, graph, tables, changes)
+    // From here to the commit writers to tables with triggers wait, so nothing that can be done before is done after.
+    const triggers = await triggersOff(session, graph, tables, changes)
+    const parked = await parkValues(session, exchanges)
+    const [result] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
     if (Number(result!.written) !== planned) throw changedMeanwhile(`${result!.written} rows were changed instead of ${planned}`)
     // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.
     await session.unsafe('SET CONSTRAINTS ALL IMMEDIATE')
     await triggersOn(session, triggers)
-    return new Map(changed.map(({ table }) => {
-      const { added, changed: updated, removed } = changes.find((change) => change.table === table.label)!
-      return [table.oid, { inserted: added, updated: updated + (parked.get(table.oid) ?? 0), deleted: removed }]
+    return new Map(tables.map((merged) => {
+      const { added, changed, removed } = changeOf(changes, merged)
+      return [merged.table.oid, { inserted: added, updated: changed + (parked.get(merged.table.oid) ?? 0), deleted: removed }]
     }))
   } catch (error) {
     throw conflictError(error)
   }
 }
 
-/** Deletes, then updates, then inserts: each phase reads how many rows the one before has done, so it has to wait for it. */
-function mergeStatement (tables: readonly MergeTable[]): string {
+/**
+ * Deletes, then updates, then inserts: each phase reads how many rows the one before has done, so it has to wait for it.
+ * What has nothing to do is left out, since triggers of a statement fire for no row too.
+ */
+function mergeStatement (tables: readonly MergeTable[], changes: readonly TableChange[]): string {
   const phase = (name: string, statements: string[], start: string): string => [
     ...statements.map((statement, index) => `${name}_${index} AS (${statement} RETURNING 1)`),
     `${name} AS (SELECT ${[start, ...statements.map((_, index) => `(SELECT count(*) FROM ${name}_${index})`)].join(' + ')} AS rows)`
   ].join(',\n')
-  const updatable = tables.filter((merged) => updatedColumns(merged).length > 0)
+  const having = (count: 'removed' | 'changed' | 'added'): MergeTable[] => tables.filter((merged) => changeOf(changes, merged)[count] > 0)
   return `WITH ${[
-    phase('deleted', tables.map(deleteStatement), '0'),
-    phase('updated', updatable.map(updateStatement), '(SELECT rows FROM deleted)'),
-    phase('inserted', tables.map(insertStatement), '(SELECT rows FROM updated)')
+    phase('deleted', having('removed').map(deleteStatement), '0'),
+    phase('updated', having('changed').filter((merged) => updatedColumns(merged).length > 0).map(updateStatement), '(SELECT rows FROM deleted)'),
+    phase('inserted', having('added').map(insertStatement), '(SELECT rows FROM updated)')
   ].join(',\n')}
   SELECT rows AS written FROM inserted`
 }
@@ -67,12 +70,6 @@ function updateStatement (merged: MergeTable): string {
   return `UPDATE ${table.source} t SET ${updatedColumns(merged).map((column) => `${quoteIdentifier(column)} = a.${quoteIdentifier(column)}`).join(', ')}
     FROM ${plan} p JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}
     WHERE p.operation = 'u' AND ${samePlace} AND (SELECT rows FROM deleted) >= 0`
-}
-
-/** The key is equal already, and an identity that is always generated can't be written by UPDATE. */
-function updatedColumns ({ table, columns, key }: MergeTable): string[] {
-  const fixed = table.columns.filter(({ identity }) => identity === 'always').map(({ name }) => name)
-  return columns.filter((column) => key?.includes(column) !== true && !fixed.includes(column))
 }
 
 function insertStatement ({ table, columns, archive, plan }: MergeTable): string {

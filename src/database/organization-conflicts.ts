@@ -1,10 +1,10 @@
 import type postgres from 'postgres'
 import { AppError } from '../errors.js'
 import { quoteIdentifier, quoteLiteral } from './connection.js'
-import { rowText } from './organization-diff.js'
-import type { MergeTable } from './organization-drift.js'
+import { changeOf, rowText, type TableChange } from './organization-diff.js'
+import { updatedColumns, type MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
-import { sameValues, uniqueIndexes } from './organization-unique.js'
+import { operationsOn, sameValues, uniqueIndexes } from './organization-unique.js'
 import type { ForeignKey } from './tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph } from './tenant-table.js'
 import { keyCondition, ownedRows, ownerOf, tableOf } from './tenant-rows.js'
@@ -57,14 +57,16 @@ async function leadingNowhere (
 
 /** Values of the archive that another organization's rows, or nobody's, hold now: a moved row, an e-mail taken since. */
 export async function takenValues (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string
+  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[], organizationId: string
 ): Promise<Conflict[]> {
   const conflicts: Conflict[] = []
   for (const merged of tables) {
     const { table } = merged
     for (const index of await uniqueIndexes(session, merged)) {
+      const operations = operationsOn(merged, index, changeOf(changes, merged))
+      if (operations.length === 0) continue
       const { joins, owner } = ownerOf(graph, table, 'o', 'LEFT JOIN')
-      const rows = await count(session, `FROM ${sameValues(merged, index)}
+      const rows = await count(session, `FROM ${sameValues(merged, index, operations)}
         JOIN ${table.source} o ON o.tableoid = l."merge relation" AND o.ctid = l."merge place"${joins}
         WHERE ${owner} IS DISTINCT FROM ${quoteLiteral(organizationId)}`)
       if (rows > 0) {
@@ -83,7 +85,7 @@ export async function takenValues (
  * the backup does not have, and own rows that a key with an action (ON DELETE CASCADE, …) would take along.
  */
 export async function heldRows (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string
+  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[], organizationId: string
 ): Promise<Conflict[]> {
   const conflicts: Conflict[] = []
   for (const key of graph.keys.filter(({ oid }) => oid !== 0)) {
@@ -91,7 +93,9 @@ export async function heldRows (
     if (parent === undefined) continue
     const child = tables.find(({ table }) => table.oid === key.table)
     const childTable = tableOf(graph, key.table)
-    const references = key.references.filter((column) => parent.columns.includes(column))
+    const { removed, changed } = changeOf(changes, parent)
+    const references = key.references.filter((column) => updatedColumns(parent).includes(column))
+    if (removed === 0 && (changed === 0 || references.length === 0)) continue
     const leaves = references.length === 0 ? 'false' : `${rowText(references, 'l')} <> ${rowText(references, 'a')}`
     const from = `FROM ${parent.plan} p JOIN ${key.targetRelation} l ON l.tableoid = p.relation AND l.ctid = p.place
       LEFT JOIN ${parent.archive} a ON a.${rowNumber} = p.${rowNumber}

@@ -41,6 +41,11 @@ export async function planChanges (
   return changes
 }
 
+/** What the plan of a table comes to. */
+export function changeOf (changes: readonly TableChange[], { table }: MergeTable): TableChange {
+  return changes.find((change) => change.table === table.label)!
+}
+
 /** Tables whose live rows still differ from the archive's. */
 export async function remainingDifferences (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string
@@ -55,7 +60,7 @@ export async function remainingDifferences (
 
 /**
  * operation (d, u, i), the archive's row, relation and place of the live row. Rows are compared as text: json has no
- * equality, and that of citext and numeric hides changes.
+ * equality, and that of citext and numeric hides changes. The same bytes make the same text, so only the others are written out.
  */
 function differences (graph: TenantGraph, merged: MergeTable, organizationId: string): string {
   return merged.key === null ? byContent(graph, merged, organizationId) : byKey(graph, merged, merged.key, organizationId)
@@ -69,7 +74,7 @@ function byKey (graph: TenantGraph, { table, columns, archive }: MergeTable, key
   return `SELECT ${operation}, a.${rowNumber}, l."merge relation", l."merge place"
     FROM (SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${quoteColumns(columns, 't')} ${ownedRows(graph, table, 't', organizationId)}) l
       FULL JOIN ${archive} a ON ${condition}
-    WHERE l."merge place" IS NULL OR a.${rowNumber} IS NULL OR ${rowText(columns, 'l')} <> ${rowText(columns, 'a')}`
+    WHERE l."merge place" IS NULL OR a.${rowNumber} IS NULL OR ${differ(columns, 'l', 'a')}`
 }
 
 /** Equal rows are paired off; what is left over on one side is removed, on the other added. */
@@ -81,6 +86,11 @@ function byContent (graph: TenantGraph, { table, columns, archive }: MergeTable,
         row_number() OVER (PARTITION BY ${rowText(columns, 't')}) AS copy FROM ${archive} t) a
       ON l.content = a.content AND l.copy = a.copy
     WHERE l."merge place" IS NULL OR a.${rowNumber} IS NULL`
+}
+
+function differ (columns: readonly string[], one: string, other: string): string {
+  const image = (alias: string): string => `ROW(${quoteColumns(columns, alias)})::record`
+  return `(${image(one)} OPERATOR(pg_catalog.*<>) ${image(other)} AND ${rowText(columns, one)} <> ${rowText(columns, other)})`
 }
 
 export function rowText (columns: readonly string[], alias: string): string {

@@ -19,6 +19,18 @@ export interface MergeTable {
   rows: number
 }
 
+/** Types whose equal values are the same bytes; 1.0 = 1.00 of numeric and A = a of citext are not. */
+const equalByBytes = /^(?:smallint|integer|bigint|uuid|text|character varying.*|date|timestamp.*|boolean|bytea)$/
+
+/**
+ * The columns that an UPDATE of the table's rows sets. Those of the key are equal already where that means the same bytes, and
+ * an identity that is always generated can't be written by UPDATE.
+ */
+export function updatedColumns ({ table, columns, key }: Pick<MergeTable, 'table' | 'columns' | 'key'>): string[] {
+  const fixed = table.columns.filter(({ name, type, identity }) => identity === 'always' || (key?.includes(name) === true && equalByBytes.test(type)))
+  return columns.filter((column) => !fixed.some(({ name }) => name === column))
+}
+
 export interface Drift {
   tables: MergeTable[]
   /** Differences that do not matter, by table label. */

@@ -1,7 +1,7 @@
 import type postgres from 'postgres'
 import { AppError } from '../errors.js'
 import { databaseError, type Connection } from './connection.js'
-import { startRows, type RowsProgram } from './organization-rows.js'
+import { startRows, workSettings, type RowsProgram } from './organization-rows.js'
 import { dumpSchema, type SchemaScript } from './organization-schema.js'
 import type { PostgresTools } from './postgres-tools.js'
 import type { Snapshot } from './snapshot.js'
@@ -24,11 +24,16 @@ export interface OrganizationDumpOptions {
 
 export interface TableRows { schema: string, name: string, rows: number }
 
-export interface OrganizationDump {
+/** What the script holds and what it leaves out. */
+export interface OrganizationContents {
   /** The tables that are in the script, with the number of the organization's rows. */
   tables: TableRows[]
-  /** What the script leaves out. */
   warnings: string[]
+}
+
+export interface OrganizationDump {
+  /** Counts by the snapshot's own session, so it may run beside the script. */
+  describe (): Promise<OrganizationContents>
   /**
    * Plain SQL that psql loads into an empty database, which then holds this organization alone. To be read once, to its
    * end or to a return(). @throws AppError DUMP_FAILED after the last byte, when a program did not end well
@@ -47,6 +52,7 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
   try {
     // Names in definitions are then written in full.
     await sql`SELECT set_config('search_path', '', false)`
+    await sql.unsafe(workSettings)
     const graph = await readTenantGraph(sql, { tenantTable, tenancy })
     requireTenancy(graph)
     await requireOrganization(sql, graph, organizationId)
@@ -57,8 +63,12 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
     try {
       const schema = await dumpSchema(connection, tools, snapshot, graph, encoding, signal)
       await checkOwnership(sql, graph, organizationId)
-      const tables = await countOwned(sql, graph, organizationId, signal)
-      return { tables, warnings: [...graph.notes, ...await unownedWarnings(sql, graph)], script: assemble(schema, rows) }
+      return {
+        describe: async () => ({
+          tables: await countOwned(sql, graph, organizationId, signal), warnings: [...graph.notes, ...await unownedWarnings(sql, graph)]
+        }),
+        script: assemble(schema, rows)
+      }
     } catch (error) {
       rows.kill()
       throw error

@@ -6,8 +6,8 @@ import { foreignRows, heldRows, refuseConflicts, takenValues } from './organizat
 import { planChanges, type TableChange } from './organization-diff.js'
 import { compareSchemas, type MergeTable } from './organization-drift.js'
 import type { TableRows } from './organization-dump.js'
-import { advisoryLock, loadRows } from './organization-load.js'
-import { transferSettings } from './organization-rows.js'
+import { advisoryLock, loadRows, sampleSettings } from './organization-load.js'
+import { transferSettings, workSettings } from './organization-rows.js'
 import { lockWaitMs } from './organization-schema.js'
 import { verifyMerge } from './organization-verify.js'
 import type { PostgresTools } from './postgres-tools.js'
@@ -117,7 +117,7 @@ interface Prepared { graph: TenantGraph, tables: MergeTable[], notes: Map<string
 
 async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
-  await session.unsafe(transferSettings)
+  await session.unsafe(`${transferSettings} ${workSettings} ${sampleSettings}`)
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
   await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
   const graph = await lockedGraph(session, { tenantTable, tenancy })
@@ -134,8 +134,8 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   signal.throwIfAborted()
   const changes = await planChanges(session, graph, tables, organizationId)
   refuseConflicts([
-    ...await takenValues(session, graph, tables, organizationId),
-    ...await heldRows(session, graph, tables, organizationId)
+    ...await takenValues(session, graph, tables, changes, organizationId),
+    ...await heldRows(session, graph, tables, changes, organizationId)
   ])
   return { graph, tables, notes, changes }
 }

@@ -1,30 +1,49 @@
 import type postgres from 'postgres'
 import { quoteIdentifier } from './connection.js'
+import { changeOf, type TableChange } from './organization-diff.js'
 import { refuseConflicts } from './organization-conflicts.js'
 import type { MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
-import { sameValues, uniqueIndexes, type UniqueIndex } from './organization-unique.js'
+import { operationsOn, sameValues, uniqueIndexes, type UniqueIndex } from './organization-unique.js'
 import type { TenantGraph } from './tenant-table.js'
+
+/** Rows of a table that hold a unique value in another row's way. */
+export interface Exchange {
+  merged: MergeTable
+  /** The assignment that gets them out of the way. */
+  place: string
+  /** The query of their numbers. */
+  inTheWay: string
+}
 
 /**
  * Where rows exchange unique values, whichever is updated first finds its value still held, since such a key is checked row by
- * row. Those that hold a value in another row's way first get one that nobody has.
- * @returns how many rows of each table were parked
+ * row. Those that hold a value in another row's way have to be parked first.
  * @throws AppError RESTORE_CONFLICT when no column of the index can take another value
  */
-export async function parkValues (session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[]): Promise<Map<number, number>> {
-  const parked = new Map<number, number>()
+export async function findExchanges (
+  session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
+): Promise<Exchange[]> {
+  const exchanges: Exchange[] = []
   for (const merged of tables) {
     for (const index of await uniqueIndexes(session, merged)) {
-      if (!index.immediate) continue
-      const inTheWay = `SELECT DISTINCT held.${rowNumber} AS number FROM ${sameValues(merged, index)}
+      const operations = operationsOn(merged, index, changeOf(changes, merged))
+      if (!index.immediate || !operations.includes('u')) continue
+      const inTheWay = `SELECT DISTINCT held.${rowNumber} AS number FROM ${sameValues(merged, index, operations)}
         JOIN ${merged.plan} held ON held.relation = l."merge relation" AND held.place = l."merge place"
         WHERE held.operation = 'u' AND held.${rowNumber} <> a.${rowNumber}`
       const [found] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM (${inTheWay}) x`)
-      if (found!.rows === '0') continue
-      const rows = await park(session, merged, parkingPlace(graph, merged, index), inTheWay)
-      parked.set(merged.table.oid, (parked.get(merged.table.oid) ?? 0) + rows)
+      if (found!.rows !== '0') exchanges.push({ merged, place: parkingPlace(graph, merged, index), inTheWay })
     }
+  }
+  return exchanges
+}
+
+/** Gives the rows that are in the way values that nobody has. @returns how many rows of each table were parked */
+export async function parkValues (session: postgres.ReservedSql, exchanges: readonly Exchange[]): Promise<Map<number, number>> {
+  const parked = new Map<number, number>()
+  for (const { merged, place, inTheWay } of exchanges) {
+    parked.set(merged.table.oid, (parked.get(merged.table.oid) ?? 0) + await park(session, merged, place, inTheWay))
   }
   return parked
 }

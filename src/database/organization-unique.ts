@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
-import type { MergeTable } from './organization-drift.js'
+import type { TableChange } from './organization-diff.js'
+import { updatedColumns, type MergeTable } from './organization-drift.js'
 import { rowNumber } from './organization-load.js'
 
 /** A unique index, in terms that can be evaluated on live and on archived rows alike. */
@@ -41,13 +42,22 @@ export async function uniqueIndexes (session: postgres.Sql, { table, columns }: 
   return indexes.filter((index) => (index.columns ?? []).every((column) => columns.includes(column)))
 }
 
-/** FROM: archived rows that are to be written (a), live rows that hold the same value now (l), in the way of each other. */
-export function sameValues (merged: MergeTable, index: UniqueIndex): string {
+/** The planned operations that give a row another value of the index: an update that leaves its columns alone does not. */
+export function operationsOn (merged: MergeTable, { columns }: UniqueIndex, { added, changed }: TableChange): Array<'i' | 'u'> {
+  const updated = updatedColumns(merged)
+  return [...(added > 0 ? ['i' as const] : []), ...(changed > 0 && columns.some((column) => updated.includes(column)) ? ['u' as const] : [])]
+}
+
+/**
+ * FROM: archived rows that are to be written by these operations (a), live rows that hold the same value now (l), in the way of
+ * each other.
+ */
+export function sameValues (merged: MergeTable, index: UniqueIndex, operations: ReadonlyArray<'i' | 'u'>): string {
   const values = (extra: string, from: string): string =>
     `(SELECT ${extra}, ${index.terms.map((term, position) => `(${term}) AS "merge term ${position}"`).join(', ')}
       FROM ${from}${index.predicate === null ? '' : ` WHERE ${index.predicate}`})`
   const condition = index.operators.map((operator, position) => `l."merge term ${position}" ${operator} a."merge term ${position}"`).join(' AND ')
   return `${values(rowNumber, merged.archive)} a
-    JOIN ${merged.plan} written ON written.${rowNumber} = a.${rowNumber} AND written.operation IN ('i', 'u')
+    JOIN ${merged.plan} written ON written.${rowNumber} = a.${rowNumber} AND written.operation IN (${operations.map((operation) => `'${operation}'`).join(', ')})
     JOIN ${values('tableoid AS "merge relation", ctid AS "merge place"', merged.table.source)} l ON ${condition}`
 }

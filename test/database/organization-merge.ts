@@ -102,6 +102,19 @@ t.test('unique values that were exchanged are put back', async (t) => {
   t.strictSame(await otherRows(sql, 'a'), others)
 })
 
+t.test('a key that is written in another way comes back as it was', async (t) => {
+  const live = await createTestDatabase(t)
+  await loadFixture(live.sql)
+  await live.sql`CREATE TABLE versions (number numeric PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations)`
+  await live.sql`INSERT INTO versions VALUES (1.0, 'a'), (2.0, 'a'), (3.0, 'b')`
+  const before = await rowsOf(live.sql, 'a')
+  const archived = await archive(live.connection, 'a')
+  await live.sql`UPDATE versions SET number = 1.00 WHERE number = 1`
+  const changes = await restore(t, live.connection, archived, a)
+  t.match(changes, [{ table: 'public.versions', changed: 1, added: 0, removed: 0, unchanged: 1 }])
+  t.strictSame(await rowsOf(live.sql, 'a'), before)
+})
+
 t.test('what another organization holds now is refused', async (t) => {
   const live = await createTestDatabase(t)
   await loadFixture(live.sql)

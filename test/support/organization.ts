@@ -3,7 +3,7 @@ import { Readable } from 'node:stream'
 import type postgres from 'postgres'
 import { quoteLiteral, type Connection } from '../../src/database/connection.js'
 import { loadDump } from '../../src/database/load-dump.js'
-import { openOrganizationDump, type OrganizationDump } from '../../src/database/organization-dump.js'
+import { openOrganizationDump, type OrganizationContents } from '../../src/database/organization-dump.js'
 import type { TableChange } from '../../src/database/organization-diff.js'
 import { openMerge, type OrganizationMerge } from '../../src/database/organization-merge.js'
 import { findPostgresTools } from '../../src/database/postgres-tools.js'
@@ -17,7 +17,7 @@ import { createTestDatabase, type TestDatabase } from './postgres.js'
 export const tenantTable = 'organizations'
 export const tools = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: 15 })
 
-export interface Archived { script: Buffer, dump: OrganizationDump }
+export interface Archived { script: Buffer, dump: OrganizationContents }
 
 export async function loadFixture (sql: postgres.Sql): Promise<void> {
   await sql.unsafe(await readFile(new URL('../fixtures/tenancy/schema.sql', import.meta.url), 'utf8'))
@@ -31,7 +31,7 @@ export async function archive (connection: Connection, organizationId: string, t
     const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, tenantTable, tenancy, signal })
     const chunks: Buffer[] = []
     for await (const chunk of dump.script) chunks.push(chunk)
-    return { script: Buffer.concat(chunks), dump }
+    return { script: Buffer.concat(chunks), dump: await dump.describe() }
   } finally {
     await snapshot.close()
   }
