@@ -86,10 +86,9 @@ export function createHeaders (): ZipHeaders {
 
     async * directory (start) {
       // yazl asks each entry for its record; here the first few answer with all of them, and the rest with nothing.
-      const blocks = records.blocks()
-      internals.entries = Array.from({ length: added }, (_, index) => ({
-        state: fileDataDone, getCentralDirectoryRecord: () => blocks[index] ?? Buffer.alloc(0)
-      }))
+      const entryOf = (block: Buffer) => ({ state: fileDataDone, getCentralDirectoryRecord: () => block })
+      const blocks = added === 0 ? [] : records.blocks()
+      internals.entries = [...blocks.map(entryOf), ...new Array(added - blocks.length).fill(entryOf(Buffer.alloc(0)))]
       internals.outputStreamCursor = start
       yazl.end()
       yield * yazl.outputStream as AsyncIterable<Buffer>

@@ -8,6 +8,7 @@ import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
+import type { EntryList } from '../storage/entry-list.js'
 import type { StoredEntry } from '../storage/strategy.js'
 
 export interface FilesPart { files: number, bytes: number, warnings: string[] }
@@ -18,7 +19,7 @@ export interface FilesPart { files: number, bytes: number, warnings: string[] }
  * @throws AppError STORAGE_UNAVAILABLE, and the reason of job.signal
  */
 export async function addFiles (
-  writer: ArchiveWriter, { storage, settings }: Core, organizationId: string, entries: StoredEntry[], job: JobContext
+  writer: ArchiveWriter, { storage, settings }: Core, organizationId: string, entries: EntryList, job: JobContext
 ): Promise<FilesPart> {
   const part: FilesPart = { files: 0, bytes: 0, warnings: [] }
   if (entries.length === 0) return part
@@ -56,7 +57,7 @@ export async function addFiles (
   return part
 }
 
-function * toEncode (root: string, entries: StoredEntry[]): Generator<FileToEncode> {
+function * toEncode (root: string, entries: EntryList): Generator<FileToEncode> {
   for (const { kind, path, size, mtime } of entries) {
     if (kind === 'file') yield { path: join(root, path), name: path, size, mtimeMs: mtime.getTime() }
   }

@@ -8,6 +8,7 @@ import { fileError } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
 import { recordOf, type Backup } from '../repository/record.js'
 import type { PartialArchive } from '../repository/repository.js'
+import { createEntryList } from '../storage/entry-list.js'
 import type { Listing } from '../storage/strategy.js'
 import { addFiles } from './add-files.js'
 import { openDatabaseSource, type DatabasePart, type DatabaseSource } from './database-source.js'
@@ -41,7 +42,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   const source = type === 'files' ? null : await openDatabaseSource(core, organizationId, job.signal)
   try {
     const timestamp = new Date()
-    const listing = type === 'database' ? { entries: [], warnings: [] } : await core.storage.list(organizationId)
+    const listing = type === 'database' ? { entries: createEntryList(), warnings: [] } : await core.storage.list(organizationId)
     const partial = await core.repository.createArchive(organizationId, id)
     try {
       return await writeBackup(core, request, { id, timestamp, source, listing, partial }, job)
@@ -68,8 +69,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const { organizationId, type } = request
   const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted())
   const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, job)
-  const filesBytes = listing.entries.reduce((sum, { size }) => sum + size, 0)
-  job.progress.total((database?.sqlBytes ?? 0) + filesBytes)
+  job.progress.total((database?.sqlBytes ?? 0) + listing.entries.bytes)
   const files = await addFiles(writer, core, organizationId, listing.entries, job)
   const elsewhere = type === 'database' ? null : core.storage.describe(organizationId)
   if (elsewhere !== null) await writer.addSmbInfo(elsewhere.text)

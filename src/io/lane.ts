@@ -14,13 +14,16 @@ export interface Lane<Task, Reply> {
 /** How a worker says that a task has failed; an Error itself would lose its code on the way. */
 export interface Failure { kind: 'failed', code: string | undefined, message: string }
 
+/** A thread keeps a few blocks, outside its heap: a small heap is swept early, and what a large one lets lie adds up. */
+const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
+
 /**
  * Starts a worker thread.
  * @param module the worker's module without its extension, which is that of `caller`: both run compiled, or as TypeScript
  * @param caller import.meta.url of who starts it
  */
 export function openLane<Task, Reply extends { kind: string }> (module: string, caller: string, workerData: unknown): Lane<Task, Reply> {
-  const worker = new Worker(new URL(`${module}${extname(caller)}`, caller), { workerData })
+  const worker = new Worker(new URL(`${module}${extname(caller)}`, caller), { workerData, resourceLimits })
   const replies = on(worker, 'message', { close: ['exit'] })
   return {
     post (task) { worker.postMessage(task) },

@@ -18,8 +18,8 @@ export function countFolders (restored: readonly RestoredFile[]): FolderReport[]
 
 /** What a restore would do to the live files. Files of one size are the same when their SHA-256 is. */
 export async function compareFolders (restored: readonly RestoredFile[], storage: StorageStrategy, organizationId: string): Promise<FolderReport[]> {
-  const live = new Map((await storage.list(organizationId)).entries
-    .filter(({ kind }) => kind === 'file').map(entry => [entry.path, entry.size]))
+  const live = new Map<string, number>()
+  for (const { kind, path, size } of (await storage.list(organizationId)).entries) if (kind === 'file') live.set(path, size)
   const folders = new Map<string, Required<FolderReport>>()
   const count = (path: string, change: 'added' | 'changed' | 'removed' | 'unchanged', sign: string) => {
     const folder = folderOf(path)

@@ -1,10 +1,12 @@
-import { constants, type Dirent } from 'node:fs'
+import { isUtf8 } from 'node:buffer'
+import { constants } from 'node:fs'
 import { access, lstat, open, readdir, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import pMap from 'p-map'
+import { pMapIterable } from 'p-map'
 import { AppError, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import { requireOrganizationId, unsafePathReason } from '../io/safe-path.js'
+import { createEntryList } from './entry-list.js'
 import { stagingFolder } from './staging-folder.js'
 import type { Listing, StorageStrategy, StoredEntry } from './strategy.js'
 
@@ -28,7 +30,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
 
     async list (organizationId) {
       const root = rootOf(organizationId)
-      const listing: Listing = { entries: [], warnings: [] }
+      const listing: Listing = { entries: createEntryList(), warnings: [] }
       try {
         const stats = await lstat(root)
         if (!stats.isDirectory()) {
@@ -36,7 +38,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
             remedy: 'Put a real folder in its place.'
           })
         }
-        listing.entries.push({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
+        listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
         await listFolder(root, '', listing)
       } catch (error) {
         if (systemCode(error) === 'ENOENT' && listing.entries.length === 0) {
@@ -87,20 +89,18 @@ async function pathOf (handle: FileHandle, path: string): Promise<string> {
 
 async function listFolder (folder: string, prefix: string, listing: Listing): Promise<void> {
   const names = await readNames(folder, prefix, listing)
-  const found = await pMap(names, async name => await describeEntry(folder, prefix, name, listing), { concurrency: statsAtOnce })
-  for (const entry of found) {
+  for await (const entry of pMapIterable(names, async name => await describeEntry(folder, prefix, name, listing), { concurrency: statsAtOnce })) {
     if (entry === null) continue
-    listing.entries.push(entry)
+    listing.entries.append(entry)
     if (entry.kind === 'folder') await listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing)
   }
 }
 
-type Named = Dirent & { name: Buffer }
-
-async function readNames (folder: string, prefix: string, listing: Listing): Promise<Named[]> {
+/** In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay small. */
+async function readNames (folder: string, prefix: string, listing: Listing): Promise<string[]> {
   try {
-    const names = await readdir(folder, { withFileTypes: true, encoding: 'buffer' }) as unknown as Named[]
-    return names.filter(({ name }) => prefix !== '' || name.toString() !== stagingFolder).sort((a, b) => Buffer.compare(a.name, b.name))
+    const names = await readdir(folder, { encoding: 'latin1' })
+    return names.filter(name => prefix !== '' || name !== stagingFolder).sort()
   } catch (error) {
     if (prefix === '' || !['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
     listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
@@ -108,17 +108,17 @@ async function readNames (folder: string, prefix: string, listing: Listing): Pro
   }
 }
 
-async function describeEntry (folder: string, prefix: string, found: Named, listing: Listing): Promise<StoredEntry | null> {
-  const name = found.name.toString('utf8')
+async function describeEntry (folder: string, prefix: string, bytes: string, listing: Listing): Promise<StoredEntry | null> {
+  const encoded = Buffer.from(bytes, 'latin1')
+  const name = encoded.toString('utf8')
   const path = prefix + name
   const skip = (why: string) => {
     listing.warnings.push(`Left out ${JSON.stringify(path)}: ${why}.`)
     return null
   }
-  if (!Buffer.from(name).equals(found.name)) return skip('its name is not UTF-8')
+  if (!isUtf8(encoded)) return skip('its name is not UTF-8')
   const unsafe = unsafePathReason(path)
   if (unsafe !== null) return skip(`its name ${unsafe}`)
-  if (!found.isFile() && !found.isDirectory()) return skip('it is no regular file or folder')
   try {
     const stats = await lstat(join(folder, name))
     const entry = { path, mode: stats.mode & 0o7777, mtime: stats.mtime }

@@ -1,4 +1,5 @@
 import { requireOrganizationId } from '../io/safe-path.js'
+import { createEntryList } from './entry-list.js'
 import type { StorageStrategy } from './strategy.js'
 
 export interface SmbShare {
@@ -14,7 +15,7 @@ export function createSmbStorage ({ host, share, username, domain }: SmbShare): 
     kind: 'smb',
     capabilities: { transferable: false },
     async check () {},
-    list: async () => ({ entries: [], warnings: [] }),
+    list: async () => ({ entries: createEntryList(), warnings: [] }),
     folder: async () => null,
     open: async () => null,
     describe (organizationId) {

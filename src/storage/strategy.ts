@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import type { EntryList } from './entry-list.js'
 
 export type StorageKind = 'local' | 'smb'
 
@@ -16,7 +17,7 @@ export interface StoredEntry {
 
 export interface Listing {
   /** Each folder followed by what is in it, names in byte order, so that consecutive archives keep their order. */
-  entries: StoredEntry[]
+  entries: EntryList
   warnings: string[]
 }
 

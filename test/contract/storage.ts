@@ -16,7 +16,8 @@ for (const [kind, create] of Object.entries(implementations)) {
     const storage = await create(t)
     t.equal(storage.kind, kind)
     await storage.check()
-    t.strictSame(await storage.list('acme'), { entries: [], warnings: [] })
+    const { entries, warnings } = await storage.list('acme')
+    t.strictSame([[...entries], warnings], [[], []])
     t.equal(await storage.open('acme', 'nothing.txt'), null)
   })
 

@@ -87,7 +87,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     const { restoreId } = await restoreBackup(core, request(states.a.backupId), quietJob())
     t.equal(await site.look(), 'aa')
     t.same(await readdir(join(live, stagingFolder)), [restoreId])
-    t.ok((await core.storage.list(organizationId)).entries.every(({ path }) => !path.startsWith(stagingFolder)))
+    t.ok([...(await core.storage.list(organizationId)).entries].every(({ path }) => !path.startsWith(stagingFolder)))
     await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, quietJob())
     t.equal(await site.look(), 'bb')
     t.notOk((await readdir(live)).includes(stagingFolder), 'nothing of ours is left among the files')

@@ -16,7 +16,7 @@ async function uploads (t: Parameters<typeof testFolder>[0]): Promise<{ storage:
   return { storage: createLocalStorage({ uploadDir }), uploadDir, root }
 }
 
-const pathsOf = async (storage: StorageStrategy) => (await storage.list('acme')).entries.map(({ path }) => path)
+const pathsOf = async (storage: StorageStrategy) => [...(await storage.list('acme')).entries].map(({ path }) => path)
 
 t.test('every file and folder with its size, mode and time', async t => {
   const { storage, root } = await uploads(t)
@@ -28,7 +28,7 @@ t.test('every file and folder with its size, mode and time', async t => {
   await utimes(join(root, 'a.txt'), before1970, before1970)
   const { entries, warnings } = await storage.list('acme')
   t.strictSame(warnings, [])
-  t.match(entries, [
+  t.match([...entries], [
     { kind: 'folder', path: '', size: 0, mode: 0o750 },
     { kind: 'file', path: 'a.txt', size: 4, mode: 0o4604, mtime: before1970 },
     { kind: 'folder', path: 'empty', size: 0, mode: 0o1777 }
@@ -55,7 +55,7 @@ t.test('links, FIFOs and sockets are neither opened nor followed', async t => {
   t.teardown(() => { server.close() })
 
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame(entries.map(({ path }) => path), ['', 'real', 'real/file'])
+  t.strictSame([...entries].map(({ path }) => path), ['', 'real', 'real/file'])
   const left = ['fifo', 'socket', 'to-file', 'to-folder', 'to-itself', 'to-nothing', 'to-root', 'to-secret']
   t.strictSame(warnings.sort(), left.map(name => `Left out "${name}": it is no regular file or folder.`))
   for (const name of [...left, 'real', 'to-folder/file', 'real/file/below', 'absent']) t.equal(await storage.open('acme', name), null, name)
@@ -91,7 +91,7 @@ t.test('names that an archive can\'t hold are left out with a warning', async t 
   await writeFile(join(root, 'C:/inside'), '')
   await writeFile(join(root, 'good'), '')
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame(entries.map(({ path }) => path), ['', 'good'])
+  t.strictSame([...entries].map(({ path }) => path), ['', 'good'])
   t.strictSame(warnings.sort(), [
     'Left out "C:": its name is absolute.',
     'Left out "back\\\\slash": its name holds a backslash.',
@@ -130,7 +130,7 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
   syncBuiltinESMExports()
   t.teardown(() => { fs.lstat = original; syncBuiltinESMExports() })
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame(entries.map(({ path }) => path), ['', 'a', 'b', 'c'])
+  t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'b', 'c'])
   t.strictSame(warnings.sort(), [
     'Left out "c/inside": it vanished while the backup was made.',
     'Left out what was in "a/": it vanished while the backup was made.',
