@@ -64,6 +64,7 @@ async function makeRecords (folder: string, count: number): Promise<void> {
       type: 'full',
       size: 734_003_200 + number,
       checksum: id.replaceAll('-', '').repeat(2),
+      trusted: true,
       databaseType: 'embedded',
       databaseScope: 'instance',
       fileStorageType: 'local',

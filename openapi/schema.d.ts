@@ -301,6 +301,7 @@ export interface components {
          *       "type": "full",
          *       "size": 48219004,
          *       "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+         *       "trusted": true,
          *       "databaseType": "embedded",
          *       "databaseScope": "instance",
          *       "fileStorageType": "local",
@@ -335,6 +336,8 @@ export interface components {
             size: number;
             /** @description SHA-256 of the archive, in hex */
             checksum: string;
+            /** @description The archive carried a signature of this installation when it was made or adopted; a restore looks again */
+            trusted: boolean;
             /** @enum {string} */
             databaseType: "embedded" | "external";
             /** @description null when the database is not included */

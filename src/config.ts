@@ -4,6 +4,7 @@ import { createRequire } from 'node:module'
 import { isAbsolute, relative, resolve, sep } from 'node:path'
 import { type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
+import { derivedKey, givenKey, type SigningKeys } from './archive/signature.js'
 import type { Settings } from './core.js'
 import { parseConnectionUrl } from './database/connection-url.js'
 import { parseTenancy } from './database/tenancy-file.js'
@@ -21,6 +22,7 @@ export interface Config {
   maxJobs: number
   jwtSecret: string | null
   jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
+  signing: SigningKeys
   backupDir: string
   /** UPLOAD_DIR is not set, so its default may be made; a folder that was set and is missing may be a mount that is away. */
   makeUploadDir: boolean
@@ -106,6 +108,9 @@ function makeConfig (
   if (!isGiven('JWT_SECRET') && !isGiven('JWT_PUBLIC_KEY') && problems.length === 0) {
     problems.push('JWT_SECRET is not set: set it to the secret of at least 32 characters that your tokens are signed with (openssl rand -hex 32 makes one), or set JWT_PUBLIC_KEY.')
   }
+  if (!isGiven('JWT_SECRET') && !isGiven('BACKUP_SIGNING_KEY') && isGiven('JWT_PUBLIC_KEY')) {
+    problems.push('BACKUP_SIGNING_KEY is not set, and without JWT_SECRET there is no other secret to sign archives with: set it (openssl rand -hex 32 makes one).')
+  }
   if (embedded && isGiven('DATABASE_URL')) {
     problems.push('USE_EMBEDDED_DB=true contradicts DATABASE_URL: unset one of them.')
   }
@@ -129,6 +134,7 @@ function makeConfig (
     maxJobs: values.MAX_JOBS,
     jwtSecret: values.JWT_SECRET ?? null,
     jwtPublicKey: values.JWT_PUBLIC_KEY === undefined ? null : readPublicKey(values.JWT_PUBLIC_KEY, problems),
+    signing: signingKeys(values, problems),
     backupDir,
     makeUploadDir: !isGiven('UPLOAD_DIR') && values.FILE_STORAGE_TYPE === 'local',
     database: embedded ? { kind: 'embedded', directory: embeddedDir } : { kind: 'external', url: values.DATABASE_URL ?? '' },
@@ -144,8 +150,21 @@ function makeConfig (
       checkpointRetentionMs: milliseconds(values.CHECKPOINT_RETENTION ?? '0'),
       compression: values.COMPRESSION,
       uploadMaxBytes: values.UPLOAD_MAX_BYTES ?? null,
+      acceptUnsignedArchives: values.ACCEPT_UNSIGNED_ARCHIVES,
       pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
     }
+  }
+}
+
+/** A former value may have been either: the key itself, or the JWT_SECRET that it was made from. */
+function signingKeys (
+  { BACKUP_SIGNING_KEY: key, BACKUP_SIGNING_KEY_PREVIOUS: former, JWT_SECRET: secret }: Static<typeof Environment>, problems: string[]
+): SigningKeys {
+  const previous = (former ?? '').split(/\r?\n/).filter(line => line !== '')
+  if (previous.some(line => line.length < 32)) problems.push('BACKUP_SIGNING_KEY_PREVIOUS must be keys of at least 32 characters, one a line.')
+  return {
+    current: key === undefined ? derivedKey(secret ?? '') : givenKey(key),
+    previous: previous.flatMap(line => [givenKey(line), derivedKey(line)])
   }
 }
 

@@ -10,10 +10,11 @@ import { createSmbStorage } from './storage/smb.js'
 
 /** Chooses what the configuration asks for. Nothing is started or opened yet. */
 export function createCore (config: Config, log: Log): Core {
-  const { settings } = config
+  const { settings, signing } = config
   const repository = createLocalRepository({ directory: config.backupDir })
   return {
     settings,
+    signing,
     database: config.database.kind === 'external'
       ? createExternalDatabase({ url: config.database.url })
       : createEmbeddedDatabase({ directory: config.database.directory, binDir: settings.pgBinDir, log }),
@@ -21,7 +22,7 @@ export function createCore (config: Config, log: Log): Core {
       ? createSmbStorage(config.storage)
       : createLocalStorage({ uploadDir: settings.uploadDir }),
     repository,
-    catalog: createCatalog(repository, log),
+    catalog: createCatalog(repository, signing, log),
     log
   }
 }

@@ -26,6 +26,7 @@ export const errorCatalogue = {
   CHECKSUM_MISMATCH: 'The archive is damaged: restore another backup, or bring back an intact copy of this one.',
   ARCHIVE_INVALID: 'The archive is damaged or was not made by this service: restore another backup.',
   ARCHIVE_MISSING: 'The archive is gone from the repository: bring it back, or delete the record.',
+  ARCHIVE_UNTRUSTED: 'Ask the operator: BACKUP_SIGNING_KEY_PREVIOUS names former keys, ACCEPT_UNSIGNED_ARCHIVES=true allows archives from elsewhere.',
   ARCHIVE_VERSION_UNSUPPORTED: 'Use a release of dumbassets-backup that knows this archive version.',
   BACKUP_INCOMPATIBLE: 'Restore it on an installation of the kind it was made on.',
   DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
+import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
 import { describeVariables, loadConfig } from '../src/config.js'
 import { AppError } from '../src/errors.js'
@@ -86,11 +87,23 @@ t.test('public keys say their algorithm; what is none is refused without being q
   const rsa = generateKeyPairSync('rsa', { modulusLength: 2048, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256', publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
   const weak = generateKeyPairSync('rsa', { modulusLength: 1024, publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
-  t.match(loadConfig({ JWT_PUBLIC_KEY: rsa.publicKey }), { jwtSecret: null, jwtPublicKey: { algorithm: 'RS256' } })
-  t.equal(loadConfig({ JWT_PUBLIC_KEY: ec.publicKey.replaceAll('\n', '\\n') }).jwtPublicKey?.algorithm, 'ES256')
+  const signing = { BACKUP_SIGNING_KEY: 'k'.repeat(32) }
+  t.match(loadConfig({ JWT_PUBLIC_KEY: rsa.publicKey, ...signing }), { jwtSecret: null, jwtPublicKey: { algorithm: 'RS256' } })
+  t.equal(loadConfig({ JWT_PUBLIC_KEY: ec.publicKey.replaceAll('\n', '\\n'), ...signing }).jwtPublicKey?.algorithm, 'ES256')
   for (const key of [rsa.privateKey, weak.publicKey, 'no key at all']) {
     t.equal(problemsOf(t, { JWT_PUBLIC_KEY: key }), 'JWT_PUBLIC_KEY must be a public key in PEM: RSA of at least 2048 bits (RS256) or EC P-256 (ES256).')
   }
+})
+
+t.test('archives are always signed, and no key is shown', async t => {
+  const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
+  t.match(problemsOf(t, { JWT_SECRET: '', JWT_PUBLIC_KEY: publicKey }), /^BACKUP_SIGNING_KEY is not set/)
+  const keys = { BACKUP_SIGNING_KEY: 'current '.repeat(4), BACKUP_SIGNING_KEY_PREVIOUS: `${'former '.repeat(5)}\n${'older '.repeat(6)}\n` }
+  const config = loadConfig({ JWT_SECRET: secret, ...keys })
+  t.equal(config.signing.previous.length, 4, 'each as a key and as a secret that a key was made from')
+  t.notMatch(inspect(config.signing, { depth: 9 }) + JSON.stringify(config.signing), /current|former|older/)
+  t.match(problemsOf(t, { ...keys, BACKUP_SIGNING_KEY: 'short' }), /^BACKUP_SIGNING_KEY must be at least 32 characters long\.$/)
+  t.match(problemsOf(t, { BACKUP_SIGNING_KEY_PREVIOUS: `${'older '.repeat(6)}\nshort` }), /^BACKUP_SIGNING_KEY_PREVIOUS must be keys of at least 32 characters, one a line\.$/)
 })
 
 t.test('every problem is told at once, by the name of its variable', async t => {
@@ -124,7 +137,7 @@ t.test('a bad DATABASE_URL is refused without its password', async t => {
 
 t.test('every variable is described', async t => {
   const help = describeVariables()
-  for (const name of ['JWT_SECRET', 'DATABASE_URL', 'SMB_PASSWORD', 'JWT_PUBLIC_KEY']) t.match(help, `or ${name}_FILE`)
+  for (const name of ['JWT_SECRET', 'DATABASE_URL', 'SMB_PASSWORD', 'JWT_PUBLIC_KEY', 'BACKUP_SIGNING_KEY', 'BACKUP_SIGNING_KEY_PREVIOUS']) t.match(help, `or ${name}_FILE`)
   for (const name of ['UPLOAD_DIR', 'BACKUP_DIR', 'TENANCY_FILE', 'CHECKPOINT_RETENTION', 'HOST']) t.match(help, new RegExp(`^  ${name} `, 'm'))
 })
 

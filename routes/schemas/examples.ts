@@ -16,6 +16,7 @@ const backup: Backup = {
   type: 'full',
   size: 48_219_004,
   checksum: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
+  trusted: true,
   databaseType: 'embedded',
   databaseScope: 'instance',
   fileStorageType: 'local',

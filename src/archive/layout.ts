@@ -4,7 +4,11 @@ import { unsafePathReason } from '../io/safe-path.js'
 export const databaseEntry = 'database.sql.gz'
 export const metadataEntry = 'metadata.json'
 export const checksumsEntry = 'SHA256SUMS'
+export const signatureEntry = 'SHA256SUMS.hmac'
 export const smbInfoEntry = 'files/SMB_BACKUP_INFO.txt'
+
+/** Those that are no upload. */
+export const ownEntries: ReadonlySet<string> = new Set([databaseEntry, metadataEntry, checksumsEntry, signatureEntry, smbInfoEntry])
 
 /** Where an organization's files stand in the archive; ends with `/`. */
 export function filesPrefix (organizationId: string): string {
@@ -13,7 +17,7 @@ export function filesPrefix (organizationId: string): string {
 
 /** Whether an entry of this name may be in a format 1 archive of the organization. Folder names end with `/`. */
 export function isInLayout (name: string, organizationId: string): boolean {
-  if (name === databaseEntry || name === metadataEntry || name === checksumsEntry || name === smbInfoEntry) return true
+  if (ownEntries.has(name)) return true
   const prefix = filesPrefix(organizationId)
   if (!name.startsWith(prefix)) return false
   const path = name.slice(prefix.length).replace(/\/$/, '')

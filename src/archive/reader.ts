@@ -7,14 +7,17 @@ import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { parseChecksums } from './checksums.js'
 import { checkDataDescriptor, checkLocalHeader, headerOf, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
 import type { FileToExtract } from './extract-protocol.js'
-import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, smbInfoEntry } from './layout.js'
+import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { invalid, mismatch, printable } from './refusal.js'
+import { isSignedBy, type SigningKeys } from './signature.js'
 
 export type { ArchiveEntry }
 
 export interface Archive {
   metadata: Metadata
+  /** One of the keys has signed it, and with it all that a restore goes by. */
+  trusted: boolean
   database: ArchiveEntry | null
   /** Everything at and below the organization's folder, in the archive's order: a folder before what is in it. */
   files: ArchiveEntry[]
@@ -34,6 +37,7 @@ export type EntryPlace = Pick<FileToExtract, 'start' | 'header' | 'trailer' | 'c
 
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
+const signatureLimit = 1024
 
 /**
  * Opens an archive in format 1 and checks everything that can be checked without reading the files: layout, names,
@@ -41,16 +45,19 @@ const checksumsLimit = 256 << 20
  * that is no entry's data must be the one that our writer puts there, so that nothing can hide between the entries and
  * other tools can't see another archive than we do.
  * The caller closes `handle` after its last read.
+ * @param keys that it may be signed with; null when that does not matter
  * @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, CHECKSUM_MISMATCH
  */
-export async function openArchive (handle: FileHandle, size: number, organizationId: string): Promise<Archive> {
+export async function openArchive (handle: FileHandle, size: number, organizationId: string, keys: SigningKeys | null = null): Promise<Archive> {
   const entries = await readDirectory(handle, size, organizationId)
   const byName = new Map(entries.map(entry => [entry.name, entry]))
 
   const sumsEntry = own(byName, checksumsEntry)
-  const sums = parseChecksums((await readWhole(sumsEntry, checksumsLimit)).toString())
+  const sumsText = await readWhole(sumsEntry, checksumsLimit)
+  const sums = parseChecksums(sumsText.toString())
   if (sums === null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
   giveChecksums(entries, sums)
+  const trusted = await isTrusted(sumsText)
 
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
@@ -63,6 +70,14 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   if (files.length > 0 && !metadata.includesFiles) throw invalid('metadata.json and the entries disagree on the files')
   // Files' own headers are checked when they are read.
   for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(handle, entry)
+
+  async function isTrusted (checksums: Buffer): Promise<boolean> {
+    const entry = byName.get(signatureEntry)
+    if (entry === undefined) return false
+    const text = (await readWhole(entry, signatureLimit)).toString('latin1')
+    if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid(`${signatureEntry} is no signature`)
+    return keys !== null && isSignedBy(keys, checksums, text.slice(0, -1))
+  }
 
   async function readWhole (entry: Located, limit: number): Promise<Buffer> {
     if (entry.size > limit) throw invalid(`${entry.name} is too large`)
@@ -105,13 +120,16 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     return { start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
   }
 
-  return { metadata, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
+  return { metadata, trusted, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
 }
+
+/** SHA256SUMS can't name itself, nor what is made of it. */
+const unlisted: ReadonlySet<string> = new Set([checksumsEntry, signatureEntry])
 
 function giveChecksums (entries: Located[], sums: Map<string, string>): void {
   let given = 0
   for (const entry of entries) {
-    if (entry.kind === 'folder' || entry.name === checksumsEntry) continue
+    if (entry.kind === 'folder' || unlisted.has(entry.name)) continue
     const sum = sums.get(entry.name)
     if (sum === undefined) throw invalid(`${checksumsEntry} does not name ${printable(entry.name)}`)
     entry.sha256 = sum
@@ -122,11 +140,10 @@ function giveChecksums (entries: Located[], sums: Map<string, string>): void {
 
 function checkAttributes (entries: Located[], metadata: Metadata): void {
   const digest = createAttributesDigest()
-  const ownNames = new Set([databaseEntry, smbInfoEntry, metadataEntry, checksumsEntry])
   const timestamp = archivedSeconds(new Date(metadata.timestamp))
   for (const entry of entries) {
-    if (entry.name !== metadataEntry && entry.name !== checksumsEntry) digest.add(entry.name, entry, entry.size)
-    if (ownNames.has(entry.name) && (entry.mode !== 0o644 || archivedSeconds(entry.mtime) !== timestamp)) {
+    if (entry.name !== metadataEntry && !unlisted.has(entry.name)) digest.add(entry.name, entry, entry.size)
+    if (ownEntries.has(entry.name) && (entry.mode !== 0o644 || archivedSeconds(entry.mtime) !== timestamp)) {
       throw mismatch(entry.name)
     }
   }

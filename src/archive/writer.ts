@@ -1,3 +1,4 @@
+import type { KeyObject } from 'node:crypto'
 import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
 import { createByteList } from '../io/byte-list.js'
@@ -6,8 +7,9 @@ import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
 import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
 import { blockBytes, type Measures } from './encode-protocol.js'
-import { checksumsEntry, databaseEntry, metadataEntry, smbInfoEntry } from './layout.js'
+import { checksumsEntry, databaseEntry, metadataEntry, signatureEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
+import { signatureOf } from './signature.js'
 import { createZip, type Attributes } from './zip.js'
 
 /** What is measured while the archive is written and goes into its metadata. */
@@ -21,7 +23,7 @@ export interface ArchiveWriter {
   /** `blocks` as they are to stand in the archive, deflated or not; they return what they were before. */
   addLargeFile<Result extends Measures> (name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>): Promise<Result>
   addSmbInfo (text: string): Promise<void>
-  /** Writes metadata and checksums, ends the output and waits for it. */
+  /** Writes metadata, checksums and their signature, ends the output and waits for it. */
   finish (metadata: MetadataWithoutDigest): Promise<{ size: number, checksum: string }>
 }
 
@@ -32,8 +34,9 @@ const ownEntryLevel = 6
  * Writes an archive in format 1 (FORMAT.md), each byte once and forward.
  * @param timestamp the backup's, which the archive's own entries carry as their time
  * @param onBytes told the bytes of the archive as they are written
+ * @param key that signs it; null leaves it unsigned
  */
-export function createArchiveWriter (output: Writable, timestamp: Date, onBytes: (bytes: number) => void): ArchiveWriter {
+export function createArchiveWriter (output: Writable, timestamp: Date, onBytes: (bytes: number) => void, key: KeyObject | null = null): ArchiveWriter {
   const hashed = createHashStream(onBytes)
   const written = pipeline(hashed, output)
   // Awaited at the end; whoever writes until then gets the error of the destroyed stream.
@@ -83,6 +86,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
       const lines = sums.blocks()
       if (sums.length() <= blockBytes) await addOwn(checksumsEntry, Buffer.concat(lines))
       else await addStream(checksumsEntry, own, true, deflateBlocks(lines, ownEntryLevel))
+      if (key !== null) await addOwn(signatureEntry, Buffer.from(`${signatureOf(lines, key)}\n`))
       await zip.end()
       hashed.end()
       await written

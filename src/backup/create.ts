@@ -67,7 +67,7 @@ interface Begun {
 async function writeBackup (core: Core, request: CreateRequest, begun: Begun, job: JobContext): Promise<Backup> {
   const { id, timestamp, source, listing, partial } = begun
   const { organizationId, type } = request
-  const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted())
+  const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted(), core.signing.current)
   const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, job)
   job.progress.total((database?.sqlBytes ?? 0) + listing.entries.bytes)
   const files = await addFiles(writer, core, organizationId, listing.entries, job)
@@ -104,7 +104,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const written = await writer.finish(metadata)
   job.signal.throwIfAborted()
   await partial.commit()
-  const backup = await keepRecord(core, recordOf(metadata, written))
+  const backup = await keepRecord(core, recordOf(metadata, { ...written, trusted: true }))
   core.log.info({ organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
   return backup
 }

@@ -1,8 +1,7 @@
 import type { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileHandle } from 'node:fs/promises'
-import { openArchive } from '../archive/reader.js'
-import type { Metadata } from '../archive/metadata.js'
+import { openArchive, type Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
 import { reserveBytes } from '../io/disk-reserve.js'
@@ -11,6 +10,7 @@ import { createHashStream } from '../io/hash-stream.js'
 import type { JobContext } from '../jobs/progress.js'
 import { recordOf, type Backup } from '../repository/record.js'
 import { keepRecord } from './keep-record.js'
+import { requireTrusted } from './require-trusted.js'
 
 export interface UploadRequest {
   organizationId: string
@@ -27,7 +27,7 @@ export interface UploadRequest {
 /**
  * Takes an archive into the repository: streamed to the disk and hashed on the way, then read whole, so that only what a
  * restore would accept becomes a backup, and only the organization's own.
- * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, BACKUP_EXISTS,
+ * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, ARCHIVE_UNTRUSTED, BACKUP_EXISTS,
  * BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of job.signal: nothing is left in any case
  */
 export async function receiveBackup (core: Core, request: UploadRequest, job: JobContext): Promise<Backup> {
@@ -44,12 +44,12 @@ export async function receiveBackup (core: Core, request: UploadRequest, job: Jo
     const checksum = await receive(request, partial.stream, refuseOver, job)
     job.progress.phase('verify')
     const opened = await partial.open()
-    const metadata = await readWhole(opened, organizationId, job.signal)
+    const { metadata, trusted } = await readWhole(core, opened, organizationId, job.signal)
     await requireNew(core, organizationId, metadata.id)
     job.signal.throwIfAborted()
     await partial.commit(metadata.id)
-    const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum }))
-    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size }, 'Backup uploaded')
+    const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum, trusted }))
+    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size, trusted }, 'Backup uploaded')
     return backup
   } catch (error) {
     await partial.discard()
@@ -105,10 +105,13 @@ async function * chunksOf (stream: Readable, idleMs: number): AsyncGenerator<Buf
   }
 }
 
-async function readWhole ({ handle, size }: { handle: FileHandle, size: number }, organizationId: string, signal: AbortSignal): Promise<Metadata> {
+async function readWhole (
+  core: Core, { handle, size }: { handle: FileHandle, size: number }, organizationId: string, signal: AbortSignal
+): Promise<Pick<Archive, 'metadata' | 'trusted'>> {
   try {
-    const archive = await openArchive(handle, size, organizationId)
-    const { metadata, database, smbInfo, files } = archive
+    const archive = await openArchive(handle, size, organizationId, core.signing)
+    requireTrusted(core, archive)
+    const { metadata, trusted, database, smbInfo, files } = archive
     for (const entry of [database, smbInfo, ...files]) {
       if (entry === null || entry.kind === 'folder') continue
       for await (const block of archive.read(entry)) {
@@ -116,7 +119,7 @@ async function readWhole ({ handle, size }: { handle: FileHandle, size: number }
         void block
       }
     }
-    return metadata
+    return { metadata, trusted }
   } finally {
     await handle.close()
   }

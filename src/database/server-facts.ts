@@ -5,6 +5,7 @@ export interface ServerFacts {
   major: number
   isSuperuser: boolean
   canCreateDatabase: boolean
+  canCreateRole: boolean
   /** How many locks the server has room for, as a rule. */
   lockSlots: number
   roles: Set<string>
@@ -16,8 +17,9 @@ export interface ServerFacts {
 
 /** Reads the facts from beside the live database, which may be broken or gone. */
 export async function readServerFacts (sql: Sql, database: string): Promise<ServerFacts> {
-  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean, locks: number }]>`
+  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean, createrole: boolean, locks: number }]>`
     SELECT current_setting('server_version_num')::int / 10000 AS major, rolsuper AS super, rolsuper OR rolcreatedb AS createdb,
+      rolsuper OR rolcreaterole AS createrole,
       current_setting('max_locks_per_transaction')::int
         * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS locks
     FROM pg_catalog.pg_roles WHERE rolname = current_user`
@@ -33,6 +35,7 @@ export async function readServerFacts (sql: Sql, database: string): Promise<Serv
     major: Number(user.major),
     isSuperuser: user.super,
     canCreateDatabase: user.createdb,
+    canCreateRole: user.createrole,
     lockSlots: user.locks,
     roles: new Set(roles.map(({ name }) => name)),
     extensions: new Map(extensions.map(({ name, trusted }) => [name, { trusted }])),

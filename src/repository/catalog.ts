@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import type { BackupType } from '../archive/metadata.js'
 import { readBlocks } from '../archive/encode-file.js'
 import { openArchive } from '../archive/reader.js'
+import type { SigningKeys } from '../archive/signature.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
 import { createRecordCache } from './record-cache.js'
@@ -23,7 +24,7 @@ export interface Catalog {
 interface Position { id: string, timestamp: string, type: BackupType }
 
 /** The catalog of a repository that only this process writes. */
-export function createCatalog (repository: Repository, log: Log): Catalog {
+export function createCatalog (repository: Repository, signing: SigningKeys, log: Log): Catalog {
   const positions = new Map<string, Promise<Position[]>>()
   const cache = createRecordCache(repository.readRecord)
 
@@ -57,8 +58,9 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
 
   async function adopt (organizationId: string, backupId: string): Promise<void> {
     try {
-      await repository.writeRecord(await readRecordFromArchive(repository, organizationId, backupId))
-      log.info({ organizationId, backupId }, 'Adopted an archive that had no record')
+      const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
+      await repository.writeRecord(record)
+      log.info({ organizationId, backupId, trusted: record.trusted }, 'Adopted an archive that had no record')
     } catch (error) {
       log.warn({ organizationId, backupId, err: error }, 'An archive without a record can\'t be adopted and is left alone')
     }
@@ -134,16 +136,16 @@ export function createCatalog (repository: Repository, log: Log): Catalog {
   }
 }
 
-async function readRecordFromArchive (repository: Repository, organizationId: string, backupId: string): Promise<Backup> {
+async function readRecordFromArchive (repository: Repository, signing: SigningKeys, organizationId: string, backupId: string): Promise<Backup> {
   const opened = await repository.openArchive(organizationId, backupId)
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive is gone.')
   const { handle, size } = opened
   try {
-    const { metadata } = await openArchive(handle, size, organizationId)
+    const { metadata, trusted } = await openArchive(handle, size, organizationId, signing)
     if (metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.')
     const hash = createHash('sha256')
     for await (const block of readBlocks(handle, size)) hash.update(block)
-    return recordOf(metadata, { size, checksum: hash.digest('hex') })
+    return recordOf(metadata, { size, checksum: hash.digest('hex'), trusted })
   } finally {
     await handle.close()
   }

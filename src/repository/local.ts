@@ -193,7 +193,8 @@ async function remove (path: string, folder: string): Promise<void> {
 function parseRecord (text: string, organizationId: string, backupId: string): Backup | null {
   try {
     const record = JSON.parse(text) as Backup | null
-    return record?.id === backupId && record.organizationId === organizationId ? record : null
+    // Records of the time before signatures do not tell.
+    return record?.id === backupId && record.organizationId === organizationId ? { ...record, trusted: record.trusted === true } : null
   } catch {
     return null
   }

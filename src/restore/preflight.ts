@@ -39,7 +39,7 @@ const locksPerTable = 20
  * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, OTHER_ORGANIZATIONS_AFFECTED, DATABASE_UNAVAILABLE
  */
 export async function preflight (core: Core, request: Request): Promise<Preflight> {
-  const { metadata } = request.archive
+  const { metadata, trusted } = request.archive
   const shortfalls: string[] = []
   const disk: RestoreReport['disk'] = []
   let server: ServerFacts | null = null
@@ -56,6 +56,9 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
+    if (!trusted && (mode === 'in-place' || !server.canCreateRole)) {
+      shortfalls.push('This installation has not signed the archive, and the database user may not make a database and a role to load it with, so the dump would run with that user\'s own rights: run ALTER ROLE … CREATEDB CREATEROLE as a superuser.')
+    }
     const folder = core.database.dataDirectory
     if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, [{ size: (metadata.database as DatabaseDetails).sizeBytes }]))
   }

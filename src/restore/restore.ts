@@ -3,6 +3,7 @@ import type { BackupType } from '../archive/metadata.js'
 import { openArchive, type Archive } from '../archive/reader.js'
 import { createBackup } from '../backup/create.js'
 import { getBackup } from '../backup/get.js'
+import { requireTrusted } from '../backup/require-trusted.js'
 import { verifyChecksum } from '../backup/verify.js'
 import type { Core } from '../core.js'
 import { findPostgresTools } from '../database/postgres-tools.js'
@@ -44,7 +45,8 @@ export async function restoreBackup (core: Core, request: RestoreRequest, job: J
   try {
     if (request.validateChecksum) await verifyChecksum(opened, backup, job)
     job.progress.phase('plan')
-    const archive = await openArchive(opened.handle, opened.size, organizationId)
+    const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
+    requireTrusted(core, archive)
     if (archive.metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive is that of another backup.')
     return await restoreArchive(core, request, { archive, started }, job)
   } finally {
@@ -160,7 +162,9 @@ function completeReport (
     disk,
     durationMs: Math.round(performance.now() - started),
     ...(keepCheckpoint ? { checkpointUntil: new Date(Date.now() + core.settings.checkpointRetentionMs).toISOString() } : {}),
-    warnings: [...(prepared.warnings ?? []), ...(mounted ? [
+    warnings: [...(archive.trusted ? [] : [
+      'The archive carries no signature of this installation: whoever made or changed it decides what is restored.'
+    ]), ...(prepared.warnings ?? []), ...(mounted ? [
       'The organization\'s upload folder is a mount of its own: its files are exchanged one by one, so for a moment only some of them are there.'
     ] : []), ...(elsewhere === null ? [] : [
       'The uploaded files are on an SMB share: put them back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'

@@ -256,7 +256,7 @@ t.test('a record that can\'t be written takes the archive back', async t => {
 
   // Written, but nobody knows whether it is on disk.
   const halfFailing = { ...repository, writeRecord: async (...record: Parameters<typeof repository.writeRecord>) => { await repository.writeRecord(...record); await failing.writeRecord() } }
-  const second = { ...core, repository: halfFailing, catalog: createCatalog(halfFailing, core.log) }
+  const second = { ...core, repository: halfFailing, catalog: createCatalog(halfFailing, core.signing, core.log) }
   await t.rejects(createBackup(second, { ...request, type: 'files' }, testJob()), { code: 'REPOSITORY_UNAVAILABLE' })
   t.strictSame(await repository.list('acme'), { archives: [], records: [] })
   t.strictSame((await second.catalog.list('acme', { limit: 1 })).backups, [])

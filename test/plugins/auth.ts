@@ -74,7 +74,7 @@ t.test('a public key verifies its own algorithm only', async t => {
   const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
   for (const [alg, other, { publicKey, privateKey }] of [['RS256', ec, rsa], ['ES256', rsa, ec]] as const) {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
-    const { app } = await buildTestApp(t, { env: { JWT_SECRET: '', JWT_PUBLIC_KEY: pem } })
+    const { app } = await buildTestApp(t, { env: { JWT_SECRET: '', JWT_PUBLIC_KEY: pem, BACKUP_SIGNING_KEY: testSecret } })
     const ask = async (token: string) => (await app.inject({ url: '/api/backup/list', headers: { authorization: `Bearer ${token}` } })).statusCode
     t.equal(await ask(keyToken(alg, privateKey)), 200, alg)
     t.equal(await ask(keyToken(alg === 'RS256' ? 'ES256' : 'RS256', other.privateKey)), 401, 'another key')

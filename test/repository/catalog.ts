@@ -10,6 +10,7 @@ import type { Backup } from '../../src/repository/record.js'
 import type { Repository } from '../../src/repository/repository.js'
 import { archiveBytes, testFolder } from '../support/archive.js'
 import { testRecord } from '../support/record.js'
+import { testKeys } from '../support/core.js'
 
 interface Place { directory: string, repository: Repository, catalog: Catalog, logged: string[] }
 
@@ -18,7 +19,7 @@ async function place (t: Parameters<typeof testFolder>[0]): Promise<Place> {
   const repository = createLocalRepository({ directory })
   const logged: string[] = []
   const log = pino({}, { write: line => logged.push((JSON.parse(line) as { msg: string }).msg) })
-  return { directory, repository, catalog: createCatalog(repository, log), logged }
+  return { directory, repository, catalog: createCatalog(repository, testKeys, log), logged }
 }
 
 function day (number: number): string {
@@ -43,7 +44,7 @@ t.test('newest first, in pages, whatever the order of writing and also after a r
   for (const record of records) await catalog.add(record)
   const newestFirst = records.toSorted((a, b) => a.timestamp < b.timestamp ? 1 : -1)
   const ids = newestFirst.map(({ id }) => id)
-  for (const catalogNow of [catalog, createCatalog(repository, pino({ level: 'silent' }))]) {
+  for (const catalogNow of [catalog, createCatalog(repository, testKeys, pino({ level: 'silent' }))]) {
     t.strictSame(await pages(catalogNow, { limit: 3 }), [ids.slice(0, 3), ids.slice(3, 6), ids.slice(6)])
     t.strictSame(await pages(catalogNow, { limit: 7 }), [ids], 'no empty page behind a full one')
     const full = newestFirst.filter(({ type }) => type === 'full').map(({ id }) => id)
@@ -100,7 +101,7 @@ t.test('a listing reads no more records than it shows, and none twice', async t 
   for (let number = 1; number <= 20; number += 1) await repository.writeRecord(testRecord({ timestamp: day(number) }))
   let reads = 0
   const counting: Repository = { ...repository, readRecord: async (...place) => { reads += 1; return await repository.readRecord(...place) } }
-  const catalog = createCatalog(counting, pino({ level: 'silent' }))
+  const catalog = createCatalog(counting, testKeys, pino({ level: 'silent' }))
   const { next } = await catalog.list('acme', { limit: 1 })
   reads = 0
   await catalog.list('acme', { limit: 3, cursor: next as string })
@@ -119,7 +120,7 @@ t.test('a record that was written or removed again is listed as it is now, and o
       return await repository.readRecord(...place)
     }
   }
-  const catalog = createCatalog(failing, pino({ level: 'silent' }))
+  const catalog = createCatalog(failing, testKeys, pino({ level: 'silent' }))
   const listed = async () => (await catalog.list('acme', { limit: 10 })).backups.map(({ description }) => description)
   const [first, second] = [testRecord({ timestamp: day(1), description: 'first' }), testRecord({ timestamp: day(2), description: 'second' })]
   await catalog.add(first)

@@ -9,6 +9,7 @@ import { createLocalRepository } from '../../src/repository/local.js'
 import { testFolder } from '../support/archive.js'
 import { smallDisk } from '../support/disk.js'
 import { testRecord } from '../support/record.js'
+import { testKeys } from '../support/core.js'
 
 t.test('nothing is made in a place that is not there: it may be a mount', async t => {
   const place = join(await testFolder(t), 'mount')
@@ -81,7 +82,7 @@ t.test('a folder that is removed or replaced under a running service is missed, 
   const folder = await testFolder(t)
   const directory = join(folder, 'backups')
   const repository = createLocalRepository({ directory })
-  const catalog = createCatalog(repository, pino({ level: 'silent' }))
+  const catalog = createCatalog(repository, testKeys, pino({ level: 'silent' }))
   await repository.open()
   const record = testRecord()
   await catalog.add(record)

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto'
+import { randomUUID, type KeyObject } from 'node:crypto'
 import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -67,11 +67,11 @@ export async function fillArchive (
   return await writer.finish(metadataWith({ includesDatabase: sql !== undefined, ...change }))
 }
 
-/** An archive in memory. */
-export async function archiveBytes (entries: Iterable<TestEntry>, change: Parameters<typeof fillArchive>[2] = {}): Promise<Buffer> {
+/** An archive in memory, unsigned unless a key is given. */
+export async function archiveBytes (entries: Iterable<TestEntry>, change: Parameters<typeof fillArchive>[2] = {}, key: KeyObject | null = null): Promise<Buffer> {
   const chunks: Buffer[] = []
   const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(chunk); done() } })
-  await fillArchive(createArchiveWriter(output, timestamp, () => {}), entries, change)
+  await fillArchive(createArchiveWriter(output, timestamp, () => {}, key), entries, change)
   return Buffer.concat(chunks)
 }
 

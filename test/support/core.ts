@@ -1,6 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
+import { derivedKey, type SigningKeys } from '../../src/archive/signature.js'
 import type { Core, Settings } from '../../src/core.js'
 import { createExternalDatabase } from '../../src/database/external.js'
 import { createCatalog } from '../../src/repository/catalog.js'
@@ -9,6 +10,8 @@ import { createLocalStorage } from '../../src/storage/local.js'
 import { testFolder } from './archive.js'
 
 export interface TestCore { core: Core, uploadDir: string, backupDir: string }
+
+export const testKeys: SigningKeys = { current: derivedKey('x'.repeat(32)), previous: [] }
 
 /** The core on folders of the test's own. Without a database URL nothing listens there. */
 export async function testCore (
@@ -22,12 +25,13 @@ export async function testCore (
   const core: Core = {
     settings: {
       version: '0.0.0-test', uploadDir, databaseScope: 'auto', tenantTable: 'organizations', tenancyFile: null,
-      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
+      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, acceptUnsignedArchives: false, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
     },
+    signing: testKeys,
     database: createExternalDatabase({ url: url ?? 'postgresql://nobody@127.0.0.1:1/nothing' }),
     storage: createLocalStorage({ uploadDir }),
     repository,
-    catalog: createCatalog(repository, log),
+    catalog: createCatalog(repository, testKeys, log),
     log,
     ...parts
   }

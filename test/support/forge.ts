@@ -15,8 +15,8 @@ export interface Forgery {
   files?: boolean
 }
 
-/** Puts a backup beside the given one that is the same but for its dump and what the metadata say of it. @returns its id */
-export async function forge ({ repository, catalog }: Pick<Core, 'repository' | 'catalog'>, { organizationId, id: original }: Backup, change: Forgery): Promise<string> {
+/** Puts a backup beside the given one that is the same but for its dump and what the metadata say of it, signed by the installation. @returns its id */
+export async function forge ({ repository, catalog, signing }: Pick<Core, 'repository' | 'catalog' | 'signing'>, { organizationId, id: original }: Backup, change: Forgery): Promise<string> {
   const opened = (await repository.openArchive(organizationId, original))!
   try {
     const archive = await openArchive(opened.handle, opened.size, organizationId)
@@ -26,7 +26,7 @@ export async function forge ({ repository, catalog }: Pick<Core, 'repository' | 
     change.metadata?.(forged as Metadata)
 
     const partial = await repository.createArchive(organizationId, forged.id)
-    const writer = createArchiveWriter(partial.stream, new Date(forged.timestamp), () => {})
+    const writer = createArchiveWriter(partial.stream, new Date(forged.timestamp), () => {}, signing.current)
     const sql = gunzipSync(await contentOf(archive, archive.database!)).toString()
     await writer.addDatabase(blocksOf(gzipSync(change.sql?.(sql) ?? sql)))
     for (const entry of change.files === true ? archive.files : []) {

@@ -4,5 +4,5 @@ import { metadataWith } from './archive.js'
 
 /** A backup's record, without an archive behind it. */
 export function testRecord (change: Partial<Backup> = {}): Backup {
-  return { ...recordOf(metadataWith({ id: randomUUID() }), { size: 0, checksum: '0'.repeat(64) }), ...change }
+  return { ...recordOf(metadataWith({ id: randomUUID() }), { size: 0, checksum: '0'.repeat(64), trusted: true }), ...change }
 }
