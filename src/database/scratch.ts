@@ -99,7 +99,9 @@ export async function dropScratch (connection: Connection, names: ScratchNames):
     await withMaintenance(connection, async sql => {
       await waitForOthers(sql, names)
       await dropDatabase(sql, names.database)
-      await sql.unsafe(`DROP ROLE IF EXISTS ${quoteIdentifier(names.loader)}`)
+      // A user who may make no role may not ask to drop one either, not even one that is not there.
+      const made = await sql`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${names.loader}`
+      if (made.length > 0) await sql.unsafe(`DROP ROLE ${quoteIdentifier(names.loader)}`)
     })
   } catch (error) {
     throw databaseError(error)
