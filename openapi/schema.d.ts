@@ -240,7 +240,7 @@ export interface paths {
         post?: never;
         /**
          * Delete a backup
-         * @description Removes the archive and its record for good. Refused while a job of the organization is running.
+         * @description Removes the archive and its record for good. A restore whose checkpoint it is can't be undone any more. Refused while a job of the organization is running.
          */
         delete: operations["deleteBackup"];
         options?: never;

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { deleteBackup } from '../../src/backup/delete.js'
 import { getBackup } from '../../src/backup/get.js'
+import { deleteAnyBackup } from '../../src/restore/delete-backup.js'
 import { DeleteResult } from '../schemas/deleted.js'
 import { errorResponses } from '../schemas/error.js'
 import { backupOperation, BackupParams } from '../schemas/operation.js'
@@ -11,7 +11,7 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
     schema: backupOperation({
       operationId: 'deleteBackup',
       summary: 'Delete a backup',
-      description: 'Removes the archive and its record for good. Refused while a job of the organization is running.',
+      description: 'Removes the archive and its record for good. A restore whose checkpoint it is can\'t be undone any more. Refused while a job of the organization is running.',
       tags: ['backups'],
       params: BackupParams,
       response: { 200: { ...ref(DeleteResult), description: 'It is deleted' }, ...errorResponses(404, 409) }
@@ -24,7 +24,7 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
       organizationId,
       backupId,
       run: async (): Promise<DeleteResult> => {
-        await deleteBackup(app.core, { organizationId, backupId })
+        await deleteAnyBackup(app.core, { organizationId, backupId })
         return { message: 'Backup deleted successfully', backupId }
       }
     })

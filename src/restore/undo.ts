@@ -19,7 +19,9 @@ export interface UndoRequest { organizationId: string, restoreId: string, starte
  */
 export async function undoRestore (core: Core, request: UndoRequest, job: JobContext): Promise<RestoreResult> {
   const { checkpointBackupId } = await withJournal(core, request, async ({ begin, lines }) => {
-    if (!summaryOf(lines).undoable) {
+    // An archive that somebody took out of the folder is gone without a word in the journal.
+    const isGone = begin.checkpointBackupId !== null && await core.catalog.get(request.organizationId, begin.checkpointBackupId) === null
+    if (!summaryOf(lines).undoable || isGone) {
       throw new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more).')
     }
     return begin

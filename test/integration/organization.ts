@@ -119,6 +119,26 @@ t.test('rows and files change in one commit: when the rows can\'t, the files go 
   t.equal((await tenants.list()).length, 1)
 })
 
+t.test('a restore whose checkpoint is deleted can\'t be undone', async t => {
+  const tenants = await setUpTenants(t)
+  const backup = await tenants.create()
+  await haveBadDay(tenants)
+  const { restoreId } = await tenants.restore(backup.id)
+  const checkpoint = (await tenants.list()).find(({ checkpointOf }) => checkpointOf === restoreId)!
+  const deleted = await tenants.app.inject({ method: 'DELETE', url: `/api/backup/${checkpoint.id}`, headers: tenants.as() })
+  t.equal(deleted.statusCode, 200, deleted.body)
+  t.same((await tenants.list()).map(({ id }) => id), [backup.id])
+  t.match(await tenants.restores(), [{ restoreId, state: 'done', undoable: false }])
+  await t.rejects(tenants.post(`restores/${restoreId}/undo`), /RESTORE_NOT_UNDOABLE/)
+  await t.rejects(stat(join(tenants.uploadDir, '.dumbassets-backup', restoreId)), { code: 'ENOENT' }, 'the files of before are gone too')
+
+  const again = await tenants.restore(backup.id)
+  const taken = (await tenants.list()).find(({ checkpointOf }) => checkpointOf === again.restoreId)!
+  await tenants.core.repository.deleteArchive('acme', taken.id)
+  await tenants.core.catalog.remove('acme', taken.id)
+  await t.rejects(tenants.post(`restores/${again.restoreId}/undo`), /RESTORE_NOT_UNDOABLE/, 'nor when it was taken out of the folder')
+})
+
 t.test('the checkpoint is dropped when its time is over, and when another restore takes its place', async t => {
   const tenants = await setUpTenants(t, { env: { CHECKPOINT_RETENTION: '1ms' } })
   const backup = await tenants.create()
