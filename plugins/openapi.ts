@@ -34,8 +34,11 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
         { name: 'backups', description: 'Make, find, download and delete backups' },
         { name: 'restores', description: 'Put a backup back, rehearse it, undo it' },
         { name: 'jobs', description: 'Watch and cancel long work' },
-        { name: 'health', description: 'For load balancers and orchestrators' }
+        { name: 'health', description: 'For load balancers and orchestrators' },
+        { name: 'documentation', description: 'This document' }
       ],
+      // A route that says nothing of it is no public one.
+      security: [{ bearerAuth: [] }],
       components: {
         securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Access token with the claims sub, organizationId and role' } }
       }
@@ -45,7 +48,16 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
 
   // Under helmet's content security policy as it is: what the page needs it gets from this service.
   await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: true } })
-  app.get('/openapi.json', { schema: { hide: true } }, async () => app.swagger())
+  app.get('/openapi.json', {
+    schema: {
+      operationId: 'getOpenApi',
+      summary: 'Get this document',
+      description: 'The OpenAPI document of the service; `/docs` shows it and lets you try it.',
+      tags: ['documentation'],
+      security: [],
+      response: { 200: { description: 'The document', type: 'object', additionalProperties: true } }
+    }
+  }, async () => app.swagger())
 }
 
 /** What can be said in OpenAPI, but not by the schemas that requests and answers are handled with. */

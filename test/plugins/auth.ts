@@ -1,21 +1,9 @@
-import { createHmac, generateKeyPairSync, sign as signBytes, type KeyObject } from 'node:crypto'
+import { generateKeyPairSync } from 'node:crypto'
 import t from 'tap'
 import { buildTestApp, signer, testSecret } from '../support/app.js'
+import { hmacToken, keyToken, unixTime, unsignedToken } from '../support/tokens.js'
 
-const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url')
 const claims = { sub: 'user-1', organizationId: 'acme', role: 'OWNER' }
-const now = () => Math.floor(Date.now() / 1000)
-
-/** A token made by hand, as an attacker would. */
-function hmacToken (key: string | Buffer, payload: object = claims, alg = 'HS256'): string {
-  const input = `${encode({ alg, typ: 'JWT' })}.${encode(payload)}`
-  return `${input}.${createHmac('sha256', key).update(input).digest('base64url')}`
-}
-
-function keyToken (alg: 'RS256' | 'ES256', key: KeyObject): string {
-  const input = `${encode({ alg, typ: 'JWT' })}.${encode(claims)}`
-  return `${input}.${signBytes('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
-}
 
 t.test('who may pass', async t => {
   const { app, as } = await buildTestApp(t)
@@ -27,10 +15,10 @@ t.test('who may pass', async t => {
     ['no token after the scheme', { authorization: 'Bearer ' }],
     ['garbage', { authorization: 'Bearer garbage' }],
     ['another secret', { authorization: `Bearer ${(await signer('another secret that is long enough'))(claims)}` }],
-    ['alg none', { authorization: `Bearer ${encode({ alg: 'none', typ: 'JWT' })}.${encode(claims)}.` }],
-    ['alg HS512 over an HS256 signature', { authorization: `Bearer ${hmacToken(testSecret, claims, 'HS512')}` }],
-    ['expired', as('OWNER', 'acme', { exp: now() - 10 })],
-    ['not valid yet', as('OWNER', 'acme', { nbf: now() + 1000 })],
+    ['alg none', { authorization: `Bearer ${unsignedToken(claims, { alg: 'none', typ: 'JWT' })}` }],
+    ['alg HS512 over an HS256 signature', { authorization: `Bearer ${hmacToken(testSecret, claims, { alg: 'HS512' })}` }],
+    ['expired', as('OWNER', 'acme', { exp: unixTime() - 10 })],
+    ['not valid yet', as('OWNER', 'acme', { nbf: unixTime() + 1000 })],
     ['a refresh token', as('OWNER', 'acme', { type: 'refresh' })],
     ['nobody', as('OWNER', 'acme', { sub: undefined, email: undefined })]
   ]
@@ -40,7 +28,7 @@ t.test('who may pass', async t => {
     t.match(response.json(), { statusCode: 401, error: 'Unauthorized', code: 'UNAUTHORIZED', message: String, remedy: /Bearer/ }, name)
     t.equal(response.headers['www-authenticate'], 'Bearer', name)
   }
-  t.match((await ask(as('OWNER', 'acme', { exp: now() - 10 }))).json(), { message: 'The access token has expired.' })
+  t.match((await ask(as('OWNER', 'acme', { exp: unixTime() - 10 }))).json(), { message: 'The access token has expired.' })
 
   for (const role of ['MANAGER', 'MEMBER', 'VIEWER', 'owner', '']) {
     const response = await ask(as(role))
@@ -55,7 +43,7 @@ t.test('who may pass', async t => {
   }
 
   t.equal((await ask(as())).statusCode, 200)
-  t.equal((await ask({ authorization: `Bearer ${hmacToken(testSecret)}` })).statusCode, 200)
+  t.equal((await ask({ authorization: `Bearer ${hmacToken(testSecret, claims)}` })).statusCode, 200)
   t.equal((await ask(as('OWNER', 'acme', { type: undefined, sub: undefined, userId: 42 }))).statusCode, 200)
 })
 
@@ -76,11 +64,11 @@ t.test('a public key verifies its own algorithm only', async t => {
     const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
     const { app } = await buildTestApp(t, { env: { JWT_SECRET: '', JWT_PUBLIC_KEY: pem, BACKUP_SIGNING_KEY: testSecret } })
     const ask = async (token: string) => (await app.inject({ url: '/api/backup/list', headers: { authorization: `Bearer ${token}` } })).statusCode
-    t.equal(await ask(keyToken(alg, privateKey)), 200, alg)
-    t.equal(await ask(keyToken(alg === 'RS256' ? 'ES256' : 'RS256', other.privateKey)), 401, 'another key')
-    t.equal(await ask(hmacToken(pem)), 401, 'HS256 with the public key as its secret')
-    t.equal(await ask(hmacToken(pem.trim())), 401, 'HS256 with the public key as its secret, trimmed')
-    t.equal(await ask(hmacToken(testSecret)), 401, 'HS256')
+    t.equal(await ask(keyToken(privateKey, claims, { alg })), 200, alg)
+    t.equal(await ask(keyToken(other.privateKey, claims, { alg: alg === 'RS256' ? 'ES256' : 'RS256' })), 401, 'another key')
+    t.equal(await ask(hmacToken(pem, claims)), 401, 'HS256 with the public key as its secret')
+    t.equal(await ask(hmacToken(pem.trim(), claims)), 401, 'HS256 with the public key as its secret, trimmed')
+    t.equal(await ask(hmacToken(testSecret, claims)), 401, 'HS256')
   }
 })
 
@@ -89,7 +77,7 @@ t.test('with both keys each algorithm has its own', async t => {
   const pem = publicKey.export({ type: 'spki', format: 'pem' }).toString()
   const { app } = await buildTestApp(t, { env: { JWT_PUBLIC_KEY: pem } })
   const ask = async (token: string) => (await app.inject({ url: '/api/backup/list', headers: { authorization: `Bearer ${token}` } })).statusCode
-  t.equal(await ask(hmacToken(testSecret)), 200)
-  t.equal(await ask(keyToken('ES256', privateKey)), 200)
-  t.equal(await ask(hmacToken(pem)), 401)
+  t.equal(await ask(hmacToken(testSecret, claims)), 200)
+  t.equal(await ask(keyToken(privateKey, claims, { alg: 'ES256' })), 200)
+  t.equal(await ask(hmacToken(pem, claims)), 401)
 })
