@@ -2,6 +2,7 @@ import type postgres from 'postgres'
 import { AppError } from '../errors.js'
 import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from './connection.js'
 import { applyChanges, conflictError } from './organization-apply.js'
+import { brokenConstraints } from './organization-constraints.js'
 import { foreignRows, heldRows, refuseConflicts, takenValues } from './organization-conflicts.js'
 import { planChanges, type TableChange } from './organization-diff.js'
 import { compareSchemas, type MergeTable } from './organization-drift.js'
@@ -135,7 +136,8 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   const changes = await planChanges(session, graph, tables, organizationId)
   refuseConflicts([
     ...await takenValues(session, graph, tables, changes, organizationId),
-    ...await heldRows(session, graph, tables, changes, organizationId)
+    ...await heldRows(session, graph, tables, changes, organizationId),
+    ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
   ])
   return { graph, tables, notes, changes }
 }
