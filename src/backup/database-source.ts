@@ -36,19 +36,28 @@ export async function openDatabaseSource (core: Core, organizationId: string, si
   const snapshot = await openSnapshot(connection)
   try {
     // In the snapshot: one who comes later must not get into an archive of the whole.
-    const { others } = await described(async () => await countOrganizations(snapshot.sql, settings.tenantTable, organizationId))
+    const { known, others } = await described(async () => await countOrganizations(snapshot.sql, settings.tenantTable, organizationId))
     const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && others > 0)
     const opened = { connection, tools, snapshot, version }
-    return isShared ? await openOrganization(core, opened, organizationId, signal) : openInstance(opened)
+    if (isShared) return await openOrganization(core, opened, organizationId, signal)
+    const isGuess = settings.databaseScope === 'auto' && !known && (await described(async () => await listTables(snapshot.sql))).length > 0
+    const warnings = isGuess ? [unknownTenants(settings.tenantTable)] : []
+    for (const warning of warnings) core.log.warn({ organizationId, tenantTable: settings.tenantTable }, warning)
+    return openInstance(opened, warnings)
   } catch (error) {
     await snapshot.close()
     throw error
   }
 }
 
+function unknownTenants (tenantTable: string): string {
+  return `The database has no table "${tenantTable}", so nobody can tell whose rows are whose, and the backup holds the whole of it: if ` +
+    'several organizations share it, set TENANT_TABLE to the table that has a row for each, else DATABASE_SCOPE=instance.'
+}
+
 interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string }
 
-function openInstance ({ connection, tools, snapshot, version }: Opened): DatabaseSource {
+function openInstance ({ connection, tools, snapshot, version }: Opened, warnings: string[]): DatabaseSource {
   const { sql } = snapshot
   return {
     dump: signal => dumpInstance(connection, tools, snapshot.id, signal),
@@ -61,7 +70,7 @@ function openInstance ({ connection, tools, snapshot, version }: Opened): Databa
       schemaFingerprint: await schemaFingerprint(sql),
       database: await readDatabaseDetails(sql),
       tables: await countRows(sql, await listTables(sql), signal),
-      warnings: []
+      warnings
     })),
     close: snapshot.close
   }

@@ -2,6 +2,8 @@ import type { Sql } from 'postgres'
 import { quoteIdentifier } from './connection.js'
 
 export interface Organizations {
+  /** There is a tenant table to count in. */
+  known: boolean
   all: number
   /** Those that are not the one asked for. */
   others: number
@@ -21,12 +23,12 @@ export async function countOrganizations (sql: Sql, tenantTable: string, organiz
     WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND (n.nspname || '.' || c.relname = ${tenantTable} OR c.relname = ${tenantTable})
     ORDER BY n.nspname || '.' || c.relname = ${tenantTable} DESC, n.nspname = 'public' DESC, n.nspname COLLATE "C" LIMIT 1`
-  if (table === undefined) return { all: 0, others: 0 }
+  if (table === undefined) return { known: false, all: 0, others: 0 }
   // A table that is being migrated must not make the caller wait for ever.
   await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
   // Without a key of one column nobody can tell which row is whose, so one of them is taken to be the asked one's.
   const others = table.key === null ? 'greatest(count(*) - 1, 0)' : `count(*) FILTER (WHERE ${quoteIdentifier(table.key)}::text <> $1)`
   const [row] = await sql.unsafe<[{ all: string, others: string }]>(
     `SELECT count(*) AS all, ${others} AS others FROM ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)}`, table.key === null ? [] : [organizationId])
-  return { all: Number(row.all), others: Number(row.others) }
+  return { known: true, all: Number(row.all), others: Number(row.others) }
 }

@@ -1,6 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t from 'tap'
+import { createBackup } from '../../src/backup/create.js'
+import { testJob } from '../support/job.js'
 import { rowsOf } from '../support/organization.js'
 import { leftOvers, readArchived, setUpTenants } from '../support/tenants.js'
 
@@ -32,6 +35,22 @@ t.test('the operator can set the scope', async t => {
   t.equal((await whole.restore(backup.id)).report.database?.mode, 'swap')
   const one = await setUpTenants(t, { ids: ['acme'], env: { DATABASE_SCOPE: 'organization' } })
   t.equal((await one.create()).databaseScope, 'organization')
+})
+
+t.test('a TENANT_TABLE that is not there is told, since the whole database is backed up then', async t => {
+  const tenants = await setUpTenants(t, { env: { TENANT_TABLE: 'organisations' } })
+  const warning = /has no table "organisations".* set TENANT_TABLE/
+  const backup = await tenants.create()
+  t.match(backup, { databaseScope: 'instance', warnings: [warning] })
+  const lines: string[] = []
+  await createBackup({ ...tenants.core, log: pino({}, { write: line => { lines.push(line) } }) }, {
+    organizationId: 'acme', type: 'database', createdBy: 'tester', createdByEmail: null
+  }, testJob())
+  t.match(lines.map(line => JSON.parse(line) as object), [{ level: 40, tenantTable: 'organisations', msg: warning }, { level: 30 }])
+  const meant = await setUpTenants(t, { env: { TENANT_TABLE: 'organisations', DATABASE_SCOPE: 'instance' } })
+  t.strictSame((await meant.create('database')).warnings, [], 'the operator has said that it is meant')
+  const empty = await setUpTenants(t, { ids: [] })
+  t.strictSame((await empty.create('database')).warnings, [])
 })
 
 t.test('rows that two organizations have a claim on refuse the backup, until the operator says whose they are', async t => {
