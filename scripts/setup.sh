@@ -118,6 +118,7 @@ installed=no
 case "${1:-}" in
   '') check_node; install_system; install_npm_packages ;;
   --system) install_system ;;
+  -h|--help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,4p'; exit 0 ;;
   *) fail "unknown option $1 (known: --system)" ;;
 esac
 if [ "$installed" = yes ]; then say 'done'; else say 'nothing missing'; fi

@@ -92,7 +92,7 @@ export async function proveRestore (scene: Scene): Promise<void> {
     line(`${final.message}, this time without keeping a checkpoint`)
     requireSame(before, await snapshot(), `Not as before, of ${owner}`)
 
-    step('The archive needs no tool of ours. By hand, into an empty database:')
+    step('The archive needs no tool of ours. By hand, into an empty database (with -- --keep it is still there to try):')
     for (const command of [
       `unzip ${archive} -d restored && cd restored`,
       'sha256sum -c SHA256SUMS',
