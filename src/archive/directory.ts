@@ -4,7 +4,7 @@ import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
 import { blockBytes } from './encode-protocol.js'
 import { HandleReader } from './handle-reader.js'
-import { filesPrefix, isInLayout } from './layout.js'
+import { filesPrefix, isInLayout, mostEntries } from './layout.js'
 import { invalid, printable } from './refusal.js'
 import { createHeaders, type ZipHeader } from './zip.js'
 
@@ -37,6 +37,7 @@ export interface Located extends ArchiveEntry {
 const encryptedFlags = 0x2041
 const dataDescriptorFlag = 0x8
 const largest32 = 0xfffffffe
+const largestDirectory = 512 << 20
 
 /**
  * The entries that the central directory names, checked for everything that it alone can tell: layout, names, kinds,
@@ -52,10 +53,14 @@ export async function readDirectory (handle: FileHandle, size: number, organizat
 
 async function locateEntries (handle: FileHandle, size: number, organizationId: string): Promise<Located[]> {
   const zip = await fromRandomAccessReaderPromise(new HandleReader(handle), size, { autoClose: false, decodeStrings: false })
+  if (zip.entryCount > mostEntries) throw invalid(`it has more than ${mostEntries} entries`)
   const entries: Located[] = []
+  let directoryBytes = 0
   const headers = createHeaders()
   let end = 0
   for await (const raw of zip.eachEntry()) {
+    directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
+    if (directoryBytes > largestDirectory) throw invalid('its directory is too large')
     const name = decodeName(raw.fileNameRaw)
     if (!isInLayout(name, organizationId)) throw invalid(`the entry ${printable(name)} has no place in the layout`)
     if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid(`${printable(name)} is encrypted`)
@@ -99,6 +104,8 @@ function checkSizes ({ uncompressedSize, compressedSize, generalPurposeBitFlag }
     (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)) {
     throw invalid('an entry has an impossible size')
   }
+  // Deflate adds 5 bytes for each 16 KiB at most, and a few more where data were deflated in blocks.
+  if (compressedSize > uncompressedSize + uncompressedSize / 256 + 1024) throw invalid('an entry takes far more room than it says that it holds')
 }
 
 /** What the writer would have written for such an entry. */

@@ -60,5 +60,6 @@ function refused (error: unknown): unknown {
   const code = systemCode(error)
   if (code === 'DAMAGED') return mismatch((error as Error).message)
   if (code === 'HEADERS_DISAGREE') return invalid(`the headers of ${printable((error as Error).message)} disagree`)
+  if (code === 'IN_THE_WAY') return invalid(`${printable((error as Error).message)} stands in another entry's way`)
   return error
 }

@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, fchownSync, futimesSync, openSync, readSync, wri
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { crc32, inflateRawSync } from 'node:zlib'
 import { failureOf } from '../io/lane.js'
-import type { ExtractData, ExtractTask, FileToExtract } from './extract-protocol.js'
+import { inTheWay, type ExtractData, type ExtractTask, type FileToExtract } from './extract-protocol.js'
 
 /*
  * A worker thread that takes small files out of an archive: checks, inflates, hashes and writes them. Everything is
@@ -23,7 +23,7 @@ port.on('message', ({ files }: ExtractTask) => {
 
 function extract (file: FileToExtract): void {
   const content = decode(file, readExtent(file))
-  const target = openSync(file.path, 'wx', 0o600)
+  const target = create(file)
   try {
     for (let written = 0; written < content.length;) written += writeSync(target, content, written)
     if (owner !== null) fchownSync(target, owner.uid, owner.gid)
@@ -31,6 +31,15 @@ function extract (file: FileToExtract): void {
     futimesSync(target, file.seconds, file.seconds)
   } finally {
     closeSync(target)
+  }
+}
+
+function create ({ path, name }: FileToExtract): number {
+  try {
+    return openSync(path, 'wx', 0o600)
+  } catch (error) {
+    if (!inTheWay.has((error as NodeJS.ErrnoException).code ?? '')) throw error
+    throw refusal('IN_THE_WAY', name)
   }
 }
 
@@ -69,6 +78,6 @@ function inflate (data: Buffer, size: number, name: string): Buffer {
   }
 }
 
-function refusal (code: 'DAMAGED' | 'HEADERS_DISAGREE', name: string): Error {
+function refusal (code: 'DAMAGED' | 'HEADERS_DISAGREE' | 'IN_THE_WAY', name: string): Error {
   return Object.assign(new Error(name), { code })
 }

@@ -1,4 +1,5 @@
 import { unsafePathReason } from '../io/safe-path.js'
+import { stagingFolder } from '../storage/staging-folder.js'
 
 /** Names of the archive's own entries, format 1 (FORMAT.md). */
 export const databaseEntry = 'database.sql.gz'
@@ -6,6 +7,11 @@ export const metadataEntry = 'metadata.json'
 export const checksumsEntry = 'SHA256SUMS'
 export const signatureEntry = 'SHA256SUMS.hmac'
 export const smbInfoEntry = 'files/SMB_BACKUP_INFO.txt'
+
+/** Folders and own entries too. A reader keeps them all in memory, about 2 KB each. */
+export const mostEntries = 1_000_000
+/** In bytes, below the organization's folder: no longer path can be opened (PATH_MAX of Linux). */
+const longestPath = 4096
 
 /** Those that are no upload. */
 export const ownEntries: ReadonlySet<string> = new Set([databaseEntry, metadataEntry, checksumsEntry, signatureEntry, smbInfoEntry])
@@ -21,5 +27,8 @@ export function isInLayout (name: string, organizationId: string): boolean {
   const prefix = filesPrefix(organizationId)
   if (!name.startsWith(prefix)) return false
   const path = name.slice(prefix.length).replace(/\/$/, '')
-  return path === '' ? name === prefix : unsafePathReason(path) === null
+  if (path === '') return name === prefix
+  // A restore's own folder stands among the files when they are on a mount of their own.
+  if (path.split('/', 1)[0] === stagingFolder || Buffer.byteLength(path) > longestPath) return false
+  return unsafePathReason(path) === null
 }

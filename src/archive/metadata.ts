@@ -60,10 +60,12 @@ const compiled = TypeCompiler.Compile(Metadata)
 
 /** @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED */
 export function parseMetadata (text: string): Metadata {
+  if (!isShallow(text)) throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json is nested too deeply.')
   let value: unknown
   try {
-    value = JSON.parse(text)
+    value = JSON.parse(text, refusePrototype)
   } catch (error) {
+    if (error instanceof AppError) throw error
     throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json is not JSON.', { cause: error })
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion
@@ -79,4 +81,27 @@ export function parseMetadata (text: string): Metadata {
     throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json names no valid organization.')
   }
   return metadata
+}
+
+const deepest = 32
+
+/** Looked at before parsing: 16 MiB of brackets would take hundreds of megabytes as objects. */
+function isShallow (text: string): boolean {
+  let depth = 0
+  let inString = false
+  for (let position = 0; position < text.length; position += 1) {
+    const character = text[position]
+    if (character === '"') inString = !inString
+    else if (inString) position += character === '\\' ? 1 : 0
+    else if (character === '[' || character === '{') depth += 1
+    else if (character === ']' || character === '}') depth -= 1
+    if (depth > deepest) return false
+  }
+  return true
+}
+
+/** A key of this name becomes an object's prototype when the object is copied the careless way. */
+function refusePrototype (key: string, value: unknown): unknown {
+  if (key === '__proto__') throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json has a key "__proto__".')
+  return value
 }

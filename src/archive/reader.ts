@@ -11,6 +11,7 @@ import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, 
 import { parseMetadata, type Metadata } from './metadata.js'
 import { invalid, mismatch, printable } from './refusal.js'
 import { isSignedBy, type SigningKeys } from './signature.js'
+import { refuseStrange } from './strange.js'
 
 export type { ArchiveEntry }
 
@@ -58,6 +59,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   if (sums === null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
   giveChecksums(entries, sums)
   const trusted = await isTrusted(sumsText)
+  if (keys !== null && !trusted) refuseStrange(entries, size)
 
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())

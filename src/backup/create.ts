@@ -1,9 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import type { Compression } from '../archive/compression.js'
 import { gzip } from '../archive/gzip.js'
+import { mostEntries, ownEntries } from '../archive/layout.js'
 import { formatVersion, type BackupType } from '../archive/metadata.js'
 import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } from '../archive/writer.js'
 import type { Core } from '../core.js'
+import { AppError } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
 import { recordOf, type Backup } from '../repository/record.js'
@@ -31,7 +33,7 @@ export interface CreateRequest {
  * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one moment:
  * the files are listed as soon as the database's snapshot is open.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
- * REPOSITORY_UNAVAILABLE, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
+ * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
  */
 export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
@@ -43,6 +45,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   try {
     const timestamp = new Date()
     const listing = type === 'database' ? { entries: createEntryList(), warnings: [] } : await core.storage.list(organizationId)
+    requireCountable(listing)
     const partial = await core.repository.createArchive(organizationId, id)
     try {
       return await writeBackup(core, request, { id, timestamp, source, listing, partial }, job)
@@ -54,6 +57,14 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   } finally {
     await source?.close()
   }
+}
+
+/** Refused now, since no reader would take the archive. */
+function requireCountable ({ entries }: Listing): void {
+  if (entries.length + ownEntries.size <= mostEntries) return
+  throw new AppError('PAYLOAD_TOO_LARGE', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
+    remedy: 'Remove files that are not needed, or pack many small ones into one.'
+  })
 }
 
 interface Begun {

@@ -2,7 +2,7 @@ import { chmod, lchown, lstat, mkdir, open, utimes, type FileHandle } from 'node
 import { join } from 'node:path'
 import { archivedSeconds } from '../archive/attributes-digest.js'
 import { blockBytes } from '../archive/encode-protocol.js'
-import type { FileOwner, FileToExtract } from '../archive/extract-protocol.js'
+import { inTheWay, type FileOwner, type FileToExtract } from '../archive/extract-protocol.js'
 import { extractSmall } from '../archive/extract-small.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
@@ -114,7 +114,7 @@ async function create (path: string, { name }: ArchiveEntry) {
   try {
     return await open(path, 'wx', 0o600)
   } catch (error) {
-    if (!['EEXIST', 'ENOENT', 'ENOTDIR', 'EISDIR'].includes(systemCode(error) ?? '')) throw error
+    if (!inTheWay.has(systemCode(error) ?? '')) throw error
     throw new AppError('ARCHIVE_INVALID', `The archive can't be used: ${JSON.stringify(name)} stands in another entry's way.`, { cause: error })
   }
 }

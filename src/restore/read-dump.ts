@@ -3,6 +3,10 @@ import { createGunzip } from 'node:zlib'
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import { AppError, systemCode } from '../errors.js'
 
+/** What a stranger's dump may unpack to: so many times what it is, and a GiB in any case. */
+const mostTimes = 100
+const alwaysFine = 1 << 30
+
 /**
  * The dump in an archive as plain SQL, checked against its SHA-256 with the last byte.
  * @param onBytes told the compressed bytes as they are read
@@ -17,7 +21,14 @@ export async function * readDump (archive: Archive, dump: ArchiveEntry, onBytes:
   }
   try {
     // Whoever reads the result gets the source's error from it; the callback is only there because pipeline wants one.
-    yield * pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>
+    let bytes = 0
+    for await (const block of pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>) {
+      bytes += block.length
+      if (!archive.trusted && bytes > Math.max(alwaysFine, dump.size * mostTimes)) {
+        throw new AppError('DUMP_INVALID', `The database dump unpacks to more than ${mostTimes} times its size.`)
+      }
+      yield block
+    }
   } catch (error) {
     if (systemCode(error)?.startsWith('Z_') !== true) throw error
     throw new AppError('DUMP_INVALID', 'The database dump in the archive is not whole gzip data.', { cause: error })

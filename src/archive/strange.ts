@@ -1,0 +1,23 @@
+import type { ArchiveEntry } from './directory.js'
+import { invalid, printable } from './refusal.js'
+
+/** Nobody's ordinary data deflate to less; those of our own archives are taken as they are. */
+const mostTimes = 200
+const alwaysFine = 1 << 30
+
+/**
+ * What our own service may have had reason to write, and what is more likely made to do harm in an archive that it has not
+ * signed: names that are one on a file system without case or Unicode forms, and data that unpack to very much more.
+ * @throws AppError ARCHIVE_INVALID
+ */
+export function refuseStrange (entries: readonly ArchiveEntry[], archiveBytes: number): void {
+  const seen = new Set<string>()
+  let bytes = 0
+  for (const { name, size } of entries) {
+    const folded = name.normalize('NFC').toUpperCase().toLowerCase()
+    if (seen.has(folded)) throw invalid(`${printable(name)} differs from another name in case only`)
+    seen.add(folded)
+    bytes += size
+  }
+  if (bytes > alwaysFine && bytes > archiveBytes * mostTimes) throw invalid(`it unpacks to more than ${mostTimes} times its size`)
+}
