@@ -1,6 +1,10 @@
 const newline = 0x0a
 const headBytes = 4096
 const tailBytes = 1024
+const nextEntry = Buffer.from('\n--\n')
+const copyStart = Buffer.from('\nCOPY ')
+const copyEnd = Buffer.from(' FROM stdin;')
+const endOfRows = Buffer.from('\n\\.\n')
 
 /**
  * The dump without pg_dump's own `\restrict` and `\unrestrict` lines, which psql refuses inside another `\restrict`.
@@ -43,46 +47,48 @@ function withoutTail (dump: Buffer, key: string | undefined): Buffer {
 
 /**
  * The dump without the entries whose comment line starts with `start` and holds `kind`; an entry reaches to the next
- * entry's `--` line. A chunk that can't hold one passes as it is.
+ * entry's `--` line. Rows of a COPY are passed over: they can hold anything.
  */
 export async function * removeEntries (dump: AsyncIterable<Buffer>, start: string, kind: string): AsyncGenerator<Buffer> {
-  const marker = Buffer.from(`\n--\n${start}`)
-  const nextEntry = Buffer.from('\n--\n')
+  const entryStart = Buffer.from(`\n--\n${start}`)
   let held: Buffer = Buffer.alloc(0)
-  let removing = false
+  let inside: 'statements' | 'rows' | 'removed' = 'statements'
   for await (const chunk of dump) {
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
     for (;;) {
-      if (removing) {
-        const next = held.indexOf(nextEntry)
-        if (next === -1) break
-        held = held.subarray(next)
-        removing = false
+      if (inside !== 'statements') {
+        const end = inside === 'rows' ? endOfRows : nextEntry
+        const found = held.indexOf(end)
+        // What may be the beginning of the end stays.
+        const through = found === -1 ? Math.max(0, held.length - end.length + 1) : inside === 'rows' ? found + end.length - 1 : found
+        if (inside === 'rows') yield held.subarray(0, through)
+        held = held.subarray(through)
+        if (found === -1) break
+        inside = 'statements'
       }
-      const found = held.indexOf(marker)
+      const [entry, copy] = [held.indexOf(entryStart), held.indexOf(copyStart)]
+      const found = entry === -1 || (copy !== -1 && copy < entry) ? copy : entry
       if (found === -1) {
-        const keep = Math.min(held.length, marker.length)
+        const keep = Math.min(held.length, entryStart.length)
         yield held.subarray(0, held.length - keep)
-        held = Buffer.from(held.subarray(held.length - keep))
+        held = held.subarray(held.length - keep)
         break
       }
-      const lineEnd = held.indexOf(newline, found + marker.length)
+      const lineEnd = held.indexOf(newline, found + (found === entry ? entryStart.length : copyStart.length))
       if (lineEnd === -1) {
         yield held.subarray(0, found)
-        held = Buffer.from(held.subarray(found))
+        held = held.subarray(found)
         break
       }
-      if (held.subarray(found, lineEnd).includes(kind)) {
-        yield held.subarray(0, found)
-        // From the comment's last line on, so that its own closing `--` is not taken for the next entry.
-        held = held.subarray(lineEnd + 3)
-        removing = true
-      } else {
-        yield held.subarray(0, lineEnd)
-        held = held.subarray(lineEnd)
-      }
+      const line = held.subarray(found, lineEnd)
+      const isRemoved = found === entry && line.includes(kind)
+      yield held.subarray(0, isRemoved ? found : lineEnd)
+      if (isRemoved) inside = 'removed'
+      else if (found === copy && line.subarray(-copyEnd.length).equals(copyEnd)) inside = 'rows'
+      // From the comment's last line on, so that its own closing `--` is not taken for the next entry.
+      held = held.subarray(isRemoved ? lineEnd + 3 : lineEnd)
     }
-    if (removing && held.length > nextEntry.length) held = Buffer.from(held.subarray(-nextEntry.length))
+    held = Buffer.from(held)
   }
-  if (!removing) yield held
+  if (inside !== 'removed') yield held
 }

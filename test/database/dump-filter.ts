@@ -67,6 +67,16 @@ t.test('entries of one kind go, and all others stay', async t => {
   }
 })
 
+t.test('rows that look like an entry are rows', async t => {
+  const rows = `COPY public.a (t) FROM stdin;\n--\n-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: -; Owner: me\n--\nCOPY b FROM stdin;\n\\\\.\n\\.\n\n\n`
+  const empty = 'COPY public.b (t) FROM stdin;\n\\.\n\n\n'
+  await becomes(t, withoutPrivileges, `${head}${rows}${empty}${rows}${end}`, `${head}${rows}${empty}${rows}${end}`, 'rows')
+  for (const size of sizes) {
+    const left = await filtered(withoutPrivileges, `${head}${rows}${table}${privileges}${table}${empty}${end}`, size)
+    t.ok(left.startsWith(`${head}${rows}`) && left.endsWith(`${empty}${end}`) && !left.includes('ALTER DEFAULT'), `an entry between rows, in chunks of ${size}`)
+  }
+})
+
 t.test('nothing changes in a dump without such entries, not even a byte', async t => {
   const copy = `COPY a FROM stdin;\n--\n-- Name: b; Type: DEFAULT ACL; \n\\.\n${'x'.repeat(5000)}\n`
   await becomes(t, withoutPrivileges, head + table + copy + end, head + table + copy + end, 'rows')

@@ -12,7 +12,7 @@ export type Fault = { kind: 'none' } | { kind: 'kill', at: number, /** Points co
 type Call = (...args: unknown[]) => unknown
 
 const folderCalls = ['open', 'rename', 'mkdir', 'rm', 'chmod', 'lchown', 'utimes', 'readFile'] as const
-const handleCalls = ['sync', 'appendFile', 'writeFile', 'truncate', 'chmod', 'chown', 'utimes', 'close'] as const
+const handleCalls = ['sync', 'write', 'appendFile', 'writeFile', 'truncate', 'chmod', 'chown', 'utimes', 'close'] as const
 
 /** Patches this process; the names of the points that are reached are appended to what it returns. */
 export async function installFaults (fault: Fault): Promise<string[]> {
