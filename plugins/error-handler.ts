@@ -1,8 +1,16 @@
 import { STATUS_CODES } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError, type ErrorCode } from '../src/errors.js'
 import type { ErrorResponse } from '../routes/schemas/error.js'
+
+declare module 'fastify' {
+  interface FastifyInstance {
+    /** Answers an address, or a method of one, that there is no route for. Fastify's own answer has another shape. */
+    refuseUnknownRoute: (request: FastifyRequest, reply: FastifyReply) => never
+  }
+}
 
 /** The only place that knows which HTTP status an error has. */
 export const statusOf: Record<ErrorCode, number> = {
@@ -29,6 +37,7 @@ export const statusOf: Record<ErrorCode, number> = {
   CHECKPOINT_IMPOSSIBLE: 409,
   PREFLIGHT_FAILED: 409,
   DATABASE_BUSY: 409,
+  METHOD_NOT_ALLOWED: 405,
   PAYLOAD_TOO_LARGE: 413,
   UNSUPPORTED_MEDIA_TYPE: 415,
   RANGE_NOT_SATISFIABLE: 416,
@@ -68,20 +77,36 @@ export function sendError (error: unknown, request: FastifyRequest, reply: Fasti
   if (statusCode >= 500) request.log.error({ err: error }, shown.message)
   else request.log.info({ code: shown.code }, shown.message)
 
-  const body: ErrorResponse = {
-    statusCode,
-    error: STATUS_CODES[statusCode] ?? 'Error',
-    code: shown.code,
-    message: shown.message,
-    remedy: shown.remedy,
-    ...(shown.errors === undefined ? {} : { errors: [...shown.errors] })
-  }
   reply.header('x-request-id', request.id)
   if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
   if (statusCode === 503) reply.header('retry-after', '5')
   // Without the route's own serializer and headers: the answer is no longer what the route promised.
   for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest']) reply.removeHeader(header)
-  void reply.code(statusCode).type('application/json; charset=utf-8').serializer(JSON.stringify).send(body)
+  void reply.code(statusCode).type('application/json; charset=utf-8').serializer(JSON.stringify).send(responseOf(shown, statusCode))
+}
+
+/** Answers what is no HTTP request, in the shape of every other error. */
+export function refuseBrokenRequest (error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || !socket.writable) {
+    socket.destroy()
+    return
+  }
+  const statusCode = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400
+  const body = JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'This is no HTTP request that can be read.'), statusCode))
+  socket.end([
+    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`, 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close', '', body
+  ].join('\r\n'))
+}
+
+function responseOf ({ code, message, remedy, errors }: AppError, statusCode: number): ErrorResponse {
+  return {
+    statusCode,
+    error: STATUS_CODES[statusCode] ?? 'Error',
+    code,
+    message,
+    remedy,
+    ...(errors === undefined ? {} : { errors: [...errors] })
+  }
 }
 
 function toAppError (error: unknown): AppError {
@@ -102,14 +127,27 @@ function toAppError (error: unknown): AppError {
 }
 
 async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
+  const routes: Route[] = []
+  app.addHook('onRoute', ({ method, url }) => { routes.push({ methods: [method].flat(), pattern: patternOf(url) }) })
+  app.decorate('refuseUnknownRoute', (request, reply) => {
+    const path = request.url.split('?')[0] as string
+    const allowed = new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))
+    if (allowed.size === 0) throw new AppError('NOT_FOUND', `There is no ${path}.`)
+    reply.header('allow', [...allowed].sort().join(', '))
+    throw new AppError('METHOD_NOT_ALLOWED', `There is no ${request.method} ${path}.`)
+  })
+  // Node's own answer to an Expect header that it does not know is no answer of ours; it may be ignored (RFC 9110, section 10.1.1).
+  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
   app.setErrorHandler(sendError)
-  app.setNotFoundHandler(refuseUnknownRoute)
+  app.setNotFoundHandler(app.refuseUnknownRoute)
 }
 
-/** Fastify's own answer to an unknown address has another shape. */
-export function refuseUnknownRoute (request: FastifyRequest): never {
-  const path = request.url.split('?')[0]
-  throw new AppError('NOT_FOUND', `There is no ${request.method} ${path}.`)
+interface Route { methods: string[], pattern: RegExp }
+
+/** The addresses that a route's pattern, such as `/:backupId/download`, stands for. */
+function patternOf (url: string): RegExp {
+  const parts = url.split('/').map(part => part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '.*'))
+  return new RegExp(`^${parts.join('/')}$`)
 }
 
 export default fp(errorHandlerPlugin, { name: 'error-handler' })

@@ -1,5 +1,4 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { refuseUnknownRoute } from '../plugins/error-handler.js'
 import createRoute from './backup/create.js'
 import deleteRoute from './backup/delete.js'
 import downloadRoute from './backup/download.js'
@@ -14,7 +13,7 @@ import jobRoutes from './jobs.js'
 /** Everything under /api/backup. The hook is the scope's, so a new route can't forget it; unknown addresses have it too. */
 const backupRoutes: FastifyPluginAsyncTypebox = async app => {
   app.addHook('onRequest', app.requireOwner)
-  app.setNotFoundHandler(refuseUnknownRoute)
+  app.setNotFoundHandler(app.refuseUnknownRoute)
 
   await app.register(createRoute)
   await app.register(listRoute)

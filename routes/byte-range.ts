@@ -22,7 +22,7 @@ export function chooseBytes (headers: IncomingHttpHeaders, { size, etag }: { siz
   const suffix = /^bytes=-0*([1-9][0-9]*)$/.exec(range)?.[1]
   // The parser calls a suffix longer than the whole unsatisfiable; section 14.1.2 means the whole by it.
   if (suffix !== undefined && Number(suffix) > size && size > 0) return { ...whole, status: 206 }
-  const ranges = parseRange(size, range, { combine: true })
+  const ranges = parseRange(size, range)
   if (ranges === -2 || (ranges !== -1 && ranges.type !== 'bytes')) return whole
   if (ranges === -1) return range.startsWith('bytes=') ? { status: 416 } : whole
   const [only] = ranges

@@ -34,7 +34,7 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
       description: 'Asks a running job to stop. It ends, with the state `cancelled`, when it has cleaned up after itself; past its commit point it can\'t be cancelled.',
       tags: ['jobs'],
       params: JobParams,
-      response: { 200: { ...ref(Job), description: 'The job, which is about to end' }, ...errorResponses(404, 409) }
+      response: { 200: { ...ref(Job), description: 'The job, which is about to end' }, ...errorResponses(404, 409, 413, 415) }
     })
   }, async ({ identity, params }) => app.jobs.cancel(identity.organizationId, params.jobId))
 

@@ -7,7 +7,7 @@ import bodyTimeoutPlugin from '../plugins/body-timeout.js'
 import checkpointsPlugin from '../plugins/checkpoints.js'
 import configPlugin from '../plugins/config.js'
 import corePlugin from '../plugins/core.js'
-import errorHandlerPlugin, { sendError } from '../plugins/error-handler.js'
+import errorHandlerPlugin, { refuseBrokenRequest, sendError } from '../plugins/error-handler.js'
 import jobsPlugin from '../plugins/jobs.js'
 import openapiPlugin from '../plugins/openapi.js'
 import rateLimitPlugin from '../plugins/rate-limit.js'
@@ -37,7 +37,8 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
     pluginTimeout: 0,
     // While closing, running jobs can still be asked about; new ones are refused by the runner.
     return503OnClosing: false,
-    frameworkErrors: sendError
+    frameworkErrors: sendError,
+    clientErrorHandler: refuseBrokenRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
 
   await app.register(configPlugin, { config })

@@ -14,7 +14,7 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
       description: 'Removes the archive and its record for good. A restore whose checkpoint it is can\'t be undone any more. Refused while a job of the organization is running.',
       tags: ['backups'],
       params: BackupParams,
-      response: { 200: { ...ref(DeleteResult), description: 'It is deleted' }, ...errorResponses(404, 409) }
+      response: { 200: { ...ref(DeleteResult), description: 'It is deleted' }, ...errorResponses(404, 409, 413, 415) }
     })
   }, async ({ identity: { organizationId }, params: { backupId } }) => {
     await getBackup(app.core, { organizationId, backupId })

@@ -31,7 +31,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
       response: {
         200: { ...ref(RestoreResult), description: 'What was put back' },
         202: { ...ref(Job), description: 'The job that undoes it', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
-        ...errorResponses(404, 409, 507)
+        ...errorResponses(404, 409, 413, 415, 507)
       }
     })
   }, async (request, reply) => {

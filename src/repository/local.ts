@@ -107,9 +107,10 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     deleteRecord: async (organizationId, backupId) => await guarded('Deleting a record', async () =>
       await remove(pathOf(organizationId, backupId, 'json'), folderOf(organizationId))),
 
-    journalFolder: async organizationId => await guarded('Making the journal folder', async () => {
+    journalFolder: async (organizationId, { make = false } = {}) => await guarded('Finding the journal folder', async () => {
       const folder = join(folderOf(organizationId), 'restores')
-      await makeFolders(folderOf(organizationId), folder)
+      if (make) await makeFolders(folderOf(organizationId), folder)
+      else await access(directory)
       return folder
     }),
 

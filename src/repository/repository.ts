@@ -50,8 +50,8 @@ export interface Repository {
   readRecord (organizationId: string, backupId: string): Promise<Backup | null>
   writeRecord (record: Backup): Promise<void>
   deleteRecord (organizationId: string, backupId: string): Promise<void>
-  /** Folder of the organization's restore journals, made when missing. */
-  journalFolder (organizationId: string): Promise<string>
+  /** Folder of the organization's restore journals. It need not be there, unless `make` is set. */
+  journalFolder (organizationId: string, options?: { make?: boolean }): Promise<string>
   /** Removes what an unfinished write left behind. Called at start-up, before anything is written. */
   removePartials (): Promise<void>
   /** Bytes that can still be written. */

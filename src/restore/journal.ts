@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import { open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AppError } from '../errors.js'
+import { AppError, systemCode } from '../errors.js'
 import { fileError, syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
 import type { RestoreReport } from './report.js'
@@ -108,9 +108,13 @@ export async function readJournal (folder: string, restoreId: string): Promise<L
   return parse(await readFile(join(folder, `${restoreId}.journal`))).lines
 }
 
-/** Ids of the restores that have a journal here. */
+/** Ids of the restores that have a journal here; a folder that is not there has none. */
 export async function listJournals (folder: string): Promise<string[]> {
-  return (await readdir(folder)).filter(name => name.endsWith('.journal')).map(name => name.slice(0, -'.journal'.length)).filter(isUuid)
+  const names = await readdir(folder).catch((error: unknown) => {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  })
+  return names.filter(name => name.endsWith('.journal')).map(name => name.slice(0, -'.journal'.length)).filter(isUuid)
 }
 
 export async function removeJournal (folder: string, restoreId: string): Promise<void> {

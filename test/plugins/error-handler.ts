@@ -34,6 +34,25 @@ t.test('what the framework refuses has the same shape', async t => {
   }
 })
 
+t.test('an address that is there tells its methods', async t => {
+  const { app, as } = await buildTestApp(t)
+  const id = '7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54'
+  const cases = [
+    ['GET', `/api/backup/restore/${id}?x=1`, 'POST'],
+    ['PUT', `/api/backup/${id}`, 'DELETE, GET, HEAD'],
+    ['POST', '/api/backup/list', 'DELETE, GET, HEAD'],
+    ['DELETE', '/health/ready', 'GET, HEAD']
+  ] as const
+  for (const [method, url, allow] of cases) {
+    const response = await app.inject({ method, url, headers: as() })
+    t.equal(response.statusCode, 405, `${method} ${url}`)
+    t.equal(response.headers.allow, allow, `${method} ${url}`)
+    t.match(response.json(), { statusCode: 405, error: 'Method Not Allowed', code: 'METHOD_NOT_ALLOWED' })
+  }
+  t.equal((await app.inject({ method: 'PUT', url: `/api/backup/${id}` })).statusCode, 401, 'nobody is told without a token')
+  t.equal((await app.inject({ method: 'POST', url: '/api/backupx', headers: as() })).statusCode, 404)
+})
+
 t.test('what is unexpected is logged and not told', async t => {
   const lines: string[] = []
   const log = pino({ level: 'info' }, new Writable({

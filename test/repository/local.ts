@@ -15,7 +15,7 @@ t.test('nothing is made in a place that is not there: it may be a mount', async 
   const place = join(await testFolder(t), 'mount')
   const repository = createLocalRepository({ directory: join(place, 'backups') })
   await t.rejects(repository.check(), { code: 'REPOSITORY_UNAVAILABLE' })
-  await t.rejects(repository.journalFolder('acme'), { code: 'REPOSITORY_UNAVAILABLE' })
+  for (const make of [true, false]) await t.rejects(repository.journalFolder('acme', { make }), { code: 'REPOSITORY_UNAVAILABLE' })
   await t.rejects(stat(place), { code: 'ENOENT' })
 })
 
@@ -29,7 +29,7 @@ t.test('only the service\'s user can read what is kept', async t => {
   partial.stream.end('content')
   await finished(partial.stream)
   await partial.commit()
-  await repository.journalFolder('acme')
+  await repository.journalFolder('acme', { make: true })
   const modeOf = async (name: string) => (await stat(join(directory, name))).mode & 0o777
   t.equal(await modeOf(''), 0o700)
   t.equal(await modeOf('acme'), 0o700)

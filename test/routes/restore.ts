@@ -1,3 +1,4 @@
+import { readdir } from 'node:fs/promises'
 import t from 'tap'
 import type { Backup } from '../../src/repository/record.js'
 import { buildTestApp } from '../support/app.js'
@@ -60,4 +61,10 @@ t.test('restore, list and undo', async t => {
   t.equal((await app.inject({ method: 'POST', url: `/api/backup/restores/${restoreId}/undo`, headers: as('OWNER', 'other') })).statusCode, 404)
   const undone = await post(`restores/${restoreId}/undo`)
   t.equal(undone.statusCode, 200, undone.body)
+})
+
+t.test('to ask for restores makes no folder', async t => {
+  const { app, as, backupDir } = await buildTestApp(t)
+  t.same((await app.inject({ url: '/api/backup/restores', headers: as('OWNER', 'newcomer') })).json(), [])
+  t.same(await readdir(backupDir), [])
 })
