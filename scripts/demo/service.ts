@@ -2,10 +2,10 @@ import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { openSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { createServer, type AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
+import { freePort } from '../../src/io/free-port.js'
 
 const projectDir = path.resolve(import.meta.dirname, '../..')
 const startLimitMs = 60_000
@@ -111,13 +111,4 @@ async function untilReady (baseUrl: string, child: ChildProcess): Promise<void> 
     await setTimeout(100)
   }
   throw new Error(`The service was not ready after ${startLimitMs / 1000} seconds: ${reason} Its log:`)
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

@@ -1,11 +1,9 @@
 import { randomBytes } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { writeFileDurably } from '../io/durable.js'
+import { freePort } from '../io/free-port.js'
 
 /** How to get into the embedded cluster: `credentials.json`, readable by the service's own user only. */
 export interface ClusterCredentials {
@@ -62,13 +60,4 @@ function toText (credentials: ClusterCredentials): string {
 
 function randomPassword (): string {
   return randomBytes(24).toString('base64url')
-}
-
-async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }

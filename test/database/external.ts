@@ -8,8 +8,8 @@ import { createExternalDatabase } from '../../src/database/external.js'
 import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { parseConnectionUrl, toEnvironment } from '../../src/database/connection.js'
 import { unprivilegedUser } from '../../src/database/unprivileged-user.js'
+import { freePort } from '../../src/io/free-port.js'
 import { runProgram } from '../../src/io/process.js'
-import { freePort } from '../support/cluster.js'
 import { createTestDatabase, startCluster, urlOf } from '../support/postgres.js'
 
 t.test('starts when the database answers', async (t) => {

@@ -1,14 +1,12 @@
 import { randomBytes } from 'node:crypto'
 import { chown, mkdtemp, rm, writeFile } from 'node:fs/promises'
-import { createServer } from 'node:net'
-import type { AddressInfo } from 'node:net'
-import { once } from 'node:events'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Connection } from '../../src/database/connection.js'
 import { findServerBinaries } from '../../src/database/postgres-tools.js'
 import { findPostmaster, startPostmaster, stopPostmaster } from '../../src/database/postmaster.js'
 import { unprivilegedUser } from '../../src/database/unprivileged-user.js'
+import { freePort } from '../../src/io/free-port.js'
 import { runProgram } from '../../src/io/process.js'
 
 /** A throw-away PostgreSQL in a temporary folder, tuned for speed: it does not survive a crash of the machine. */
@@ -71,13 +69,4 @@ export async function removeCluster (files: ClusterFiles): Promise<void> {
 /** The superuser's connection over TCP. */
 export function superuser ({ port, password }: ClusterFiles): Connection {
   return { host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres', parameters: {} }
-}
-
-export async function freePort (): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as AddressInfo
-  server.close()
-  await once(server, 'close')
-  return port
 }
