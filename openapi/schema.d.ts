@@ -866,6 +866,15 @@ export interface operations {
                     };
                 };
             };
+            /** @description Something failed that the caller can't help. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {

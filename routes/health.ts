@@ -33,7 +33,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
           description: 'Everything is available',
           examples: [{ status: 'ready', database: 'available', storage: 'available', repository: 'available' }]
         }),
-        ...errorResponses(503)
+        ...errorResponses(500, 503)
       }
     }
   }, async () => {

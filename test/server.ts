@@ -1,51 +1,27 @@
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { spawn, type ChildProcess } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import t, { type Test } from 'tap'
+import t from 'tap'
 import { signer, testSecret } from './support/app.js'
 import { createTestDatabase } from './support/postgres.js'
-
-const server = fileURLToPath(new URL('../src/server.ts', import.meta.url))
-
-function start (t: Test, env: NodeJS.ProcessEnv, ...args: string[]): ChildProcess & { output: () => { stdout: string, stderr: string } } {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', server, ...args], { env: { PATH: process.env.PATH, ...env } })
-  let stdout = ''
-  let stderr = ''
-  child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })
-  child.stderr.on('data', (chunk: Buffer) => { stderr += chunk.toString() })
-  t.teardown(() => { child.kill('SIGKILL') })
-  return Object.assign(child, { output: () => ({ stdout, stderr }) })
-}
-
-/** The address that the service says it listens at. */
-async function addressOf (child: ChildProcess): Promise<string> {
-  if (child.stdout === null) throw new TypeError('no output')
-  for await (const line of createInterface({ input: child.stdout })) {
-    const [, address] = /Server listening at (http:[^"]+)/.exec(line) ?? []
-    if (address !== undefined) return address
-  }
-  throw new Error('the service ended')
-}
+import { addressOf, startServer } from './support/server.js'
 
 t.test('--help lists the variables', async t => {
-  const child = start(t, {}, '--help')
+  const child = startServer(t, {}, '--help')
   const [code] = await once(child, 'close')
   t.equal(code, 0)
   t.match(child.output().stdout, /UPLOAD_DIR[\s\S]*JWT_SECRET_FILE|JWT_SECRET_FILE[\s\S]*UPLOAD_DIR/)
 })
 
 t.test('a bad configuration stops the start with what to do, and no stack', async t => {
-  const child = start(t, { PORT: 'http' })
+  const child = startServer(t, { PORT: 'http' })
   const [code] = await once(child, 'close')
   t.equal(code, 1)
   const { stdout, stderr } = child.output()
   t.equal(stdout, '')
   t.match(stderr, /PORT must be a port number from 0 to 65535, not "http"\./)
   t.notMatch(stderr, /^\s+at /m)
-  const none = start(t, {})
+  const none = startServer(t, {})
   t.equal((await once(none, 'close'))[0], 1)
   t.match(none.output().stderr, /JWT_SECRET is not set: set it to/)
 })
@@ -55,7 +31,7 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   await sql`CREATE TABLE things (id int PRIMARY KEY, name text)`
   await sql`INSERT INTO things SELECT n, 'thing ' || n FROM generate_series(1, 20000) n`
   const folder = t.testdir({ uploads: {} })
-  const child = start(t, { JWT_SECRET: testSecret, DATABASE_URL: url, UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
+  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
   const exit = once(child, 'exit')
   const address = await addressOf(child)
   t.equal((await fetch(`${address}/health/ready`)).status, 200)
@@ -74,7 +50,7 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
 t.test('a database that is down does not keep it from serving', async t => {
   const folder = t.testdir({})
   await mkdir(join(folder, 'uploads'))
-  const child = start(t, {
+  const child = startServer(t, {
     JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app:hunter2@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'), PORT: '0'
   })
   const exit = once(child, 'exit')
@@ -89,4 +65,37 @@ t.test('a database that is down does not keep it from serving', async t => {
   t.same(await exit, [0, null])
   t.match(child.output().stdout, /not ready: /)
   t.notMatch(child.output().stdout, /hunter2/)
+})
+
+t.test('of two services on one BACKUP_DIR the second waits for the first to end, and takes over', async t => {
+  const { url } = await createTestDatabase(t)
+  const folder = t.testdir({ uploads: { acme: { 'a.txt': 'a' } } })
+  const env = { JWT_SECRET: testSecret, DATABASE_URL: url, UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' }
+  const headers = { authorization: `Bearer ${(await signer(testSecret))({ sub: 'u', organizationId: 'acme', role: 'OWNER' })}`, 'content-type': 'application/json' }
+  const create = async (address: string) => await fetch(`${address}/api/backup/create`, { method: 'POST', headers, body: '{"type":"files"}' })
+  const readiness = async (address: string) => await fetch(`${address}/health/ready`)
+
+  const first = startServer(t, env)
+  const firstEnded = once(first, 'exit')
+  const firstAddress = await addressOf(first)
+  const second = startServer(t, env)
+  const secondEnded = once(second, 'exit')
+  const secondAddress = await addressOf(second)
+
+  t.equal((await readiness(firstAddress)).status, 200)
+  const refused = await readiness(secondAddress)
+  t.equal(refused.status, 503)
+  t.match(await refused.json(), { statusCode: 503, message: /Another service runs on BACKUP_DIR/, remedy: /Stop the other service/ })
+  t.equal((await create(secondAddress)).status, 503, 'it starts no job')
+  t.equal((await create(firstAddress)).status, 201)
+  t.equal((await fetch(`${secondAddress}/health/live`)).status, 200)
+
+  // Without a word, as the kernel's out-of-memory killer would.
+  first.kill('SIGKILL')
+  await firstEnded
+  while ((await readiness(secondAddress)).status !== 200) await new Promise(resolve => setTimeout(resolve, 50))
+  t.equal((await create(secondAddress)).status, 201)
+  t.equal((await (await fetch(`${secondAddress}/api/backup/list`, { headers })).json() as unknown[]).length, 2, 'what the first made is there')
+  second.kill('SIGTERM')
+  t.same(await secondEnded, [0, null])
 })
