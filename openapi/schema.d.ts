@@ -446,6 +446,12 @@ export interface components {
             /** @description Such as: the table exists on one side only */
             note?: string;
         };
+        CodeChange: {
+            /** @description Such as: trigger audit on public.assets */
+            object: string;
+            /** @enum {string} */
+            change: "added" | "changed" | "removed";
+        };
         FolderReport: {
             /** @description Below the organization's folder; "." is the folder itself */
             folder: string;
@@ -512,6 +518,8 @@ export interface components {
                 /** @enum {string} */
                 scope: "instance" | "organization";
                 tables: components["schemas"]["TableReport"][];
+                /** @description Dry run of a whole database: functions, triggers, rules, views, policies and default privileges that would be others than now */
+                code?: components["schemas"]["CodeChange"][];
                 missingRoles: string[];
                 missingExtensions: string[];
             };

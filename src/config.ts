@@ -150,6 +150,7 @@ function makeConfig (
       checkpointRetentionMs: milliseconds(values.CHECKPOINT_RETENTION ?? '0'),
       compression: values.COMPRESSION,
       uploadMaxBytes: values.UPLOAD_MAX_BYTES ?? null,
+      loadTimeoutMs: values.LOAD_TIMEOUT === undefined ? null : milliseconds(values.LOAD_TIMEOUT),
       acceptUnsignedArchives: values.ACCEPT_UNSIGNED_ARCHIVES,
       pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
     }

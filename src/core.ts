@@ -18,6 +18,8 @@ export interface Settings {
   compression: Compression
   /** The largest archive that can be uploaded; null: what the disk takes. */
   uploadMaxBytes: number | null
+  /** How long loading a dump may take; null: what follows from its size. */
+  loadTimeoutMs: number | null
   /** Use archives too that this installation has not signed. */
   acceptUnsignedArchives: boolean
   pgBinDir: string | null

@@ -31,6 +31,7 @@ export const errorCatalogue = {
   ARCHIVE_VERSION_UNSUPPORTED: 'Use a release of dumbassets-backup that knows this archive version.',
   BACKUP_INCOMPATIBLE: 'Restore it on an installation of the kind it was made on.',
   DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',
+  LOAD_LIMIT_EXCEEDED: 'The dump grows without end or takes too long: restore another backup, or have the operator raise LOAD_TIMEOUT.',
   PAYLOAD_TOO_LARGE: 'Send a smaller body.',
   UNSUPPORTED_MEDIA_TYPE: 'Send the media type that /docs names for this operation.',
   RANGE_NOT_SATISFIABLE: 'Ask for a range within the size in the Content-Range header.',

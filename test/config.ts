@@ -98,10 +98,10 @@ t.test('public keys say their algorithm; what is none is refused without being q
 t.test('archives are always signed, and no key is shown', async t => {
   const { publicKey } = generateKeyPairSync('ec', { namedCurve: 'P-256', publicKeyEncoding: { type: 'spki', format: 'pem' }, privateKeyEncoding: { type: 'pkcs8', format: 'pem' } })
   t.match(problemsOf(t, { JWT_SECRET: '', JWT_PUBLIC_KEY: publicKey }), /^BACKUP_SIGNING_KEY is not set/)
-  const keys = { BACKUP_SIGNING_KEY: 'current '.repeat(4), BACKUP_SIGNING_KEY_PREVIOUS: `${'former '.repeat(5)}\n${'older '.repeat(6)}\n` }
+  const keys = { BACKUP_SIGNING_KEY: 'topsecret '.repeat(4), BACKUP_SIGNING_KEY_PREVIOUS: `${'former '.repeat(5)}\n${'older '.repeat(6)}\n` }
   const config = loadConfig({ JWT_SECRET: secret, ...keys })
   t.equal(config.signing.previous.length, 4, 'each as a key and as a secret that a key was made from')
-  t.notMatch(inspect(config.signing, { depth: 9 }) + JSON.stringify(config.signing), /current|former|older/)
+  t.notMatch(inspect(config.signing, { depth: 9 }) + JSON.stringify(config.signing), /topsecret|former|older/)
   t.match(problemsOf(t, { ...keys, BACKUP_SIGNING_KEY: 'short' }), /^BACKUP_SIGNING_KEY must be at least 32 characters long\.$/)
   t.match(problemsOf(t, { BACKUP_SIGNING_KEY_PREVIOUS: `${'older '.repeat(6)}\nshort` }), /^BACKUP_SIGNING_KEY_PREVIOUS must be keys of at least 32 characters, one a line\.$/)
 })

@@ -2,7 +2,7 @@ import { Type, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox
 import { TenancyReport } from '../../src/database/tenant-graph.js'
 import { Job } from '../../src/jobs/job.js'
 import { Backup } from '../../src/repository/record.js'
-import { FolderReport, RestoreReport, RestoreResult, RestoreSummary, TableReport } from '../../src/restore/report.js'
+import { CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TableReport } from '../../src/restore/report.js'
 import { DeleteResult } from './deleted.js'
 import { ErrorResponse } from './error.js'
 import { examples } from './examples.js'
@@ -19,7 +19,7 @@ export function listOf<T extends TSchema> (schema: T, description: string) {
 
 /** Every schema that the API document names, each once: where one is part of another, it is referred to. */
 export const sharedSchemas: object[] = [
-  Backup, Job, TableReport, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TenancyReport, DeleteResult, ErrorResponse
+  Backup, Job, TableReport, CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TenancyReport, DeleteResult, ErrorResponse
 ].map(schema => ({
   ...Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, referToNamed(value)])),
   ...(examples[schema.$id ?? ''] === undefined ? {} : { examples: [examples[schema.$id ?? '']] })

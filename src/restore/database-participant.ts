@@ -3,12 +3,14 @@ import type { TableRows } from '../archive/metadata.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection.js'
 import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
 import { loadDump } from '../database/load-dump.js'
+import { limitsFor, withinLimits } from '../database/load-limits.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
 import { adoptScratch, createScratch, dropDatabase, dropScratch } from '../database/scratch.js'
 import { renameDatabases } from '../database/swap.js'
 import { verifyLoad } from '../database/verify-load.js'
 import { AppError } from '../errors.js'
+import { compareCode } from './code-diff.js'
 import { compareDatabases } from './database-diff.js'
 import type { Journal, SwapNames } from './journal.js'
 import type { Participant } from './participant.js'
@@ -21,6 +23,8 @@ export interface DatabaseInput {
   /** Role that shall own the restored database. */
   owner: string
   onBytes: (bytes: number) => void
+  /** How long the load may take; null: what follows from the dump's size. */
+  loadTimeoutMs: number | null
 }
 
 /**
@@ -53,22 +57,25 @@ export function createDatabaseParticipant (
     name: 'database',
 
     async prepare (signal) {
-      const { archive, dump, tools, owner, onBytes } = input as DatabaseInput
-      const { metadata } = archive
+      const { archive, dump, tools, owner, onBytes, loadTimeoutMs } = input as DatabaseInput
+      const { metadata, trusted } = archive
+      const archived = metadata.database as DatabaseDetails
       const { liveOid } = await look()
-      const details = metadata.databaseScope === 'instance' || liveOid === null
-        ? metadata.database as DatabaseDetails
-        : await keepLiveDetails(connection, live, metadata.database as DatabaseDetails)
+      const kept = trusted ? archived : { ...archived, ...nothingOfAStranger }
+      const details = (metadata.databaseScope === 'instance' && trusted) || liveOid === null
+        ? kept
+        : await keepLiveDetails(connection, live, kept)
       await journal.note({ liveOid })
       const created = await createScratch(connection, names, details)
       await journal.note({ scratchOid: created.oid })
-      await loadDump(connection, tools, {
+      const limits = limitsFor(archived.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      await withinLimits(connection, scratch, limits, signal, async signal => await loadDump(connection, tools, {
         database: scratch,
         loader: created.loader,
         sql: readDump(archive, dump, onBytes),
-        hasDefaultPrivileges: details.defaultPrivileges.length > 0,
+        hasDefaultPrivileges: archived.defaultPrivileges.length > 0,
         signal
-      })
+      }))
       loaded = await verifyLoad(connection, scratch, metadata.tables, signal)
       await adoptScratch(connection, names, created.loader, owner)
       const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
@@ -82,7 +89,8 @@ export function createDatabaseParticipant (
       const tables = compare && formerOid() !== null
         ? await compareDatabases(connection, { live, restored: scratch })
         : loaded.map(({ schema, name, rows }) => ({ table: `${schema}.${name}`, rows }))
-      return { database: { mode: 'swap', scope: 'instance', tables, missingRoles: [], missingExtensions: [] }, warnings }
+      const code = compare && formerOid() !== null ? { code: await compareCode(connection, { live, restored: scratch }) } : {}
+      return { database: { mode: 'swap', scope: 'instance', tables, ...code, missingRoles: [], missingExtensions: [] }, warnings }
     },
 
     async commit () {
@@ -132,6 +140,9 @@ export function createDatabaseParticipant (
     async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
   }
 }
+
+/** What an archive that this installation has not signed says of these is put back by our own user, so it is not listened to. */
+const nothingOfAStranger = { settings: [], privileges: null, owners: [], defaultPrivileges: [], connectionLimit: -1 }
 
 /** Settings, privileges and locale are the database's and the operator's: an organization's archive does not bring them. */
 async function keepLiveDetails (connection: Connection, live: string, archived: DatabaseDetails): Promise<DatabaseDetails> {

@@ -1,5 +1,6 @@
 import type { Connection } from '../database/connection.js'
 import { loadDump } from '../database/load-dump.js'
+import { limitsFor, withinLimits } from '../database/load-limits.js'
 import { commitOnce, hasMarker, markerStatements, removeMarker } from '../database/marker.js'
 import { openMerge, type OrganizationMerge } from '../database/organization-merge.js'
 import { createScratch, dropScratch, type ScratchNames } from '../database/scratch.js'
@@ -37,13 +38,15 @@ export function createMergeParticipant (
     name: 'database',
 
     async prepare (signal) {
-      const { archive, dump, tools, onBytes } = input as MergeInput
-      const { metadata } = archive
-      const { loader, warnings: created } = await createScratch(connection, names, metadata.database as DatabaseDetails)
+      const { archive, dump, tools, onBytes, loadTimeoutMs } = input as MergeInput
+      const { metadata, trusted } = archive
+      const details = metadata.database as DatabaseDetails
+      const { loader, warnings: created } = await createScratch(connection, names, details)
       scratch = { ...connection, database: names.database, ...(loader ?? {}) }
-      await loadDump(connection, tools, {
-        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: (metadata.database as DatabaseDetails).defaultPrivileges.length > 0, signal
-      })
+      const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      await withinLimits(connection, names.database, limits, signal, async signal => await loadDump(connection, tools, {
+        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: details.defaultPrivileges.length > 0, signal
+      }))
       await verifyLoad(scratch, names.database, metadata.tables, signal)
       warnings = created
     },

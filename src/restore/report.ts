@@ -28,12 +28,21 @@ export const FolderReport = Type.Object({
 }, { $id: 'FolderReport', additionalProperties: false })
 export type FolderReport = Static<typeof FolderReport>
 
+export const CodeChange = Type.Object({
+  object: Type.String({ description: 'Such as: trigger audit on public.assets' }),
+  change: Type.Union([Type.Literal('added'), Type.Literal('changed'), Type.Literal('removed')])
+}, { $id: 'CodeChange', additionalProperties: false })
+export type CodeChange = Static<typeof CodeChange>
+
 /** What a restore did, or would do. Present on every restore, rehearsed or real. */
 export const RestoreReport = Type.Object({
   database: Type.Union([Type.Null(), Type.Object({
     mode: Type.Union([Type.Literal('swap'), Type.Literal('in-place'), Type.Literal('merge')]),
     scope: DatabaseScope,
     tables: Type.Array(TableReport),
+    code: Type.Optional(Type.Array(CodeChange, {
+      description: 'Dry run of a whole database: functions, triggers, rules, views, policies and default privileges that would be others than now'
+    })),
     missingRoles: Type.Array(Type.String()),
     missingExtensions: Type.Array(Type.String())
   }, { additionalProperties: false })]),

@@ -120,6 +120,7 @@ async function inputsOf (
           tools: await findPostgresTools({ binDir: core.settings.pgBinDir, serverMajor: server.major }),
           owner: server.live?.owner ?? core.database.connection().user,
           onBytes,
+          loadTimeoutMs: core.settings.loadTimeoutMs,
           tenantTable: core.settings.tenantTable,
           tenancy: await readTenancyFile(core.settings.tenancyFile),
           dryRun

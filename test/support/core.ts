@@ -25,7 +25,7 @@ export async function testCore (
   const core: Core = {
     settings: {
       version: '0.0.0-test', uploadDir, databaseScope: 'auto', tenantTable: 'organizations', tenancyFile: null,
-      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, acceptUnsignedArchives: false, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
+      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, acceptUnsignedArchives: false, loadTimeoutMs: null, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
     },
     signing: testKeys,
     database: createExternalDatabase({ url: url ?? 'postgresql://nobody@127.0.0.1:1/nothing' }),
