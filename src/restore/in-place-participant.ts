@@ -2,10 +2,10 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load-in-place.js'
-import { commitOnce, hasMarker, removeMarker } from '../database/marker.js'
+import { removeMarker } from '../database/marker.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
-import { AppError } from '../errors.js'
 import { readDump } from './read-dump.js'
+import { endInsideLive } from './inside-live.js'
 import type { Participant } from './participant.js'
 import type { TableReport } from './report.js'
 
@@ -24,7 +24,6 @@ export interface InPlaceInput {
  */
 export function createInPlaceParticipant (connection: Connection, restoreId: string, input: InPlaceInput | null): Participant {
   let load: InPlaceLoad | null = null
-  let isAsked = false
   let before = new Map<string, string>()
 
   return {
@@ -58,26 +57,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
       }
     },
 
-    async commit () {
-      isAsked = true
-      const transaction = load
-      await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
-      return 0
-    },
-
-    // Our own open transaction would keep the answer waiting.
-    isFinal: async () => (input === null || isAsked) && await hasMarker(connection, restoreId),
-
-    async requireUndoable () {
-      throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')
-    },
-
-    async revert () {
-      await load?.rollback()
-      if (await hasMarker(connection, restoreId)) {
-        throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
-      }
-    },
+    ...endInsideLive(connection, restoreId, input === null, () => load),
 
     async discard () { await load?.rollback() },
     async settle () { await removeMarker(connection, restoreId) },

@@ -1,14 +1,14 @@
 import type { Connection } from '../database/connection.js'
 import { loadDump } from '../database/load-dump.js'
 import { limitsFor, withinLimits } from '../database/load-limits.js'
-import { commitOnce, hasMarker, markerStatements, removeMarker } from '../database/marker.js'
+import { markerStatements, removeMarker } from '../database/marker.js'
 import { openMerge, type OrganizationMerge } from '../database/organization-merge.js'
 import { createScratch, dropScratch, type ScratchNames } from '../database/scratch.js'
 import type { Tenancy } from '../database/tenancy-file.js'
 import { verifyLoad } from '../database/verify-load.js'
 import type { DatabaseDetails } from '../database/database-details.js'
-import { AppError } from '../errors.js'
 import type { DatabaseInput } from './database-participant.js'
+import { endInsideLive } from './inside-live.js'
 import type { Participant } from './participant.js'
 import { readDump } from './read-dump.js'
 
@@ -31,7 +31,6 @@ export function createMergeParticipant (
 ): Participant {
   let scratch: Connection | null = null
   let merge: OrganizationMerge | null = null
-  let isAsked = false
   let warnings: string[] = []
 
   return {
@@ -70,24 +69,7 @@ export function createMergeParticipant (
       return { database: { mode: 'merge', scope: 'organization', tables, missingRoles: [], missingExtensions: [] }, warnings }
     },
 
-    async commit () {
-      isAsked = true
-      const transaction = merge
-      await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
-      return 0
-    },
-
-    // Our own open transaction would keep the answer waiting.
-    isFinal: async () => (input === null || isAsked) && await hasMarker(connection, restoreId),
-
-    async requireUndoable () {
-      throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')
-    },
-
-    async revert () {
-      await merge?.rollback()
-      if (await hasMarker(connection, restoreId)) throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
-    },
+    ...endInsideLive(connection, restoreId, input === null, () => merge),
 
     async discard () {
       await merge?.rollback()
