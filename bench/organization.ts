@@ -1,6 +1,6 @@
 import path from 'node:path'
 import type { Sql } from 'postgres'
-import { toEnvironment } from '../src/database/connection.js'
+import { toEnvironment } from '../src/database/connection/connection.js'
 import { median, timed } from './measure.js'
 import { readOptions } from './options.js'
 import { inSeconds, print } from './print.js'

@@ -1,5 +1,5 @@
 import path from 'node:path'
-import { toEnvironment, type Connection } from '../src/database/connection.js'
+import { toEnvironment, type Connection } from '../src/database/connection/connection.js'
 import { timed } from './measure.js'
 import { shell } from './shell.js'
 import type { Stage } from './stage.js'

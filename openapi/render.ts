@@ -3,7 +3,7 @@ import { pino } from 'pino'
 import { buildApp } from '../src/app.js'
 import { loadConfig } from '../src/config.js'
 import { createCore } from '../src/create-core.js'
-import { Tenancy } from '../src/database/tenancy-file.js'
+import { Tenancy } from '../src/database/tenancy/tenancy-file.js'
 import { createJobRunner } from '../src/jobs/runner.js'
 
 /** What is committed here and made from the code: the API document, the types of its client, and the schema of TENANCY_FILE. */

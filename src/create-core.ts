@@ -1,6 +1,6 @@
 import type { Config } from './config.js'
 import type { Core } from './core.js'
-import { createEmbeddedDatabase } from './database/embedded.js'
+import { createEmbeddedDatabase } from './database/embedded/embedded.js'
 import { createExternalDatabase } from './database/external.js'
 import type { Log } from './log.js'
 import { createCatalog } from './repository/catalog.js'

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { openSql, type Connection } from '../../src/database/connection.js'
+import { openSql, type Connection } from '../../src/database/connection/connection.js'
 import { median } from '../measure.js'
 import { runWatch, startWatch, type Watch } from './watch.js'
 

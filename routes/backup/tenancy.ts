@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { readTenancy } from '../../src/backup/tenancy.js'
-import { TenancyReport } from '../../src/database/tenant-graph.js'
+import { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { backupOperation } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 

@@ -1,4 +1,4 @@
-import type { TenancyReport } from '../../src/database/tenant-graph.js'
+import type { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import type { Job } from '../../src/jobs/job.js'
 import type { Backup } from '../../src/repository/record.js'
 import type { RestoreReport, RestoreResult, RestoreSummary } from '../../src/restore/report.js'

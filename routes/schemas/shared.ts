@@ -1,5 +1,5 @@
 import { Type, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
-import { TenancyReport } from '../../src/database/tenant-graph.js'
+import { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { Job } from '../../src/jobs/job.js'
 import { Backup } from '../../src/repository/record.js'
 import { CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TableReport } from '../../src/restore/report.js'

@@ -1,8 +1,8 @@
 import path from 'node:path'
 import { execa } from 'execa'
 import type { Sql } from 'postgres'
-import { readCredentials } from '../../src/database/cluster-credentials.js'
-import { openSql } from '../../src/database/connection.js'
+import { readCredentials } from '../../src/database/embedded/credentials.js'
+import { openSql } from '../../src/database/connection/connection.js'
 
 const projectDir = path.resolve(import.meta.dirname, '../..')
 

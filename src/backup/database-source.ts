@@ -1,14 +1,14 @@
 import type { Metadata } from '../archive/metadata.js'
 import type { Core } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
-import { databaseError, withSql, type Connection } from '../database/connection.js'
+import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
-import { openOrganizationDump } from '../database/organization-dump.js'
+import { openOrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
-import { countOrganizations } from '../database/scope.js'
+import { countOrganizations } from '../database/tenancy/scope.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
-import { readTenancyFile } from '../database/tenancy-file.js'
+import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 
 /** What the metadata says of the database in the archive. */
 export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 'pgDumpVersion' | 'roles' | 'extensions' |

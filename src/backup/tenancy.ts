@@ -1,7 +1,7 @@
 import type { Core } from '../core.js'
-import { databaseError, trustedPath, withSql } from '../database/connection.js'
-import { readTenancyFile } from '../database/tenancy-file.js'
-import { describeTenancy, readTenantGraph, type TenancyReport } from '../database/tenant-graph.js'
+import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
+import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
+import { describeTenancy, readTenantGraph, type TenancyReport } from '../database/tenancy/tenant-graph.js'
 
 /**
  * How a backup of one organization sees the tables, and what stands in its way. Reads the schema alone, no row.

@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { ownSchema } from './marker.js'
+import { ownSchema } from './load/marker.js'
 
 export interface TableName { schema: string, name: string }
 

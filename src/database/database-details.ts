@@ -1,6 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
-import { databaseError, quoteIdentifier, quoteLiteral } from './connection.js'
+import { databaseError, quoteIdentifier, quoteLiteral } from './connection/connection.js'
 import { listForeignOwners, ownableObjects, OwnedObject } from './owners.js'
 
 const Name = Type.String({ maxLength: 63 })

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js'
-import { databaseError, parseConnectionUrl, withSql } from './connection.js'
+import { databaseError, parseConnectionUrl, withSql } from './connection/connection.js'
 import type { DatabaseStrategy } from './strategy.js'
 
 const oldestMajor = 12

@@ -1,7 +1,7 @@
 import { AppError } from '../errors.js'
 import { ProgramError, startProgram } from '../io/process.js'
-import { toEnvironment, type Connection } from './connection.js'
-import { ownSchema } from './marker.js'
+import { toEnvironment, type Connection } from './connection/connection.js'
+import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 
 

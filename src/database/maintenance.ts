@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import { databaseError, openSql, type Connection } from './connection.js'
+import { databaseError, openSql, type Connection } from './connection/connection.js'
 
 /** A database can't be created, renamed or dropped from within itself, so such work is done from one of these. */
 const candidates = ['postgres', 'template1']

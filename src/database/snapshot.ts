@@ -1,7 +1,7 @@
 import type { ReservedSql, Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, openSql, quoteIdentifier, type Connection } from './connection.js'
-import { reserveSession } from './reserve-session.js'
+import { databaseError, openSql, quoteIdentifier, type Connection } from './connection/connection.js'
+import { reserveSession } from './connection/reserve-session.js'
 
 export interface Snapshot {
   /** For `pg_dump --snapshot` and SET TRANSACTION SNAPSHOT, as long as the snapshot is open. */

@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, quoteIdentifier, type Connection } from './connection.js'
+import { databaseError, quoteIdentifier, type Connection } from './connection/connection.js'
 import { withMaintenance } from './maintenance.js'
 
 export interface Rename { from: string, to: string }

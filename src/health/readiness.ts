@@ -1,5 +1,5 @@
 import type { Core } from '../core.js'
-import { databaseError, withSql } from '../database/connection.js'
+import { databaseError, withSql } from '../database/connection/connection.js'
 import { AppError } from '../errors.js'
 
 /** What readiness looks at, in this order. */

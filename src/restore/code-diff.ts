@@ -1,4 +1,4 @@
-import { databaseError, trustedPath, withSql, type Connection } from '../database/connection.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import type { CodeChange } from './report.js'
 
 /**

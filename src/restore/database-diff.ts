@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import { listTables, type TableName } from '../database/catalog-queries.js'
-import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection.js'
+import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import type { TableReport } from './report.js'
 
 interface Digest { rows: number, sum: string }

@@ -1,5 +1,5 @@
-import type { Connection } from '../database/connection.js'
-import { commitOnce, hasMarker } from '../database/marker.js'
+import type { Connection } from '../database/connection/connection.js'
+import { commitOnce, hasMarker } from '../database/load/marker.js'
 import { AppError } from '../errors.js'
 import type { Participant } from './participant.js'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { withSql } from '../../src/database/connection.js'
+import { withSql } from '../../src/database/connection/connection.js'
 import { applyDatabaseDetails, readDatabaseDetails } from '../../src/database/database-details.js'
 import { createTestDatabase } from '../support/postgres.js'
 

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { openSql, withSql, type Connection } from '../../src/database/connection.js'
+import { openSql, withSql, type Connection } from '../../src/database/connection/connection.js'
 import { renameDatabases } from '../../src/database/swap.js'
 import { sharedCluster } from '../support/shared-cluster.js'
 import { createTestDatabase } from '../support/postgres.js'

@@ -8,7 +8,7 @@ import { loadSampleRows } from '../../sample/rows.js'
 import { loadSampleSchema } from '../../sample/schema.js'
 import { makeToken } from '../../scripts/demo/access.js'
 import { startService } from '../../scripts/demo/service.js'
-import { withSql } from '../../src/database/connection.js'
+import { withSql } from '../../src/database/connection/connection.js'
 import type { Backup } from '../../src/repository/record.js'
 import { createTestDatabase } from '../support/postgres.js'
 

@@ -1,6 +1,6 @@
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
-import { toEnvironment, withSql, type Connection } from '../../src/database/connection.js'
+import { toEnvironment, withSql, type Connection } from '../../src/database/connection/connection.js'
 import { readDatabaseDetails } from '../../src/database/database-details.js'
 import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { runProgram } from '../../src/io/process.js'

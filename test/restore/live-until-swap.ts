@@ -1,6 +1,6 @@
 import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
-import { withSql } from '../../src/database/connection.js'
+import { withSql } from '../../src/database/connection/connection.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { createSite, organizationId, quietJob } from '../support/restore-site.js'
 

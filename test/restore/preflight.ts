@@ -1,7 +1,7 @@
 import { mkdir, readlink, rename, rm, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
-import { parseConnectionUrl, withSql } from '../../src/database/connection.js'
+import { parseConnectionUrl, withSql } from '../../src/database/connection/connection.js'
 import type { Metadata } from '../../src/archive/metadata.js'
 import { forge } from '../support/forge.js'
 import { rowsOf } from '../support/organization.js'

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
-import type { TenancyReport } from '../../src/database/tenant-graph.js'
+import type { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { buildTestApp } from '../support/app.js'
 import { loadFixture } from '../support/organization.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'

@@ -1,4 +1,4 @@
-import { createEmbeddedDatabase } from '../../src/database/embedded.js'
+import { createEmbeddedDatabase } from '../../src/database/embedded/embedded.js'
 
 /** A service that only starts the embedded database of the folder it is given, to be killed by a test. */
 const log = { debug () {}, info () {}, warn () {}, error () {} }

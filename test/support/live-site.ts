@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { createBackup } from '../../src/backup/create.js'
-import { parseConnectionUrl, withSql } from '../../src/database/connection.js'
+import { parseConnectionUrl, withSql } from '../../src/database/connection/connection.js'
 import { otherRows, rowsOf } from './organization.js'
 import { createTestDatabase } from './postgres.js'
 import { coreOf, createFolders, fillFiles, fingerprints, leftovers, organizationId, quietJob, treeFingerprint, type Site, type Test } from './restore-site.js'

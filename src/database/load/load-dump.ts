@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import { finished, pipeline } from 'node:stream/promises'
+import { AppError, systemCode } from '../../errors.js'
+import { ProgramError, startProgram } from '../../io/process.js'
+import { toEnvironment, type Connection } from '../connection/connection.js'
+import { removeEntries, removeRestrict } from './dump-filter.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import type { Loader } from './scratch.js'
+
+export interface Load {
+  database: string
+  loader: Loader | null
+  /** Plain SQL as pg_dump writes it. */
+  sql: AsyncIterable<Buffer>
+  /** The dump changes default privileges, which the loader may not do for another role: they are put back from the metadata. */
+  hasDefaultPrivileges: boolean
+  signal: AbortSignal
+}
+
+/**
+ * Loads a dump with psql. psql's own commands can run programs, so they are off from before the dump's first byte
+ * (`\restrict`, psql manual) with a key that the dump can't know.
+ * @throws AppError DUMP_INVALID, DISK_FULL, DATABASE_TOOLS_MISSING (a psql without \restrict)
+ */
+export async function loadDump (connection: Connection, tools: PostgresTools, load: Load): Promise<void> {
+  const { database, loader, signal } = load
+  const program = startProgram(tools.psql, [
+    '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--output=/dev/null', '--file=-'
+  ], { env: toEnvironment(connection, loader === null ? { database } : { database, ...loader }), signal })
+  const output = finished(program.stdout.resume())
+  try {
+    await pipeline(restricted(load), program.stdin)
+    await program.done
+    await output
+  } catch (error) {
+    signal.throwIfAborted()
+    if (!endedEarly(error)) {
+      program.kill()
+      throw error
+    }
+    // When psql ends early, writing to it fails first; what psql says is the reason.
+    throw loadFailed(await program.done.then(() => error, (ended: unknown) => ended))
+  }
+}
+
+async function * restricted ({ sql, loader, hasDefaultPrivileges }: Load): AsyncGenerator<Buffer> {
+  const key = randomBytes(32).toString('hex')
+  yield Buffer.from(`\\restrict ${key}\n`)
+  const script = removeRestrict(sql)
+  yield * loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
+  yield Buffer.from(`\n\\unrestrict ${key}\n`)
+}
+
+/** Whether writing failed because psql had ended, so that psql's own error is the one that counts. */
+export function endedEarly (error: unknown): boolean {
+  return error instanceof ProgramError || ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(systemCode(error) ?? '')
+}
+
+/** What psql's failure means. @returns an AppError, or the error itself when it is not psql's */
+export function loadFailed (error: unknown): unknown {
+  if (!(error instanceof ProgramError)) return error
+  if (/invalid command \\restrict/.test(error.stderr)) {
+    return new AppError('DATABASE_TOOLS_MISSING', 'This psql can\'t keep a dump from running programs.', {
+      remedy: 'Update the PostgreSQL client tools to a minor release of August 2025 or later.', cause: error
+    })
+  }
+  if (/No space left on device|could not extend file|disk full/i.test(error.stderr)) {
+    return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
+  }
+  if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
+  if (/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection/.test(error.stderr)) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The connection to the database was lost while the dump was loaded.', { cause: error })
+  }
+  // The line that names the error; the lines after it can hold rows.
+  const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0] ?? '')
+  return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
+}

@@ -1,0 +1,145 @@
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { createInterface } from 'node:readline'
+import { AppError } from '../../errors.js'
+import { ProgramError, startProgram } from '../../io/process.js'
+import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { removeRestrict } from './dump-filter.js'
+import { endedEarly, loadFailed } from './load-dump.js'
+import { markerStatements } from './marker.js'
+import type { PostgresTools } from '../postgres-tools.js'
+
+export interface InPlaceRequest {
+  restoreId: string
+  /** Plain SQL as pg_dump writes it. */
+  sql: AsyncIterable<Buffer>
+  /** What must be there when it is loaded. */
+  tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
+  signal: AbortSignal
+}
+
+/** A transaction that has replaced everything and waits. Until it ends, readers of the database wait too. */
+export interface InPlaceLoad {
+  /** A digest of each table's rows, in the order of the request's tables. */
+  digests: string[]
+  /** When the connection breaks meanwhile the error does not tell whether it was committed: the marker does. */
+  commit (): Promise<void>
+  rollback (): Promise<void>
+}
+
+/** One value that is the same for the same rows, whatever their order: the table's own, or those of all its partitions. */
+export function tableDigest (schema: string, name: string): string {
+  const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+  const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
+  return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text, 0)::numeric), 0) FROM ${table} t
+    WHERE t.tableoid = ${relation} OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${relation})`
+}
+
+/**
+ * Loads a dump in place of everything that the user owns in the live database, in one transaction that stays open. The
+ * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
+ * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
+ * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
+ * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL
+ */
+export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
+  const token = randomBytes(16).toString('hex')
+  const key = randomBytes(32).toString('hex')
+  const guard = `no_commit_${randomBytes(8).toString('hex')}`
+  const program = startProgram(tools.psql, [
+    '--no-psqlrc', '--quiet', '--no-password', '--tuples-only', '--no-align', '--set=ON_ERROR_STOP=1', '--file=-'
+  ], { env: toEnvironment(connection), signal: request.signal })
+  const answers = readAnswers(program.stdout, token)
+
+  async function * script (): AsyncGenerator<Buffer | string> {
+    yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
+    yield `SELECT '${token}', 'begin', pg_current_xact_id();\nDROP OWNED BY CURRENT_USER RESTRICT;\n`
+    yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
+    yield * removeRestrict(request.sql)
+    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
+    for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
+    yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
+  }
+
+  try {
+    for await (const part of script()) {
+      if (program.stdin.destroyed) break
+      if (!program.stdin.write(part)) await Promise.race([once(program.stdin, 'drain'), program.done])
+    }
+    const ended = answers.ended.then(() => true)
+    if (!await Promise.race([ended, program.done.then(() => false)])) throw new AppError('DUMP_INVALID', 'The dump ended the session that loads it.')
+    checkAnswers(answers, request)
+  } catch (error) {
+    const reason = endedEarly(error) ? await program.done.then(() => error, (ended: unknown) => ended) : error
+    program.kill()
+    request.signal.throwIfAborted()
+    throw reason instanceof AppError ? reason : ownFailure(reason, guard) ?? loadFailed(reason)
+  }
+
+  return {
+    digests: answers.tables,
+    async commit () {
+      try {
+        program.stdin.end('COMMIT;\n')
+        await program.done
+      } catch (error) {
+        throw new AppError('DATABASE_ERROR', 'The database did not commit the restore.', { cause: error })
+      }
+    },
+    async rollback () {
+      program.stdin.destroy()
+      program.kill()
+      await program.done.catch(() => {})
+    }
+  }
+}
+
+/** What psql complains of that is none of the dump's own mistakes. */
+function ownFailure (error: unknown, guard: string): AppError | undefined {
+  if (!(error instanceof ProgramError)) return undefined
+  const { stderr } = error
+  if (stderr.includes(`${guard}_key`)) return endsTransaction(error)
+  if (!stderr.includes('cannot drop desired object(s) because other objects depend on them')) return undefined
+  const errors = [...stderr.matchAll(/^(?:DETAIL: {2})?(\S.* depends on .*)$/gm)].map(([, message = '']) => ({ message }))
+  return new AppError('RESTORE_CONFLICT', 'Objects of another role depend on what the restore replaces.', {
+    errors, remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE … CREATEDB).', cause: error
+  })
+}
+
+function endsTransaction (cause?: unknown): AppError {
+  return new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.', { cause })
+}
+
+interface Answers { begin?: string, end?: string, tables: string[], ended: Promise<void> }
+
+/** What psql prints for our own queries, told by the token from what the dump's statements print. */
+function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
+  const lines = createInterface({ input: stdout })
+  const answers: Answers = {
+    tables: [],
+    ended: new Promise(resolve => {
+      lines.on('line', line => {
+        const [first, kind, value] = line.split('|')
+        if (first !== token) return
+        if (kind === 'table') answers.tables.push(value ?? '')
+        if (kind === 'begin') answers.begin = value
+        if (kind === 'end') {
+          answers.end = value
+          resolve()
+        }
+      })
+    })
+  }
+  return answers
+}
+
+function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest): void {
+  if (begin === undefined || begin !== end) throw endsTransaction()
+  request.tables.forEach(({ schema, name, rows }, index) => {
+    const found = tables[index]?.split(' ')[0]
+    if (found !== String(rows)) {
+      throw new AppError('DUMP_INVALID', `After loading, the table ${schema}.${name} has ${found ?? 'no'} rows in place of ${rows}.`)
+    }
+  })
+}
+

@@ -1,0 +1,122 @@
+import { randomBytes } from 'node:crypto'
+import type { Sql } from 'postgres'
+import { AppError } from '../../errors.js'
+import { databaseError, quoteIdentifier, quoteLiteral, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import type { DatabaseDetails } from '../database-details.js'
+import { databaseOid, withMaintenance } from '../maintenance.js'
+import { scramVerifier } from '../embedded/scram.js'
+
+/** Who loads a dump: a dump is code, and this role is its cage. */
+export interface Loader { user: string, password: string }
+
+export interface ScratchNames { database: string, loader: string }
+
+export interface Scratch {
+  oid: string
+  /** Null when the user may create no role: then the dump is loaded as the user itself. */
+  loader: Loader | null
+  warnings: string[]
+}
+
+type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localeProvider' | 'icuLocale'>
+
+/**
+ * Creates an empty database beside the live one, closed to everybody but a fresh role that owns nothing else, is in no
+ * other role and can't create any.
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_ERROR, DISK_FULL
+ */
+export async function createScratch (connection: Connection, names: ScratchNames, locale: Locale): Promise<Scratch> {
+  try {
+    return await withMaintenance(connection, async sql => {
+      await waitForOthers(sql, names)
+      const loader = await createLoader(sql, names.loader)
+      const owner = quoteIdentifier(loader?.user ?? connection.user)
+      const warnings = await createDatabase(sql, names.database, owner, locale)
+      await sql.unsafe(`REVOKE ALL ON DATABASE ${quoteIdentifier(names.database)} FROM PUBLIC`)
+      const oid = await databaseOid(sql, names.database) as string
+      if (loader === null) warnings.push('The database user may not create roles, so the dump is loaded with its own rights: restore only archives that you trust.')
+      return { oid, loader, warnings }
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+async function createLoader (sql: Sql, name: string): Promise<Loader | null> {
+  const [user] = await sql<[{ able: boolean }]>`SELECT rolsuper OR rolcreaterole AS able FROM pg_catalog.pg_roles WHERE rolname = current_user`
+  if (!user.able) return null
+  const password = randomBytes(24).toString('base64url')
+  await sql.unsafe(`CREATE ROLE ${quoteIdentifier(name)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
+    PASSWORD ${quoteLiteral(scramVerifier(password))}`)
+  // To create a database that it owns, and to take its objects over later.
+  await sql.unsafe(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER`)
+  return { user: name, password }
+}
+
+/** With the archive's locale where this server has it, else with the one that new databases get here. */
+async function createDatabase (sql: Sql, name: string, owner: string, locale: Locale): Promise<string[]> {
+  const create = `CREATE DATABASE ${quoteIdentifier(name)} OWNER ${owner} TEMPLATE template0 ENCODING ${quoteLiteral(locale.encoding)}`
+  try {
+    await sql.unsafe(`${create} ${localeClause(locale)}`)
+    return []
+  } catch (error) {
+    const code = (error as { code?: unknown }).code
+    if (code === '53100') throw new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
+    // Invalid parameter value and wrong object type are what an unknown locale or provider is answered with.
+    if (code !== '22023' && code !== '42809' && code !== '42601') throw error
+    await sql.unsafe(create)
+    return [`This server does not have the locale ${locale.collate}: the restored database has the server's own, so texts may sort differently.`]
+  }
+}
+
+function localeClause ({ localeProvider, collate, ctype, icuLocale }: Locale): string {
+  const libc = `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`
+  if (localeProvider === 'i' && icuLocale !== null) return `${libc} LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(icuLocale)}`
+  if (localeProvider === 'b' && icuLocale !== null) return `${libc} LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(icuLocale)}`
+  return libc
+}
+
+/** Gives everything that the loader made to the database's real owner and removes the loader. */
+export async function adoptScratch (connection: Connection, names: ScratchNames, loader: Loader | null, owner: string): Promise<void> {
+  try {
+    await withSql(connection, { database: names.database, searchPath: trustedPath }, async sql => {
+      if (loader !== null) {
+        const role = quoteIdentifier(loader.user)
+        await sql.unsafe(`REASSIGN OWNED BY ${role} TO ${quoteIdentifier(owner)}`)
+        await sql.unsafe(`DROP OWNED BY ${role}`)
+        await sql.unsafe(`DROP ROLE ${role}`)
+      }
+      await sql.unsafe('ANALYZE')
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+/** Removes the scratch database and its loader, whatever is there of them. Idempotent. */
+export async function dropScratch (connection: Connection, names: ScratchNames): Promise<void> {
+  try {
+    await withMaintenance(connection, async sql => {
+      await waitForOthers(sql, names)
+      await dropDatabase(sql, names.database)
+      // A user who may make no role may not ask to drop one either, not even one that is not there.
+      const made = await sql`SELECT FROM pg_catalog.pg_roles WHERE rolname = ${names.loader}`
+      if (made.length > 0) await sql.unsafe(`DROP ROLE ${quoteIdentifier(names.loader)}`)
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+/**
+ * One session at a time works on a scratch database, until it ends. After a crash of ours the server may still be
+ * creating one, which a drop that does not wait would miss.
+ */
+async function waitForOthers (sql: Sql, { database }: ScratchNames): Promise<void> {
+  await sql`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${database}, 0))`
+}
+
+/** Drops a database and ends the sessions in it. Idempotent. */
+export async function dropDatabase (sql: Sql, name: string): Promise<void> {
+  await sql.unsafe(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`)
+}

@@ -1,0 +1,48 @@
+import { AppError } from '../../errors.js'
+import type { Sql } from 'postgres'
+import { countRows, listTables } from '../catalog-queries.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../connection/connection.js'
+
+interface TableRows { schema: string, name: string, rows: number }
+
+/**
+ * Compares a loaded database with what the backup counted at its snapshot.
+ * @returns the rows of each table
+ * @throws AppError DUMP_INVALID naming the first table that differs
+ */
+export async function verifyLoad (connection: Connection, database: string, expected: readonly TableRows[], signal: AbortSignal): Promise<TableRows[]> {
+  const { tables, roots } = await withSql(connection, { database, searchPath: trustedPath }, async sql => {
+    await sql`SELECT set_config('row_security', 'off', false)`
+    return { tables: await countRows(sql, await listTables(sql), signal), roots: await partitionRoots(sql) }
+  }).catch((error: unknown) => {
+    signal.throwIfAborted()
+    throw databaseError(error)
+  })
+  const key = ({ schema, name }: { schema: string, name: string }) => `${schema}.${name}`
+  const rows = new Map(tables.map(table => [key(table), table.rows]))
+  for (const table of tables) {
+    const root = roots.get(key(table))
+    if (root !== undefined) rows.set(root, (rows.get(root) ?? 0) + table.rows)
+  }
+  for (const table of expected) {
+    const loaded = rows.get(key(table))
+    if (loaded !== table.rows) {
+      throw new AppError('DUMP_INVALID', `After loading, the table ${key(table)} has ${loaded ?? 'no'} rows in place of ${table.rows}.`)
+    }
+  }
+  const known = new Set(expected.map(key))
+  const stranger = tables.find(table => table.rows > 0 && !known.has(key(table)) && !known.has(roots.get(key(table)) ?? ''))
+  if (stranger !== undefined) throw new AppError('DUMP_INVALID', `After loading, the table ${key(stranger)} has rows that the backup does not know of.`)
+  return tables
+}
+
+/** Each partition's root, by name: a backup of one organization counts partitioned tables as a whole. */
+async function partitionRoots (sql: Sql): Promise<Map<string, string>> {
+  const rows = await sql<Array<{ partition: string, root: string }>>`
+    SELECT n.nspname || '.' || c.relname AS partition, rn.nspname || '.' || r.relname AS root
+    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+    JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
+    JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+    WHERE c.relispartition AND c.relkind = 'r'`
+  return new Map(rows.map(({ partition, root }) => [partition, root]))
+}

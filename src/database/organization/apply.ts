@@ -1,0 +1,102 @@
+import type postgres from 'postgres'
+import { AppError } from '../../errors.js'
+import { quoteIdentifier } from '../connection/connection.js'
+import { changeOf, type TableChange } from './diff.js'
+import { updatedColumns, type MergeTable } from './drift.js'
+import { rowNumber } from './load.js'
+import { findExchanges, parkValues } from './parking.js'
+import { triggersOff, triggersOn } from './triggers.js'
+import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
+
+/** How many rows each table's statistics must show in the end. */
+export type ExpectedWrites = Map<number, { inserted: number, updated: number, deleted: number }>
+
+/**
+ * Makes the planned changes in the caller's transaction: all of them in one statement, since foreign keys are checked at its
+ * end, so that no order of tables is needed and no cascade strikes.
+ * @throws AppError RESTORE_CONFLICT, DATABASE_BUSY
+ */
+export async function applyChanges (
+  session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
+): Promise<ExpectedWrites> {
+  const planned = changes.reduce((sum, { added, changed, removed }) => sum + added + changed + removed, 0)
+  if (planned === 0) return new Map()
+  try {
+    const exchanges = await findExchanges(session, graph, tables, changes)
+    // From here to the commit writers to tables with triggers wait, so nothing that can be done before is done after.
+    const triggers = await triggersOff(session, graph, tables, changes)
+    const parked = await parkValues(session, exchanges)
+    const [result] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
+    if (Number(result!.written) !== planned) throw changedMeanwhile(`${result!.written} rows were changed instead of ${planned}`)
+    // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.
+    await session.unsafe('SET CONSTRAINTS ALL IMMEDIATE')
+    await triggersOn(session, triggers)
+    return new Map(tables.map((merged) => {
+      const { added, changed, removed } = changeOf(changes, merged)
+      return [merged.table.oid, { inserted: added, updated: changed + (parked.get(merged.table.oid) ?? 0), deleted: removed }]
+    }))
+  } catch (error) {
+    throw conflictError(error)
+  }
+}
+
+/**
+ * Deletes, then updates, then inserts: each phase reads how many rows the one before has done, so it has to wait for it.
+ * What has nothing to do is left out, since triggers of a statement fire for no row too.
+ */
+function mergeStatement (tables: readonly MergeTable[], changes: readonly TableChange[]): string {
+  const phase = (name: string, statements: string[], start: string): string => [
+    ...statements.map((statement, index) => `${name}_${index} AS (${statement} RETURNING 1)`),
+    `${name} AS (SELECT ${[start, ...statements.map((_, index) => `(SELECT count(*) FROM ${name}_${index})`)].join(' + ')} AS rows)`
+  ].join(',\n')
+  const having = (count: 'removed' | 'changed' | 'added'): MergeTable[] => tables.filter((merged) => changeOf(changes, merged)[count] > 0)
+  return `WITH ${[
+    phase('deleted', having('removed').map(deleteStatement), '0'),
+    phase('updated', having('changed').filter((merged) => updatedColumns(merged).length > 0).map(updateStatement), '(SELECT rows FROM deleted)'),
+    phase('inserted', having('added').map(insertStatement), '(SELECT rows FROM updated)')
+  ].join(',\n')}
+  SELECT rows AS written FROM inserted`
+}
+
+// By place and not by key: a row that another session has moved to another organization meanwhile is somewhere else now.
+const samePlace = 't.tableoid = p.relation AND t.ctid = p.place'
+
+function deleteStatement ({ table, plan }: MergeTable): string {
+  return `DELETE FROM ${table.source} t USING ${plan} p WHERE p.operation = 'd' AND ${samePlace}`
+}
+
+function updateStatement (merged: MergeTable): string {
+  const { table, archive, plan } = merged
+  return `UPDATE ${table.source} t SET ${updatedColumns(merged).map((column) => `${quoteIdentifier(column)} = a.${quoteIdentifier(column)}`).join(', ')}
+    FROM ${plan} p JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}
+    WHERE p.operation = 'u' AND ${samePlace} AND (SELECT rows FROM deleted) >= 0`
+}
+
+function insertStatement ({ table, columns, archive, plan }: MergeTable): string {
+  return `INSERT INTO ${table.relation} (${quoteColumns(columns)}) OVERRIDING SYSTEM VALUE
+    SELECT ${quoteColumns(columns, 'a')} FROM ${plan} p JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}
+    WHERE p.operation = 'i' AND (SELECT rows FROM updated) >= 0`
+}
+
+/** The organization's own users went on writing: what was planned is not what is there any more. */
+export function changedMeanwhile (what: string): AppError {
+  return new AppError('RESTORE_CONFLICT', `The organization's data changed during the restore: ${what}.`, {
+    remedy: 'Stop the organization\'s own use of the application for the moment, then restore again.'
+  })
+}
+
+/** A constraint that says no (SQLSTATE class 23) or a concurrent change is a conflict; its name is told, its values are not. */
+export function conflictError (error: unknown): unknown {
+  const { code, constraint_name: constraint, table_name: table, schema_name: schema } = error as Record<string, string | undefined>
+  if (error instanceof AppError || code === undefined) return error
+  if (code.startsWith('23')) {
+    const message = `${schema}.${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
+    return new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', {
+      errors: [{ field: `${schema}.${table}`, message }], cause: error
+    })
+  }
+  if (code === '40P01' || code === '40001' || code === '55P03') {
+    return new AppError('DATABASE_BUSY', 'Other sessions hold or change what the restore needs.', { remedy: 'Wait until their transactions have ended, then try again.', cause: error })
+  }
+  return error
+}

@@ -1,0 +1,122 @@
+import type postgres from 'postgres'
+import { AppError } from '../../errors.js'
+import { databaseError, type Connection } from '../connection/connection.js'
+import { startRows, workSettings, type RowsProgram } from './rows.js'
+import { dumpSchema, type SchemaScript } from './schema.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import type { Snapshot } from '../snapshot.js'
+import type { Tenancy } from '../tenancy/tenancy-file.js'
+import { readTenantGraph } from '../tenancy/tenant-graph.js'
+import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
+import { ownedRows, ownerOf } from '../tenancy/tenant-rows.js'
+
+export interface OrganizationDumpOptions {
+  connection: Connection
+  tools: PostgresTools
+  /** Open until the script has been read; the files are to be listed right after it was opened. */
+  snapshot: Snapshot
+  organizationId: string
+  tenantTable: string
+  tenancy?: Tenancy | null
+  signal: AbortSignal
+}
+
+export interface TableRows { schema: string, name: string, rows: number }
+
+/** What the script holds and what it leaves out. */
+export interface OrganizationContents {
+  /** The tables that are in the script, with the number of the organization's rows. */
+  tables: TableRows[]
+  warnings: string[]
+}
+
+export interface OrganizationDump {
+  /** Counts by the snapshot's own session, so it may run beside the script. */
+  describe (): Promise<OrganizationContents>
+  /**
+   * Plain SQL that psql loads into an empty database, which then holds this organization alone. To be read once, to its
+   * end or to a return(). @throws AppError DUMP_FAILED after the last byte, when a program did not end well
+   */
+  script: AsyncGenerator<Buffer>
+}
+
+/**
+ * Checks that the organization's rows are its own and opens their dump. When it has returned, schema and rows are
+ * certain: a change of a table's structure waits until the script has been read.
+ * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
+ */
+export async function openOrganizationDump (options: OrganizationDumpOptions): Promise<OrganizationDump> {
+  const { connection, tools, snapshot, organizationId, tenantTable, tenancy, signal } = options
+  const { sql } = snapshot
+  try {
+    // Names in definitions are then written in full.
+    await sql`SELECT set_config('search_path', '', false)`
+    await sql.unsafe(workSettings)
+    const graph = await readTenantGraph(sql, { tenantTable, tenancy })
+    requireTenancy(graph)
+    await requireOrganization(sql, graph, organizationId)
+    signal.throwIfAborted()
+    const encoding = await archiveEncoding(sql)
+    // The programs take their own locks first, before a change of a table can queue up behind the snapshot's.
+    const rows = await startRows({ connection, tools, snapshot, graph, organizationId, encoding, signal })
+    try {
+      const schema = await dumpSchema(connection, tools, snapshot, graph, encoding, signal)
+      await checkOwnership(sql, graph, organizationId)
+      return {
+        describe: async () => ({
+          tables: await countOwned(sql, graph, organizationId, signal), warnings: [...graph.notes, ...await unownedWarnings(sql, graph)]
+        }),
+        script: assemble(schema, rows)
+      }
+    } catch (error) {
+      rows.kill()
+      throw error
+    }
+  } catch (error) {
+    signal.throwIfAborted()
+    throw databaseError(error)
+  }
+}
+
+async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenerator<Buffer> {
+  try {
+    yield schema.before
+    yield * rows.script()
+    yield schema.after
+  } finally {
+    rows.kill()
+  }
+}
+
+async function requireOrganization (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<void> {
+  const [found] = await sql`SELECT FROM ${sql(graph.root!.schema)}.${sql(graph.root!.name)} WHERE ${sql(graph.rootKey)}::text = ${organizationId}`
+  if (found === undefined) throw new AppError('NOT_FOUND', `The organization has no row in ${graph.root!.label}.`)
+}
+
+/** UTF-8 whatever the database has, but for a database that does not know its own encoding. */
+async function archiveEncoding (sql: postgres.Sql): Promise<string> {
+  const [row] = await sql<[{ encoding: string }]>`SELECT current_setting('server_encoding') AS encoding`
+  return row.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8'
+}
+
+async function countOwned (sql: postgres.Sql, graph: TenantGraph, organizationId: string, signal: AbortSignal): Promise<TableRows[]> {
+  const counted: TableRows[] = []
+  for (const table of graph.tables.filter(isTenant)) {
+    signal.throwIfAborted()
+    const [row] = await sql.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows ${ownedRows(graph, table, 't', organizationId)}`)
+    counted.push({ schema: table.schema, name: table.name, rows: Number(row!.rows) })
+  }
+  return counted
+}
+
+async function unownedWarnings (sql: postgres.Sql, graph: TenantGraph): Promise<string[]> {
+  const warnings: string[] = []
+  for (const table of graph.tables) {
+    if (!table.anchor.some(({ notNull }) => !notNull)) continue
+    const { joins, owner } = ownerOf(graph, table, 't', 'LEFT JOIN')
+    const [row] = await sql.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${table.source} t${joins} WHERE ${owner} IS NULL`)
+    if (row!.rows !== '0') warnings.push(`${row!.rows} rows of ${table.label} have no owner and are in no organization's backup.`)
+  }
+  return warnings
+}

@@ -1,0 +1,91 @@
+import { pipeline } from 'node:stream/promises'
+import type postgres from 'postgres'
+import { AppError } from '../../errors.js'
+import { startProgram, type RunningProgram } from '../../io/process.js'
+import { quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import type { MergeTable } from './drift.js'
+import { transferSettings } from './rows.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import { quoteColumns } from '../tenancy/tenant-table.js'
+
+/** Numbers the archive's rows; a name that no column of an application has. */
+export const rowNumber = '"merge row"'
+
+/** ANALYZE of the temporary tables then reads 3,000 rows of each, enough to choose how to join them. */
+export const sampleSettings = 'SET default_statistics_target = 10;'
+
+/**
+ * Copies the archive's rows from the scratch database into temporary tables of the session, byte by byte. Nothing of the
+ * archive runs here: the scratch database is read as the role that loaded it, and only rows cross over.
+ * @throws AppError ARCHIVE_INVALID, RESTORE_CONFLICT
+ */
+export async function loadRows (
+  session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, tables: readonly MergeTable[], signal: AbortSignal
+): Promise<void> {
+  for (const merged of tables) {
+    signal.throwIfAborted()
+    const { table, columns, archive, plan, rows } = merged
+    await session.unsafe(`CREATE TEMPORARY TABLE ${bare(archive)} ON COMMIT DROP AS SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
+    await session.unsafe(`ALTER TABLE ${archive} ADD COLUMN ${rowNumber} bigint GENERATED ALWAYS AS IDENTITY`)
+    await session.unsafe(`CREATE TEMPORARY TABLE ${bare(plan)} (operation "char" NOT NULL, ${rowNumber} bigint, relation oid, place tid) ON COMMIT DROP`)
+    if (rows > 0) await copyRows(session, scratch, tools, merged, signal)
+    await session.unsafe(`ANALYZE ${archive}`)
+    const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
+    if (Number(loaded!.rows) !== rows) {
+      throw new AppError('ARCHIVE_INVALID', `The archive holds ${loaded!.rows} rows of ${table.label}, its metadata says ${rows}.`)
+    }
+  }
+}
+
+async function copyRows (
+  session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, { table, columns, archive }: MergeTable, signal: AbortSignal
+): Promise<void> {
+  // Without a query around it where possible, so that nothing that the archive defined is evaluated.
+  const rows = table.partitioned
+    ? `(SELECT ${quoteColumns(columns)} FROM ${table.relation})`
+    : `${table.relation} (${quoteColumns(columns)})`
+  const start = (): RunningProgram => {
+    const program = startProgram(tools.psql, [
+      '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
+    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: 'UTF8' }, signal })
+    program.stdin.on('error', () => {})
+    program.stdin.end(`${transferSettings}\nCOPY ${rows} TO STDOUT;\n`)
+    return program
+  }
+  try {
+    await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, start)
+  } catch (error) {
+    signal.throwIfAborted()
+    throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, { cause: error })
+  }
+}
+
+/** Ends when the server has taken the last row. postgres.js tells a failure after the last byte to the query alone. */
+async function writeCopy (session: postgres.ReservedSql, statement: string, start: () => RunningProgram): Promise<void> {
+  const query = session.unsafe(statement)
+  const writable = await query.writable()
+  const refused = new Promise<never>((_resolve, reject) => { (query as unknown as { reject: (error: Error) => void }).reject = reject })
+  refused.catch(() => {})
+  // Not started earlier: Node drops what a program wrote when it ends before somebody reads.
+  const program = start()
+  try {
+    await Promise.race([refused, pipeline(endedWell(program), writable)])
+  } finally {
+    program.kill()
+  }
+}
+
+/** The program's output; a failed program is an error before the end, so that the rows before it are not taken for all. */
+async function * endedWell (program: RunningProgram): AsyncGenerator<Buffer> {
+  yield * program.stdout as AsyncIterable<Buffer>
+  await program.done
+}
+
+function bare (name: string): string {
+  return name.slice('pg_temp.'.length)
+}
+
+/** For the same organization in the same database one merge at a time. */
+export function advisoryLock (organizationId: string): string {
+  return `SELECT pg_advisory_xact_lock(hashtextextended(${quoteLiteral(`dumbassets-backup merge ${organizationId}`)}, 0))`
+}

@@ -1,0 +1,159 @@
+import type postgres from 'postgres'
+import { AppError } from '../../errors.js'
+import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from '../connection/connection.js'
+import { applyChanges, conflictError } from './apply.js'
+import { brokenConstraints } from './constraints.js'
+import { foreignRows, heldRows, refuseConflicts, takenValues } from './conflicts.js'
+import { planChanges, type TableChange } from './diff.js'
+import { compareSchemas, type MergeTable } from './drift.js'
+import type { TableRows } from './dump.js'
+import { advisoryLock, loadRows, sampleSettings } from './load.js'
+import { transferSettings, workSettings } from './rows.js'
+import { lockWaitMs } from './schema.js'
+import { verifyMerge } from './verify.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import { reserveSession } from '../connection/reserve-session.js'
+import type { Tenancy } from '../tenancy/tenancy-file.js'
+import { readCatalog } from '../tenancy/tenant-catalog.js'
+import { readTenantGraph } from '../tenancy/tenant-graph.js'
+import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
+import { advanceSequences } from '../tenancy/tenant-sequences.js'
+
+export interface MergeOptions {
+  /** The live database. */
+  connection: Connection
+  /** A database of the archive's alone, as the role that loaded it: no SQL of the archive runs in the live one. */
+  scratch: Connection
+  tools: PostgresTools
+  organizationId: string
+  tenantTable: string
+  tenancy?: Tenancy | null
+  /** The tables that the archive's metadata lists. */
+  tables: readonly TableRows[]
+  /** A rehearsal locks nothing that the organization's users need; apply() is then refused. */
+  dryRun: boolean
+  signal: AbortSignal
+}
+
+export interface OrganizationMerge {
+  /** The open transaction; the caller may write into it (a marker) after apply(). */
+  readonly session: postgres.ReservedSql
+  /** What apply() does, and no more. */
+  readonly changes: TableChange[]
+  /** Differences of the schemas that do not matter, by table label. */
+  readonly notes: ReadonlyMap<string, string>
+  /** Makes the changes and proves them; the transaction stays open. @throws AppError RESTORE_CONFLICT, DATABASE_BUSY */
+  apply (): Promise<void>
+  /** When the connection breaks meanwhile the error does not tell whether it was committed: the caller's marker does. */
+  commit (): Promise<void>
+  /** Idempotent, also after a failure of any kind. */
+  rollback (): Promise<void>
+}
+
+/**
+ * Compares an archive of one organization with the live database, in a transaction that stays open for apply() and commit().
+ * Other organizations read and write meanwhile.
+ * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, SCHEMA_DRIFT, RESTORE_CONFLICT, ARCHIVE_INVALID, DATABASE_BUSY, …
+ */
+export async function openMerge (options: MergeOptions): Promise<OrganizationMerge> {
+  const { connection, organizationId, dryRun, signal } = options
+  // A session of its own, so that its statistics are this transaction's.
+  const client = openSql(connection)
+  const close = async (): Promise<void> => { await client.end({ timeout: 0 }) }
+  const onAbort = (): void => { void close() }
+  signal.addEventListener('abort', onAbort, { once: true })
+  const rollback = async (): Promise<void> => {
+    signal.removeEventListener('abort', onAbort)
+    await close()
+  }
+  try {
+    signal.throwIfAborted()
+    const session = await reserveSession(client)
+    const { graph, tables, notes, changes } = await prepare(session, options)
+    return {
+      session,
+      changes,
+      notes,
+      async apply () {
+        if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
+        await within(signal, async () => {
+          await advanceSequences(session, tables.map(({ table }) => table.oid), async (oid, column) => await highestValue(session, tables, oid, column))
+          const expected = await applyChanges(session, graph, tables, changes)
+          await verifyMerge(session, graph, tables, organizationId, expected)
+        })
+      },
+      async commit () {
+        signal.throwIfAborted()
+        // From here on it can't be called off any more.
+        signal.removeEventListener('abort', onAbort)
+        try {
+          await session.unsafe('COMMIT')
+        } catch (error) {
+          throw databaseError(conflictError(error))
+        } finally {
+          await close()
+        }
+      },
+      rollback
+    }
+  } catch (error) {
+    await rollback()
+    signal.throwIfAborted()
+    throw databaseError(conflictError(error))
+  }
+}
+
+async function within (signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+  try {
+    signal.throwIfAborted()
+    await work()
+  } catch (error) {
+    signal.throwIfAborted()
+    throw databaseError(conflictError(error))
+  }
+}
+
+interface Prepared { graph: TenantGraph, tables: MergeTable[], notes: Map<string, string>, changes: TableChange[] }
+
+async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
+  const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
+  await session.unsafe(`${transferSettings} ${workSettings} ${sampleSettings}`)
+  // Each statement sees what others have committed, so the proof before COMMIT sees it too.
+  await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
+  const graph = await lockedGraph(session, { tenantTable, tenancy })
+  requireTenancy(graph)
+  if (!dryRun) {
+    await session.unsafe(advisoryLock(organizationId))
+    await session`SELECT FROM ${session(graph.root!.schema)}.${session(graph.root!.name)} WHERE ${session(graph.rootKey)}::text = ${organizationId} FOR UPDATE`
+  }
+  const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))
+  const { tables, notes } = compareSchemas(graph, archived, options.tables)
+  await loadRows(session, scratch, tools, tables, signal)
+  refuseConflicts(await foreignRows(session, graph, tables, organizationId))
+  await checkOwnership(session, graph, organizationId)
+  signal.throwIfAborted()
+  const changes = await planChanges(session, graph, tables, organizationId)
+  refuseConflicts([
+    ...await takenValues(session, graph, tables, changes, organizationId),
+    ...await heldRows(session, graph, tables, changes, organizationId),
+    ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
+  ])
+  return { graph, tables, notes, changes }
+}
+
+/** The graph of tables that can't change any more until the transaction ends. */
+async function lockedGraph (session: postgres.ReservedSql, options: { tenantTable: string, tenancy?: Tenancy | null }): Promise<TenantGraph> {
+  const before = await readTenantGraph(session, options)
+  const sources = before.tables.filter((table) => isTenant(table) && table.readable).map(({ source }) => source)
+  if (sources.length > 0) await session.unsafe(`LOCK TABLE ${sources.join(', ')} IN ACCESS SHARE MODE`)
+  return await readTenantGraph(session, options)
+}
+
+async function highestValue (session: postgres.Sql, tables: readonly MergeTable[], oid: number, column: string): Promise<string | null> {
+  const { table, columns, archive } = tables.find((merged) => merged.table.oid === oid)!
+  const type = table.columns.find(({ name }) => name === column)!.type
+  if (!columns.includes(column) || !['smallint', 'integer', 'bigint'].includes(type)) return null
+  const [row] = await session.unsafe<Array<{ highest: string | null }>>(`SELECT max(${quoteIdentifier(column)})::text AS highest FROM ${archive}`)
+  return row!.highest
+}

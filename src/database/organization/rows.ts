@@ -1,0 +1,104 @@
+import { AppError } from '../../errors.js'
+import { ProgramError, startProgram } from '../../io/process.js'
+import { quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { dumpFailed } from '../instance-dump.js'
+import { lockWaitMs } from './schema.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import type { Snapshot } from '../snapshot.js'
+import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
+import { ownedRows, storedColumns } from '../tenancy/tenant-rows.js'
+import { sequenceStatements } from '../tenancy/tenant-sequences.js'
+
+export interface RowsOptions {
+  connection: Connection
+  tools: PostgresTools
+  snapshot: Snapshot
+  graph: TenantGraph
+  organizationId: string
+  encoding: string
+  signal: AbortSignal
+}
+
+export interface RowsProgram {
+  /** The COPY blocks and the sequences' positions. */
+  script (): AsyncGenerator<Buffer>
+  kill (): void
+}
+
+const ready = 'ready'
+
+/** As pg_dump sets them, so that every value is written in the one form that any session reads alike. */
+export const transferSettings = 'SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; ' +
+  'SET TimeZone = \'UTC\'; SET xmloption = content; SET search_path = \'\'; SET row_security = off; SET statement_timeout = 0; ' +
+  'SET idle_in_transaction_session_timeout = 0;'
+
+/**
+ * For the few large queries of a backup or restore: sorts and joins of an organization's rows stay in memory, its rows are
+ * found by index although they are spread (the default price of that is a rotating disk's), and nothing is compiled first.
+ */
+export const workSettings = 'SET work_mem = \'64MB\'; SET random_page_cost = 1.1; SET jit = off;'
+
+/**
+ * Starts the one psql that writes the organization's rows; returns when it has the snapshot and its locks.
+ * @throws AppError DATABASE_BUSY, DUMP_FAILED
+ */
+export async function startRows (options: RowsOptions): Promise<RowsProgram> {
+  const { connection, tools, snapshot, graph, organizationId, encoding, signal } = options
+  const tables = graph.tables.filter(isTenant)
+  const script = [
+    transferSettings,
+    workSettings,
+    'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;',
+    `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.id)};`,
+    `SET lock_timeout = ${lockWaitMs};`,
+    ...tables.map(({ source }) => `LOCK TABLE ${source} IN ACCESS SHARE MODE;`),
+    `SELECT ${quoteLiteral(ready)};`,
+    ...tables.flatMap((table) => copyBlock(graph, table, organizationId)),
+    ...(await sequenceStatements(snapshot.sql, graph)).map((statement) => `SELECT ${quoteLiteral(statement)};`),
+    'COMMIT;'
+  ].join('\n')
+  const program = startProgram(tools.psql, [
+    '--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
+  ], { env: { ...toEnvironment(connection), PGCLIENTENCODING: encoding }, signal })
+  // psql may end before it has read all; why it did is what `done` says.
+  program.stdin.on('error', () => {})
+  program.stdin.end(`${script}\n`)
+  const output = program.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
+  const first = await output.next()
+  if (first.done === true || !first.value.toString('latin1').startsWith(`${ready}\n`)) {
+    program.kill()
+    throw rowsFailed(await program.done.catch((error: unknown) => error), signal)
+  }
+  return {
+    async * script () {
+      try {
+        yield first.value.subarray(ready.length + 1)
+        for (let next = await output.next(); next.done !== true; next = await output.next()) yield next.value
+        await program.done
+      } catch (error) {
+        throw rowsFailed(error, signal)
+      }
+    },
+    kill: () => { program.kill() }
+  }
+}
+
+function copyBlock (graph: TenantGraph, table: TenantTable, organizationId: string): string[] {
+  const columns = storedColumns(table)
+  const order = table.key === null ? `ROW(${quoteColumns(columns, 't')})::text COLLATE "C"` : quoteColumns(table.key, 't')
+  return [
+    `SELECT ${quoteLiteral(`COPY ${table.relation} (${quoteColumns(columns)}) FROM stdin;`)};`,
+    `COPY (SELECT ${quoteColumns(columns, 't')} ${ownedRows(graph, table, 't', organizationId)} ORDER BY ${order}) TO STDOUT;`,
+    `SELECT ${quoteLiteral('\\.\n')};`
+  ]
+}
+
+function rowsFailed (error: unknown, signal: AbortSignal): unknown {
+  signal.throwIfAborted()
+  if (error instanceof ProgramError && error.stderr.includes('lock timeout')) {
+    return new AppError('DATABASE_BUSY', 'Another session changes the structure of a table.', {
+      remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
+    })
+  }
+  return dumpFailed(error)
+}

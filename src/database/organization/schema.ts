@@ -1,0 +1,103 @@
+import { buffer } from 'node:stream/consumers'
+import { AppError } from '../../errors.js'
+import { startProgram } from '../../io/process.js'
+import { quoteIdentifier, toEnvironment, type Connection } from '../connection/connection.js'
+import { dumpFailed } from '../instance-dump.js'
+import { ownSchema } from '../load/marker.js'
+import type { PostgresTools } from '../postgres-tools.js'
+import type { Snapshot } from '../snapshot.js'
+import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { tableOf } from '../tenancy/tenant-rows.js'
+
+/** How long the dump's sessions wait for a lock that the snapshot's session has already: a change of the table is in between. */
+export const lockWaitMs = 10_000
+
+export interface SchemaScript {
+  /** Everything that must exist before the rows. */
+  before: Buffer
+  /** Indexes, constraints, triggers. */
+  after: Buffer
+}
+
+/**
+ * The schema as pg_dump writes it, in the two parts that enclose the rows, as one script of one pg_dump would be. Foreign keys
+ * that lead out of the organization's rows can't hold where those rows are alone, so they become NOT VALID.
+ * Held in memory: it does not grow with the rows.
+ */
+export async function dumpSchema (
+  connection: Connection, tools: PostgresTools, snapshot: Snapshot, graph: TenantGraph, encoding: string, signal: AbortSignal
+): Promise<SchemaScript> {
+  const [before, after, relaxed] = await Promise.all([
+    dumpSection(connection, tools, snapshot.id, 'pre-data', encoding, signal),
+    dumpSection(connection, tools, snapshot.id, 'post-data', encoding, signal),
+    outwardConstraints(snapshot, graph)
+  ])
+  return join(before, relax(after, relaxed))
+}
+
+async function dumpSection (
+  connection: Connection, tools: PostgresTools, snapshotId: string, section: string, encoding: string, signal: AbortSignal
+): Promise<string> {
+  const program = startProgram(tools.pgDump, [
+    '--format=plain', '--schema-only', `--section=${section}`, '--no-owner', '--no-subscriptions', '--no-publications', '--no-password',
+    '--no-sync', `--snapshot=${snapshotId}`, `--exclude-schema=${ownSchema}`, `--encoding=${encoding}`, `--lock-wait-timeout=${lockWaitMs}`
+  ], { env: toEnvironment(connection), signal })
+  try {
+    // One character a byte, so that no encoding can change anything.
+    const text = (await buffer(program.stdout)).toString('latin1')
+    await program.done
+    return text
+  } catch (error) {
+    signal.throwIfAborted()
+    throw dumpFailed(error)
+  } finally {
+    program.kill()
+  }
+}
+
+/** Each foreign key that leads out of the organization's rows, as pg_dump writes it, and what takes its place. */
+async function outwardConstraints ({ sql }: Snapshot, graph: TenantGraph): Promise<Array<{ written: string, replacement: string }>> {
+  const replaced = []
+  for (const key of graph.keys) {
+    const table = tableOf(graph, key.table)
+    const leadsOut = !isTenant(tableOf(graph, key.target)) || (table.declared && table.anchor[0] !== key)
+    if (!isTenant(table) || !leadsOut || !key.validated) continue
+    const [found] = await sql<[{ definition: string, name: string, partitioned: boolean }]>`
+      SELECT pg_get_constraintdef(k.oid) AS definition, quote_ident(k.conname) AS name, c.relkind = 'p' AS partitioned
+      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE k.oid = ${key.oid}`
+    const start = `ALTER TABLE ${found.partitioned ? '' : 'ONLY '}${key.relation}\n    ADD CONSTRAINT ${found.name} ${found.definition}`
+    replaced.push({
+      written: latin1(`${start};\n`),
+      // PostgreSQL before 18 has no NOT VALID keys on partitioned tables.
+      replacement: found.partitioned
+        ? `-- A foreign key of ${latin1(quoteIdentifier(table.name)).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.\n`
+        : latin1(`${start} NOT VALID;\n`)
+    })
+  }
+  return replaced
+}
+
+function relax (script: string, constraints: Array<{ written: string, replacement: string }>): string {
+  let relaxed = script
+  for (const { written, replacement } of constraints) {
+    const parts = relaxed.split(`\n${written}`)
+    if (parts.length !== 2) throw new AppError('DUMP_FAILED', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
+    relaxed = parts.join(`\n${replacement}`)
+  }
+  return relaxed
+}
+
+/** One `\restrict` at the start and its `\unrestrict` at the end, where pg_dump has them. */
+function join (before: string, after: string): SchemaScript {
+  const end = /\n--\n-- PostgreSQL database dump complete\n--\n(?:\n\\unrestrict [0-9A-Za-z]+\n)?\s*$/
+  const key = /^\\restrict ([0-9A-Za-z]+)$/m.exec(before.slice(0, 4096))?.[1]
+  const body = after.replace(/^((?:--.*\n|\n)*)\\restrict [0-9A-Za-z]+\n/, '$1').replace(end, '')
+  return {
+    before: Buffer.from(before.replace(end, '\n'), 'latin1'),
+    after: Buffer.from(`${body}\n--\n-- PostgreSQL database dump complete\n--\n\n${key === undefined ? '' : `\\unrestrict ${key}\n\n`}`, 'latin1')
+  }
+}
+
+function latin1 (text: string): string {
+  return Buffer.from(text, 'utf8').toString('latin1')
+}

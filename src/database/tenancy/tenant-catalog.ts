@@ -1,0 +1,179 @@
+import type postgres from 'postgres'
+import { quoteIdentifier } from '../connection/connection.js'
+import { ownSchema } from '../load/marker.js'
+
+export interface CatalogColumn {
+  name: string
+  /** Independent of the search path, so that two databases can be compared. */
+  type: string
+  /** pg_type.typcategory: S for texts, N for numbers, … */
+  category: string
+  notNull: boolean
+  hasDefault: boolean
+  generated: boolean
+  identity: 'always' | 'default' | null
+}
+
+/** An ordinary table or the root of a partitioned one. */
+export interface CatalogTable {
+  oid: number
+  schema: string
+  name: string
+  partitioned: boolean
+  columns: CatalogColumn[]
+  /** Columns of the primary key, else of the first unique key without nulls; null when there is none. */
+  key: string[] | null
+  /** Equality of each column of the key. */
+  keyOperators: string[]
+  primaryKey: string[] | null
+  readable: boolean
+  rowSecurity: boolean
+  hasRules: boolean
+  hasTriggers: boolean
+}
+
+export interface ForeignKey {
+  oid: number
+  name: string
+  /** The table, or the root of the partition, that has the key. */
+  table: number
+  /** Quoted relation that has the key: the table itself, or one partition of it. */
+  relation: string
+  columns: string[]
+  target: number
+  targetRelation: string
+  references: string[]
+  /** Equality of each pair of columns, to be written `references operator columns`. */
+  operators: string[]
+  notNull: boolean
+  validated: boolean
+  /** ON DELETE or ON UPDATE changes rows, or RESTRICT refuses at once: anything but NO ACTION. */
+  acts: boolean
+  /** The key is on one partition only, so it says nothing about the table as a whole. */
+  onPartition: boolean
+}
+
+export interface Catalog {
+  tables: CatalogTable[]
+  keys: ForeignKey[]
+  /** How many of what a backup of one organization can't hold. */
+  materializedViews: number
+  foreignTables: number
+  largeObjects: boolean
+}
+
+/** `"schema"."table"`. */
+export function quoteTable ({ schema, name }: { schema: string, name: string }): string {
+  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+}
+
+/** Everything about the user's tables that decides who owns their rows. Reads pg_catalog alone. */
+export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
+  // One after the other: the caller's session may be inside a transaction.
+  const tables = await readTables(sql)
+  const columns = await readColumns(sql)
+  const unique = await readUniqueKeys(sql)
+  const known = new Set(tables.map(({ oid }) => oid))
+  const keys = await readForeignKeys(sql)
+  const rest = await readRest(sql)
+  return {
+    tables: tables.map((table) => {
+      const own = unique.filter(({ relation }) => relation === table.oid)
+      return {
+        ...table,
+        columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column),
+        key: own[0]?.columns ?? null,
+        keyOperators: own[0]?.operators ?? [],
+        primaryKey: own.find(({ primary }) => primary)?.columns ?? null
+      }
+    }),
+    keys: keys.filter(({ table, target }) => known.has(table) && known.has(target)),
+    ...rest
+  }
+}
+
+type TableRow = Omit<CatalogTable, 'columns' | 'key' | 'keyOperators' | 'primaryKey'>
+
+async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
+  return await sql<TableRow[]>`
+    select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
+      has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as readable,
+      row_security_active(c.oid) as "rowSecurity",
+      exists (select from pg_rewrite r where r.ev_class = c.oid) as "hasRules",
+      exists (select from pg_trigger t where not t.tgisinternal and t.tgenabled <> 'D' and t.tgrelid in
+        (select c.oid union all select relid from pg_partition_tree(c.oid))) as "hasTriggers"
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind in ('r', 'p') and not c.relispartition and c.relpersistence <> 't'
+      and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', ${ownSchema})
+      and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+    order by n.nspname collate "C", c.relname collate "C"`
+}
+
+async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { relation: number }>> {
+  return await sql<Array<CatalogColumn & { relation: number }>>`
+    select a.attrelid as relation, a.attname::text as name,
+      case when n.nspname = 'pg_catalog' then format_type(a.atttypid, a.atttypmod)
+        else quote_ident(n.nspname) || '.' || quote_ident(t.typname) || case when a.atttypmod >= 0 then '(' || a.atttypmod || ')' else '' end
+      end as type, t.typcategory::text as category,
+      a.attnotnull or t.typnotnull as "notNull", a.atthasdef and a.attgenerated = '' or t.typdefault is not null as "hasDefault",
+      a.attgenerated <> '' as generated,
+      case a.attidentity when 'a' then 'always' when 'd' then 'default' end as identity
+    from pg_attribute a join pg_class c on c.oid = a.attrelid
+      join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
+    where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
+    order by a.attrelid, a.attnum`
+}
+
+interface UniqueKeyRow { relation: number, primary: boolean, columns: string[], operators: string[] }
+
+/** Keys that can tell one row from every other, the best first: without expressions, conditions and nulls. */
+async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
+  return await sql<UniqueKeyRow[]>`
+    select i.indrelid as relation, i.indisprimary as primary,
+      array_agg(a.attname::text order by u.position) as columns,
+      array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' order by u.position) as operators
+    from pg_index i join pg_class c on c.oid = i.indexrelid,
+      unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality as u(number, opclass, position)
+      join pg_opclass p on p.oid = u.opclass
+      join pg_amop e on e.amopfamily = p.opcfamily and e.amopstrategy = 3
+        and e.amoplefttype = p.opcintype and e.amoprighttype = p.opcintype
+      join pg_operator o on o.oid = e.amopopr join pg_namespace n on n.oid = o.oprnamespace,
+      pg_attribute a
+    where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null and u.position <= i.indnkeyatts
+      and a.attrelid = i.indrelid and a.attnum = u.number
+    group by i.indexrelid, i.indrelid, i.indisprimary, c.relname
+    having bool_and(a.attnotnull)
+    order by i.indrelid, i.indisprimary desc, count(*), c.relname collate "C"`
+}
+
+async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
+  return await sql<ForeignKey[]>`
+    with relations as (
+      select c.oid, coalesce(pg_partition_root(c.oid), c.oid)::oid as root, c.relispartition as partition,
+        quote_ident(n.nspname) || '.' || quote_ident(c.relname) as relation
+      from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
+    select k.oid, k.conname::text as name, child.root as table, child.relation, parent.root as target,
+      parent.relation as "targetRelation", k.convalidated as validated,
+      k.confdeltype <> 'a' or k.confupdtype <> 'a' as acts, child.partition as "onPartition",
+      pairs.*
+    from pg_constraint k join relations child on child.oid = k.conrelid join relations parent on parent.oid = k.confrelid,
+      lateral (
+        select array_agg(c.attname::text order by u.position) as columns, array_agg(p.attname::text order by u.position) as references,
+          array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' order by u.position) as operators,
+          bool_and(c.attnotnull) as "notNull"
+        from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality as u(child, parent, operator, position)
+          join pg_attribute c on c.attrelid = k.conrelid and c.attnum = u.child
+          join pg_attribute p on p.attrelid = k.confrelid and p.attnum = u.parent
+          join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace) pairs
+    where k.contype = 'f' and k.conparentid = 0
+    order by child.relation collate "C", k.conname collate "C"`
+}
+
+async function readRest (sql: postgres.Sql): Promise<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>> {
+  const [row] = await sql<Array<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>>>`
+    select (count(*) filter (where relkind = 'm'))::int as "materializedViews",
+      (count(*) filter (where relkind = 'f'))::int as "foreignTables",
+      exists (select from pg_largeobject_metadata) as "largeObjects"
+    from pg_class`
+  return row!
+}

@@ -1,0 +1,83 @@
+import t, { type Test } from 'tap'
+import { removeEntries, removeRestrict } from '../../../src/database/load/dump-filter.js'
+
+const sizes = [1, 2, 7, 64, 1000, 4096, Infinity]
+
+/** What a filter makes of a text that reaches it in chunks of that size. */
+async function filtered (filter: (dump: AsyncIterable<Buffer>) => AsyncIterable<Buffer>, text: string, size: number): Promise<string> {
+  const bytes = Buffer.from(text)
+  async function * chunks (): AsyncGenerator<Buffer> {
+    for (let at = 0; at < bytes.length; at += size) yield bytes.subarray(at, size === Infinity ? undefined : at + size)
+  }
+  const parts: Buffer[] = []
+  for await (const part of filter(chunks())) parts.push(Buffer.from(part))
+  return Buffer.concat(parts).toString()
+}
+
+async function becomes (t: Test, filter: Parameters<typeof filtered>[0], text: string, expected: string, what: string): Promise<void> {
+  for (const size of sizes) t.equal(await filtered(filter, text, size), expected, `${what}, in chunks of ${size}`)
+}
+
+const head = '--\n-- PostgreSQL database dump\n--\n\n'
+const rows = '\\restrict key\n\\unrestrict key\n\\.\n'
+
+t.test('only pg_dump\'s own pair of \\restrict lines goes, wherever the chunks end', async t => {
+  const long = `CREATE TABLE a (t text);\nCOPY a FROM stdin;\n${'é'.repeat(3000)}\n${rows}`
+  for (const body of ['SELECT 1;\n', `COPY a FROM stdin;\n${rows}`, long]) {
+    await becomes(t, removeRestrict, `${head}\\restrict key\n\n${body}\n\\unrestrict key\n\n`, `${head}\n${body}\n`, `${body.length} bytes`)
+  }
+})
+
+t.test('what is no such pair stays for psql to refuse', async t => {
+  const body = 'SELECT 1;\n'
+  const unchanged = {
+    nothing: '',
+    'no lines of that kind': `${head}${body}`,
+    'first line after a statement': `${head}${body}\\restrict key\n${body}\\unrestrict key\n`,
+    'first line beyond the head': `${'-- a comment\n'.repeat(400)}\\restrict key\n${body}\\unrestrict key\n`,
+    'a key with other characters': `${head}\\restrict k;y\n${body}\\unrestrict k;y\n`
+  }
+  for (const [what, text] of Object.entries(unchanged)) await becomes(t, removeRestrict, text, text, what)
+  await becomes(t, removeRestrict, `${head}\\restrict one\n${body}\\unrestrict two\n`, `${head}${body}\\unrestrict two\n`, 'another key at the end')
+  await becomes(t, removeRestrict, `${head}\\restrict one\n${body}\\unrestrict one\n\\! id\n`, `${head}${body}\\unrestrict one\n\\! id\n`, 'more after the end')
+  await becomes(t, removeRestrict, `${head}\\restrict one\n\\restrict one\n${body}\\unrestrict one\n\\unrestrict one\n`, `${head}\\restrict one\n${body}\\unrestrict one\n`, 'two pairs')
+})
+
+const entry = (name: string, type: string, body: string): string => `--\n-- Name: ${name}; Type: ${type}; Schema: public; Owner: me\n--\n\n${body}\n\n`
+const table = entry('a', 'TABLE', 'CREATE TABLE a (t text);')
+const privileges = entry('DEFAULT PRIVILEGES FOR TABLES', 'DEFAULT ACL', 'ALTER DEFAULT PRIVILEGES FOR ROLE me GRANT SELECT ON TABLES TO you;\nALTER DEFAULT PRIVILEGES FOR ROLE me GRANT INSERT ON TABLES TO "--";')
+const lookalike = entry('DEFAULT PRIVILEGES FOR EVER', 'TABLE', 'CREATE TABLE "DEFAULT PRIVILEGES FOR EVER" ();')
+const end = '--\n-- PostgreSQL database dump complete\n--\n\n'
+const withoutPrivileges = (dump: AsyncIterable<Buffer>): AsyncIterable<Buffer> => removeEntries(dump, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ')
+
+t.test('entries of one kind go, and all others stay', async t => {
+  const cases: Record<string, [string, string]> = {
+    none: [head + table + end, head + table + end],
+    one: [head + table + privileges + table + end, head + table + table + end],
+    'several in a row': [head + table + privileges + privileges + privileges + end, head + table + end],
+    'the last': [head + table + privileges, head + table],
+    'a table that is named so': [head + lookalike + privileges + lookalike + end, head + lookalike + lookalike + end],
+    'among many': [head + table.repeat(200) + privileges + table.repeat(200) + end, head + table.repeat(400) + end],
+    'cut off': [`${head}${table}--\n-- Name: DEFAULT PRIV`, `${head}${table}--\n-- Name: DEFAULT PRIV`]
+  }
+  // The line end before an entry's first line is taken out with it, and that before the next one's stays.
+  for (const [what, [text, expected]] of Object.entries(cases)) {
+    const squeezed = (dump: string): string => dump.replaceAll(/\n+/g, '\n').replace(/\n$/, '')
+    for (const size of sizes) t.equal(squeezed(await filtered(withoutPrivileges, text, size)), squeezed(expected), `${what}, in chunks of ${size}`)
+  }
+})
+
+t.test('rows that look like an entry are rows', async t => {
+  const rows = `COPY public.a (t) FROM stdin;\n--\n-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: -; Owner: me\n--\nCOPY b FROM stdin;\n\\\\.\n\\.\n\n\n`
+  const empty = 'COPY public.b (t) FROM stdin;\n\\.\n\n\n'
+  await becomes(t, withoutPrivileges, `${head}${rows}${empty}${rows}${end}`, `${head}${rows}${empty}${rows}${end}`, 'rows')
+  for (const size of sizes) {
+    const left = await filtered(withoutPrivileges, `${head}${rows}${table}${privileges}${table}${empty}${end}`, size)
+    t.ok(left.startsWith(`${head}${rows}`) && left.endsWith(`${empty}${end}`) && !left.includes('ALTER DEFAULT'), `an entry between rows, in chunks of ${size}`)
+  }
+})
+
+t.test('nothing changes in a dump without such entries, not even a byte', async t => {
+  const copy = `COPY a FROM stdin;\n--\n-- Name: b; Type: DEFAULT ACL; \n\\.\n${'x'.repeat(5000)}\n`
+  await becomes(t, withoutPrivileges, head + table + copy + end, head + table + copy + end, 'rows')
+})

@@ -1,0 +1,77 @@
+import { randomBytes } from 'node:crypto'
+import t, { type Test } from 'tap'
+import { withSql } from '../../../src/database/connection/connection.js'
+import { loadDump, type Load } from '../../../src/database/load/load-dump.js'
+import { createScratch, dropScratch } from '../../../src/database/load/scratch.js'
+import { tools } from '../../support/organization.js'
+import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
+
+const locale = { encoding: 'UTF8', collate: 'C', ctype: 'C', localeProvider: 'c', icuLocale: null }
+
+async function setUp (t: Test) {
+  const { connection }: TestDatabase = await createTestDatabase(t)
+  const suffix = randomBytes(16).toString('hex')
+  const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
+  const { loader } = await createScratch(connection, names, locale)
+  t.teardown(async () => { await dropScratch(connection, names) })
+  return {
+    loader: names.loader,
+    inside: async <Result>(statement: string): Promise<Result> => await withSql(connection, { database: names.database, ...loader! }, async sql => await sql.unsafe(statement)) as Result,
+    load: async (sql: string | Load['sql'], changes: Partial<Load> = {}) => await loadDump(connection, tools, {
+      database: names.database, loader, hasDefaultPrivileges: false, signal: new AbortController().signal,
+      sql: typeof sql === 'string' ? (async function * () { yield Buffer.from(sql) })() : sql, ...changes
+    })
+  }
+}
+
+t.test('rows that look like commands are rows', async t => {
+  const { load, inside } = await setUp(t)
+  const rows = ['\\\\! touch /tmp/x', '\\\\restrict a', '\\\\unrestrict a', '\\\\q', '\\\\.', '--', 'COPY a FROM stdin;', '\\N']
+  await load(`CREATE TABLE a (t text);\nCOPY a FROM stdin;\n${rows.join('\n')}\n\\.\nINSERT INTO a VALUES ('after');\n`)
+  t.same((await inside<Array<{ t: string | null }>>('SELECT t FROM a')).map(({ t }) => t), [
+    '\\! touch /tmp/x', '\\restrict a', '\\unrestrict a', '\\q', '\\.', '--', 'COPY a FROM stdin;', null, 'after'
+  ])
+})
+
+t.test('the reason is PostgreSQL\'s, without the rows', async t => {
+  const { load } = await setUp(t)
+  const failures: Record<string, [string, RegExp]> = {
+    'a statement': ['CREATE TABLE b (n int);\nSELECT 1/0;\n', /could not be loaded: division by zero$/],
+    'a row': ['CREATE TABLE c (n int);\nCOPY c FROM stdin;\n1\nsecret row\n\\.\n', /could not be loaded: invalid input syntax for type integer/],
+    'a key': ['CREATE TABLE d (n text PRIMARY KEY);\nINSERT INTO d VALUES (\'secret\'), (\'secret\');\n', /duplicate key value violates unique constraint "d_pkey"$/],
+    'a syntax error': ['CREATE TABEL e ();\n', /syntax error at or near "TABEL"/],
+    'a command': ['\\! id\n', /could not be loaded: .*restrict/]
+  }
+  for (const [what, [sql, message]] of Object.entries(failures)) {
+    await t.rejects(load(sql + 'SELECT 1;\n'.repeat(200_000)), { code: 'DUMP_INVALID', message }, what)
+  }
+})
+
+t.test('a source that breaks, a job that is cancelled, a session that is ended', async t => {
+  const { load, inside, loader } = await setUp(t)
+  const broken = new Error('the archive is broken')
+  await t.rejects(load((async function * () { yield Buffer.from('CREATE TABLE half (n int);\n'); throw broken })()), broken)
+
+  const cancelled = new AbortController()
+  const reason = new Error('cancelled')
+  const waits = async function * (then: () => Promise<void> | void): AsyncGenerator<Buffer> {
+    // More than the filter of the dump's ends holds back.
+    yield Buffer.from(`SELECT pg_sleep(600);\n${'-- a comment\n'.repeat(1000)}`)
+    // Until the statement runs.
+    while ((await inside<object[]>(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND usename = '${loader}' AND state = 'active'`)).length === 0);
+    await then()
+  }
+  await t.rejects(load(waits(() => { cancelled.abort(reason) }), { signal: cancelled.signal }), reason)
+  await t.rejects(load(waits(async () => {
+    await inside('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'SELECT pg_sleep%\' AND usename = current_user')
+  })), { code: 'DATABASE_UNAVAILABLE', message: /connection to the database was lost/ })
+})
+
+t.test('default privileges are left to those who may set them', async t => {
+  const { load, inside } = await setUp(t)
+  const dump = '--\n-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: -; Owner: postgres\n--\n\nALTER DEFAULT PRIVILEGES FOR ROLE postgres GRANT SELECT ON TABLES TO PUBLIC;\n\n\n' +
+    '--\n-- Name: a; Type: TABLE; Schema: public; Owner: me\n--\n\nCREATE TABLE a ();\n'
+  await t.rejects(load(`\n${dump}`), { code: 'DUMP_INVALID', message: /member of role "postgres"|permission denied/ })
+  await load(`\n${dump}`, { hasDefaultPrivileges: true })
+  t.match(await inside('SELECT to_regclass(\'a\')::text AS a'), [{ a: 'a' }])
+})
