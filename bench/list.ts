@@ -1,12 +1,11 @@
-import { randomUUID } from 'node:crypto'
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
-import type { Backup } from '../src/repository/record.js'
 import { runClients, type Served } from './clients.js'
 import { organizationId } from './data.js'
 import { readOptions } from './options.js'
 import { print } from './print.js'
+import { makeRecords } from './records.js'
 import { onStage } from './stage.js'
 
 const help = `
@@ -26,7 +25,7 @@ for (const count of [Math.ceil(backups / 10), backups]) {
   const backupDir = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
   try {
     console.error(`Making ${count} records …`)
-    await makeRecords(path.join(backupDir, organizationId), count)
+    await makeRecords(backupDir, { organizationId, count })
     await onStage({ organizationId, environment: { BACKUP_DIR: backupDir, RATE_LIMIT: '1000000' } }, async ({ service: { baseUrl }, token }) => {
       // The first listing after a start reads every record, and the first calls are compiled.
       await runClients({ baseUrl, token, clients, cycles: 1, pauseMs: 0 })
@@ -50,33 +49,3 @@ print({
       }]))
   }))
 }, { json })
-
-/** Records as the repository keeps them (src/repository/local.ts), each beside an archive that nothing reads. */
-async function makeRecords (folder: string, count: number): Promise<void> {
-  await mkdir(folder, { recursive: true })
-  for (let number = 1; number <= count; number += 1) {
-    const id = randomUUID()
-    const record: Backup = {
-      id,
-      timestamp: new Date(Date.UTC(2024, 0, 1) + number * 3_600_000).toISOString(),
-      createdBy: 'olivia@example.com',
-      organizationId,
-      type: 'full',
-      size: 734_003_200 + number,
-      checksum: id.replaceAll('-', '').repeat(2),
-      trusted: true,
-      databaseType: 'embedded',
-      databaseScope: 'instance',
-      fileStorageType: 'local',
-      includesDatabase: true,
-      includesFiles: true,
-      description: `The nightly backup number ${number}`,
-      version: '0.1.0',
-      counts: { tables: 39, rows: 1_200_000 + number, files: 20_300, bytes: 1_400_000_000 },
-      warnings: [],
-      state: 'available'
-    }
-    await writeFile(path.join(folder, `backup-${id}.json`), JSON.stringify(record, null, 2) + '\n')
-    await writeFile(path.join(folder, `backup-${id}.zip`), '')
-  }
-}

@@ -1,10 +1,9 @@
-import { randomBytes } from 'node:crypto'
+import { createHmac, randomBytes } from 'node:crypto'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import type { Sql } from 'postgres'
 import { createClient } from '../openapi/client.js'
-import { makeToken } from '../scripts/demo/access.js'
 import { startService, type Service } from '../scripts/demo/service.js'
 import type { BackupType } from '../src/archive/metadata.js'
 import { readCredentials } from '../src/database/embedded/credentials.js'
@@ -19,14 +18,18 @@ const projectDir = path.resolve(import.meta.dirname, '..')
 /** The real service in a process of its own, its database, and a folder for what the peers write. */
 export interface Stage {
   service: Service
+  /** An OWNER's token of the stage's organization. */
   token: string
+  /** The same of any organization. */
+  tokenOf (organizationId: string): string
   /** The organization's upload folder. */
   folder: string
   connection: Connection
   /** What the peers' commands are given: how to reach the database, and the programs that fit it. */
   environment: Record<string, string>
   withSql <Result> (use: (sql: Sql) => Promise<Result>): Promise<Result>
-  create (type: BackupType): Promise<Backup>
+  /** For the stage's organization, unless another is named. */
+  create (type: BackupType, organizationId?: string): Promise<Backup>
   restore (backupId: string, options?: { rollbackOnFailure?: boolean }): Promise<RestoreReport>
   archiveOf (backupId: string): string
   /** A new empty folder, gone at the end. */
@@ -44,27 +47,30 @@ export async function onStage (
   const service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', DATABASE_SCOPE: 'instance', ...environment } })
   const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
   try {
-    await use(await setUp({ service, scratch, organizationId, token: await makeToken(jwtSecret, organizationId) }))
+    await use(await setUp({ service, scratch, organizationId, jwtSecret }))
   } finally {
     await service.remove()
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-async function setUp ({ service, scratch, organizationId, token }: { service: Service, scratch: string, organizationId: string, token: string }): Promise<Stage> {
+async function setUp ({ service, scratch, organizationId, jwtSecret }: { service: Service, scratch: string, organizationId: string, jwtSecret: string }): Promise<Stage> {
   const { host, port, user, password, database } = (await readCredentials(service.databaseDir))!
   const connection: Connection = { host, port, user, password, database, parameters: {} }
   const { pgDump, psql } = await findPostgresTools({ serverMajor: 0 })
+  const tokenOf = (organizationId: string) => signToken(jwtSecret, { type: 'access', sub: 'bench', organizationId, role: 'OWNER' })
+  const token = tokenOf(organizationId)
   const client = createClient(service.baseUrl, token)
   const stage: Stage = {
     service,
     token,
+    tokenOf,
     folder: path.join(service.uploadDir, organizationId),
     connection,
     environment: { ...toEnvironment(connection), PG_DUMP: pgDump, PSQL: psql },
     withSql: async use => await withSql(connection, {}, use),
-    async create (type) {
-      const { data, error } = await client.POST('/api/backup/create', { body: { type } })
+    async create (type, owner = organizationId) {
+      const { data, error } = await (owner === organizationId ? client : createClient(service.baseUrl, tokenOf(owner))).POST('/api/backup/create', { body: { type } })
       if (data === undefined || !('size' in data)) throw new Error(`${JSON.stringify(error)}\n${await service.logTail()}`)
       return data
     },
@@ -86,4 +92,10 @@ async function setUp ({ service, scratch, organizationId, token }: { service: Se
     }
   }
   return stage
+}
+
+/** HS256 (RFC 7515, appendix A.1). */
+function signToken (secret: string, claims: object): string {
+  const input = [{ alg: 'HS256', typ: 'JWT' }, claims].map(part => Buffer.from(JSON.stringify(part)).toString('base64url')).join('.')
+  return `${input}.${createHmac('sha256', secret).update(input).digest('base64url')}`
 }
