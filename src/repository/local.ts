@@ -20,9 +20,19 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
   let lock: Lock | null = null
 
-  /** What is above the folder may be a mount that is not there now, and the folder itself once it was opened. */
-  async function makeFolders (...folders: string[]): Promise<void> {
+  /** What lies at the path now may be another folder, which another service may have. */
+  async function findDirectory (): Promise<void> {
     if (lock === null) await makeFolder(directory)
+    else if (!await lock.isInPlace()) {
+      throw new AppError('REPOSITORY_UNAVAILABLE', 'BACKUP_DIR was removed or replaced while the service was running.', {
+        remedy: 'Put the folder back (mount it again), or restart the service to use what is there now.'
+      })
+    }
+  }
+
+  /** What is above BACKUP_DIR may be a mount that is not there now, so it is not made. */
+  async function makeFolders (...folders: string[]): Promise<void> {
+    await findDirectory()
     for (const folder of folders) await makeFolder(folder)
   }
 
@@ -46,12 +56,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     },
 
     check: async () => await guarded('Using BACKUP_DIR', async () => {
-      if (lock === null) await makeFolder(directory)
-      else if (!await lock.isInPlace()) {
-        throw new AppError('REPOSITORY_UNAVAILABLE', 'BACKUP_DIR was removed or replaced while the service was running.', {
-          remedy: 'Put the folder back (mount it again), or restart the service to use what is there now.'
-        })
-      }
+      await findDirectory()
       await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
     }),
 
