@@ -17,9 +17,9 @@ export interface ClusterFiles {
   password: string
 }
 
-export async function createCluster (): Promise<ClusterFiles> {
+export async function createCluster (within = tmpdir()): Promise<ClusterFiles> {
   const user = await unprivilegedUser()
-  const folder = await mkdtemp(join(tmpdir(), 'dab-pg-'))
+  const folder = await mkdtemp(join(within, 'dab-pg-'))
   const files = { folder, dataDirectory: join(folder, 'data'), port: await freePort(), password: randomBytes(12).toString('hex') }
   const passwordFile = join(folder, 'password')
   await writeFile(passwordFile, files.password)

@@ -72,7 +72,7 @@ export async function installFailingFiles (): Promise<FailingFiles> {
 /** Less than was asked for, as write(2) may do; never nothing. */
 function shortened (name: string, args: unknown[]): unknown[] {
   if (name === 'write' && args[0] instanceof Uint8Array) {
-    const [buffer, offset = 0, length = buffer.byteLength - (offset as number), ...rest] = args as [Uint8Array, number?, number?, ...unknown[]]
+    const [buffer, offset = 0, length = buffer.byteLength - offset, ...rest] = args as [Uint8Array, number?, number?, ...unknown[]]
     return [buffer, offset, Math.max(1, length >> 1), ...rest]
   }
   if (name === 'writev') {

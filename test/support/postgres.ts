@@ -67,8 +67,8 @@ export interface TestCluster {
 }
 
 /** A running cluster of the test's own, for tests that stop or kill PostgreSQL. `settings` are server parameters. */
-export async function startCluster (t: Test, { settings = {} }: { settings?: Record<string, string> } = {}): Promise<TestCluster> {
-  const files = await createCluster()
+export async function startCluster (t: Test, { settings = {}, within }: { settings?: Record<string, string>, within?: string } = {}): Promise<TestCluster> {
+  const files = await createCluster(within)
   t.teardown(async () => await removeCluster(files))
   let pid = await startClusterServer(files, settings)
   return {

@@ -20,6 +20,8 @@ import { createTestDatabase, type TestDatabaseOptions } from './postgres.js'
 export interface Test { teardown (fn: () => Promise<void>): unknown }
 
 export const organizationId = 'acme'
+/** Archives are signed with a key made from it. */
+export const siteSecret = 'x'.repeat(32)
 
 export interface Folders { databaseUrl: string, uploadDir: string, backupDir: string, scope?: 'instance' | 'organization' }
 
@@ -38,7 +40,7 @@ export interface Site extends Folders {
 
 export function coreOf ({ databaseUrl, uploadDir, backupDir, scope = 'instance' }: Folders, env: NodeJS.ProcessEnv = {}): Core {
   return createCore(loadConfig({
-    JWT_SECRET: 'x'.repeat(32), DATABASE_URL: databaseUrl, UPLOAD_DIR: uploadDir, BACKUP_DIR: backupDir, DATABASE_SCOPE: scope, ...env
+    JWT_SECRET: siteSecret, DATABASE_URL: databaseUrl, UPLOAD_DIR: uploadDir, BACKUP_DIR: backupDir, DATABASE_SCOPE: scope, ...env
   }), pino({ level: process.env.TEST_LOG ?? 'silent' }))
 }
 
