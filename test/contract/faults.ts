@@ -1,4 +1,6 @@
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { isDeepStrictEqual } from 'node:util'
 import { buffer } from 'node:stream/consumers'
 import { pipeline } from 'node:stream/promises'
 import { Readable } from 'node:stream'
@@ -7,6 +9,7 @@ import t from 'tap'
 import { AppError } from '../../src/errors.js'
 import { createLocalRepository } from '../../src/repository/local.js'
 import type { Repository } from '../../src/repository/repository.js'
+import { createLocalStorage } from '../../src/storage/local.js'
 import { testFolder } from '../support/archive.js'
 import { installFailingFiles } from '../support/failing-files.js'
 import { testRecord } from '../support/record.js'
@@ -120,6 +123,44 @@ for (const [name, operation] of Object.entries(operations)) {
     await short.repository.close()
   })
 }
+
+t.test('a storage tells what it could not read, and leaves nothing out in silence', async t => {
+  const folder = await testFolder(t)
+  await mkdir(join(folder, 'acme', 'photos'), { recursive: true })
+  await writeFile(join(folder, 'acme', 'photos', 'one.jpg'), content)
+  await writeFile(join(folder, 'acme', 'two.txt'), 'two')
+  const storage = createLocalStorage({ uploadDir: folder })
+  const uses: Record<string, () => Promise<unknown>> = {
+    check: async () => { await storage.check() },
+    folder: async () => await storage.folder('acme'),
+    list: async () => {
+      const { entries, warnings } = await storage.list('acme')
+      return [[...entries], warnings]
+    },
+    open: async () => {
+      const handle = await storage.open('acme', 'photos/one.jpg')
+      if (handle === null) return null
+      try {
+        return await handle.readFile()
+      } finally {
+        await handle.close()
+      }
+    }
+  }
+  for (const [name, use] of Object.entries(uses)) {
+    const expected = await use()
+    const calls = await files.during(folder, { kind: 'none' }, async () => { await use() })
+    for (const code of ['EIO', 'EACCES', 'EMFILE', 'ESTALE']) {
+      for (const [index, call] of calls.entries()) {
+        let [found, failure]: unknown[] = [null, null]
+        await files.during(folder, { kind: 'fail', at: index + 1, code }, async () => { found = await use() }).catch((error: unknown) => { failure = error })
+        injected += 1
+        const told = failure instanceof AppError && failure.code === 'STORAGE_UNAVAILABLE'
+        t.ok(told || (failure === null && isDeepStrictEqual(found, expected)), `${name}: ${code} at ${call} (${index + 1}): ${String(failure)}`)
+      }
+    }
+  }
+})
 
 t.test('how many', async t => {
   t.ok(injected > 100)

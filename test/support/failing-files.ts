@@ -12,7 +12,7 @@ export interface FailingFiles {
   during (folder: string, fault: FileFault, work: () => Promise<void>): Promise<string[]>
 }
 
-const pathCalls = ['open', 'rename', 'mkdir', 'rm', 'readdir', 'readFile', 'lstat', 'access', 'statfs'] as const
+const pathCalls = ['open', 'rename', 'mkdir', 'rm', 'readdir', 'readFile', 'lstat', 'access', 'statfs', 'realpath', 'readlink'] as const
 const handleCalls = ['sync', 'write', 'writev', 'writeFile', 'appendFile', 'truncate', 'stat', 'read', 'chmod'] as const
 
 /** Puts a layer between this process and its files, for calls below one folder at a time; others go through. */
