@@ -54,16 +54,17 @@ t.test('a source that breaks, a job that is cancelled, a session that is ended',
 
   const cancelled = new AbortController()
   const reason = new Error('cancelled')
-  const waits = async function * (then: () => Promise<void> | void): AsyncGenerator<Buffer> {
+  // Each for a time of its own: the session of a psql that was killed goes on for a while.
+  const waits = async function * (seconds: number, then: () => Promise<void> | void): AsyncGenerator<Buffer> {
     // More than the filter of the dump's ends holds back.
-    yield Buffer.from(`SELECT pg_sleep(600);\n${'-- a comment\n'.repeat(1000)}`)
+    yield Buffer.from(`SELECT pg_sleep(${seconds});\n${'-- a comment\n'.repeat(1000)}`)
     // Until the statement runs.
-    while ((await inside<object[]>(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%' AND usename = '${loader}' AND state = 'active'`)).length === 0);
+    while ((await inside<object[]>(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(${seconds})%' AND usename = '${loader}' AND state = 'active'`)).length === 0);
     await then()
   }
-  await t.rejects(load(waits(() => { cancelled.abort(reason) }), { signal: cancelled.signal }), reason)
-  await t.rejects(load(waits(async () => {
-    await inside('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'SELECT pg_sleep%\' AND usename = current_user')
+  await t.rejects(load(waits(600, () => { cancelled.abort(reason) }), { signal: cancelled.signal }), reason)
+  await t.rejects(load(waits(601, async () => {
+    await inside('SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE \'SELECT pg_sleep(601)%\' AND usename = current_user')
   })), { code: 'DATABASE_UNAVAILABLE', message: /connection to the database was lost/ })
 })
 
