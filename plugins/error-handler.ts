@@ -58,6 +58,7 @@ export const statusOf: Record<ErrorCode, number> = {
   DATABASE_TOOLS_MISSING: 503,
   STORAGE_UNAVAILABLE: 503,
   REPOSITORY_UNAVAILABLE: 503,
+  JOURNAL_DAMAGED: 503,
   DISK_FULL: 507
 }
 

@@ -42,6 +42,7 @@ export const errorCatalogue = {
   DUMP_FAILED: 'See the service log for the pg_dump message.',
   STORAGE_UNAVAILABLE: 'Make the folder available, readable and writable for the service, then try again.',
   REPOSITORY_UNAVAILABLE: 'Make BACKUP_DIR available, readable and writable for the service, then try again.',
+  JOURNAL_DAMAGED: 'Ask the operator to bring back a good copy of the journal that is named, or to move it away once database and files are seen to be in order.',
   DISK_FULL: 'Free disk space, then try again.',
   CONFIG_INVALID: 'Correct the environment variable that is named.',
   INTERNAL_ERROR: 'Try again; if it happens again, give the operator the request id.'

@@ -74,7 +74,7 @@ export async function commit (transaction: Transaction, report: RestoreReport, c
   return await rollForward(transaction)
 }
 
-/** From the `commit` line on: also what a start after a crash does. */
+/** From the `commit` line on. */
 export async function rollForward (transaction: Transaction): Promise<number> {
   const { journal, participants, log } = transaction
   let outageMs = 0
@@ -96,6 +96,35 @@ export async function rollForward (transaction: Transaction): Promise<number> {
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up; trying again later')
   })
   return outageMs
+}
+
+/**
+ * After a crash behind the `commit` line. While nothing of the live state has been touched, things have gone on since on
+ * the former one, perhaps for days: then the restore goes back, else forward.
+ */
+export async function finishCommit (transaction: Transaction): Promise<void> {
+  if (!await isAllLive(transaction, 'former')) {
+    await rollForward(transaction)
+    return
+  }
+  const reason = 'The service stopped before the restored state was put in place.'
+  await transaction.journal.append({ step: 'rollback', reason })
+  await rollBack(transaction, reason)
+}
+
+/** After a crash behind the `undo` line: in the same way, what has not begun is left. */
+export async function resumeUndo (transaction: Transaction): Promise<void> {
+  if (!await isAllLive(transaction, 'restored')) {
+    await finishUndo(transaction)
+    return
+  }
+  await transaction.journal.append({ step: 'commit' })
+  await rollForward(transaction)
+}
+
+async function isAllLive ({ participants }: Transaction, state: 'former' | 'restored'): Promise<boolean> {
+  for (const participant of participants) if (await participant.live() !== state) return false
+  return true
 }
 
 /** @throws the failure when going back would end half one way and half the other: it goes forward at the next opportunity */
@@ -138,7 +167,7 @@ export async function undo (transaction: Transaction): Promise<void> {
   await unfinishedOnFailure(undefined, async () => { await finishUndo(transaction) })
 }
 
-/** From the `undo` line on: also what a start after a crash does. */
+/** From when an undo has begun. */
 export async function finishUndo ({ journal, participants }: Transaction): Promise<void> {
   for (const participant of participants) await participant.revert()
   for (const participant of participants) await participant.discard()

@@ -106,6 +106,8 @@ export function createDatabaseParticipant (
       ])
     },
 
+    live: async () => (await look()).isCommitted ? 'restored' : 'former',
+
     isFinal: async () => false,
 
     async requireUndoable () {

@@ -94,6 +94,9 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       return Math.round(performance.now() - started)
     }),
 
+    live: async () => await guarded('Looking at the uploaded files', async () =>
+      await exchange.isCommitted() ? 'restored' : await exchange.isReverted() ? 'former' : 'both'),
+
     isFinal: async () => false,
 
     requireUndoable: async () => await guarded('Looking at the former files', async () => {

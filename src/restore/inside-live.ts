@@ -17,7 +17,7 @@ export interface OpenTransaction {
  */
 export function endInsideLive (
   connection: Connection, restoreId: string, isAfterCrash: boolean, opened: () => OpenTransaction | null
-): Pick<Participant, 'commit' | 'isFinal' | 'requireUndoable' | 'revert'> {
+): Pick<Participant, 'commit' | 'live' | 'isFinal' | 'requireUndoable' | 'revert'> {
   let isAsked = isAfterCrash
 
   return {
@@ -27,6 +27,8 @@ export function endInsideLive (
       await commitOnce(connection, restoreId, transaction === null ? null : async () => { await transaction.commit() })
       return 0
     },
+
+    live: async () => await hasMarker(connection, restoreId) ? 'restored' : 'former',
 
     // Our own open transaction would keep the answer waiting.
     isFinal: async () => isAsked && await hasMarker(connection, restoreId),

@@ -81,7 +81,7 @@ export async function createJournal (folder: string, begin: Omit<Begin, 'at' | '
 /**
  * Opens a journal to go on with it. What a crash tore off at its end is cut off first, so that the next line is whole.
  * @returns null when not even the first line is whole
- * @throws AppError REPOSITORY_UNAVAILABLE when a line before the last is damaged: no crash does that, and what stood
+ * @throws AppError JOURNAL_DAMAGED when a line before the last is damaged: no crash does that, and what stood
  * there can't be guessed
  */
 export async function openJournal (folder: string, restoreId: string): Promise<Journal | null> {
@@ -89,7 +89,7 @@ export async function openJournal (folder: string, restoreId: string): Promise<J
   const content = await readFile(path)
   const { lines, bytes } = parse(content)
   if (hasLineAfter(content, bytes)) {
-    throw new AppError('REPOSITORY_UNAVAILABLE', `The journal of the restore ${restoreId} is damaged.`, {
+    throw new AppError('JOURNAL_DAMAGED', `The journal of the restore ${restoreId} is damaged.`, {
       remedy: `Bring back a good copy of ${restoreId}.journal in BACKUP_DIR, or move it away once you have seen that the database and the uploaded files are in order.`
     })
   }
@@ -110,11 +110,12 @@ export async function readJournal (folder: string, restoreId: string): Promise<L
 
 /** Ids of the restores that have a journal here; a folder that is not there has none. */
 export async function listJournals (folder: string): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
+  const names = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return []
     throw error
   })
-  return names.filter(name => name.endsWith('.journal')).map(name => name.slice(0, -'.journal'.length)).filter(isUuid)
+  return names.filter(entry => entry.isFile() && entry.name.endsWith('.journal'))
+    .map(({ name }) => name.slice(0, -'.journal'.length)).filter(isUuid)
 }
 
 export async function removeJournal (folder: string, restoreId: string): Promise<void> {

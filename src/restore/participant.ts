@@ -18,6 +18,8 @@ export interface Participant {
    * @throws AppError RESTORE_UNFINISHED when nobody can tell now whether it is the live one
    */
   commit (): Promise<number>
+  /** Which state is live: the one from before the restore, the restored one, or something of both. */
+  live (): Promise<'former' | 'restored' | 'both'>
   /** Whether it has committed and can't go back any more. */
   isFinal (): Promise<boolean>
   /**

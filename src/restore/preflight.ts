@@ -12,7 +12,7 @@ import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
 import { AppError, errorCatalogue, systemCode } from '../errors.js'
 import { reserveBytes } from '../io/disk-reserve.js'
 import { fileError } from '../io/durable.js'
-import { isMountPoint } from '../storage/mount.js'
+import { isMountPoint, mountsInside } from '../storage/mount.js'
 import type { RestoreReport } from './report.js'
 
 /** How the database is restored: whole beside the live one, whole inside it, or one organization's rows into it. */
@@ -68,6 +68,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     const isReal = await isFolderOrAbsent(live)
     if (!isReal) shortfalls.push('The organization\'s upload folder is a link or no folder: put a real folder in its place.')
     mounted = isReal && await isMounted(live)
+    for (const path of isReal ? await mountsInside(live) : []) shortfalls.push(`Something is mounted inside the upload folder, at ${JSON.stringify(path)}, and would be carried off with the former files: unmount it for the time of the restore, or mount the organization's folder as a whole.`)
     disk.push(mounted
       ? await room('the organization\'s upload folder', live, request.archive.files)
       : await room('UPLOAD_DIR', core.settings.uploadDir, request.archive.files))

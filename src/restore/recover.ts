@@ -1,24 +1,29 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Core } from '../core.js'
-import { systemCode } from '../errors.js'
+import { AppError, systemCode } from '../errors.js'
 import { removeTree } from '../io/remove-tree.js'
 import { stagingFolder } from '../storage/staging-folder.js'
-import { finishUndo, release, rollBack, rollForward, settle } from './coordinator.js'
+import { finishCommit, release, resumeUndo, rollBack, settle, type Transaction } from './coordinator.js'
 import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
 import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
 
 /**
- * Start-up, before the first job: finishes every restore that a crash left unfinished, forward when its commit was
- * decided and back when it was not (presumed abort), and removes what belongs to none. Idempotent, also when it is cut off.
+ * Start-up, before the first job: finishes every restore that a crash left unfinished (forward or back, PROTOCOL.md tells
+ * which), and removes what belongs to none. Idempotent, also when it is cut off.
  * @throws AppError when a restore can't be finished now; the others have been tried all the same
  */
 export async function recoverRestores (core: Core): Promise<void> {
-  await finishRestores(core, await core.repository.organizations())
+  const failures: unknown[] = []
+  for (const organizationId of await core.repository.organizations()) {
+    // A damaged journal stops its own organization's restores until somebody has looked at it, and nobody else's work.
+    await finishRestores(core, [organizationId]).catch((error: unknown) => { if (!isDamage(error)) failures.push(error) })
+  }
   const { uploadDir } = core.settings
   await removeCondemned(uploadDir)
   for (const organizationId of await core.repository.organizations()) await removeCondemned(join(uploadDir, organizationId))
+  if (failures.length > 0) throw failures[0]
 }
 
 /**
@@ -31,6 +36,10 @@ export async function finishRestores (core: Core, organizationIds: readonly stri
     const latest = await latestCheckpoint(core, organizationId)
     if (latest !== null) await releaseCheckpoints(core, organizationId, latest)
   }
+}
+
+function isDamage (error: unknown): boolean {
+  return error instanceof AppError && error.code === 'JOURNAL_DAMAGED'
 }
 
 function isLeftOver (lines: readonly Line[]): boolean {
@@ -56,29 +65,36 @@ async function finish (core: Core, journal: Journal): Promise<void> {
   if (state === 'preparing' || state === 'rolling-back') {
     await rollBack(openTransaction(core, journal), state === 'preparing' ? 'The service stopped while the restore was prepared.' : 'The restore could not be committed.')
   } else if (state === 'committing') {
-    await rollForward(openTransaction(core, journal))
+    await finishCommit(openTransaction(core, journal))
   } else if (state === 'undoing') {
-    await finishUndo(openTransaction(core, journal))
+    await resumeUndo(openTransaction(core, journal))
   }
-  if (!isSettled(journal.lines)) await settle(openTransaction(core, journal))
+  if (!isSettled(journal.lines)) await tidyUp(core, journal, settle)
   core.log.info({ restoreId, was: state, is: stateOf(journal.lines) }, 'Finished a restore that had been cut off')
-  if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await release(openTransaction(core, journal))
+  if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await tidyUp(core, journal, release)
+}
+
+/** What nobody needs any more and can't be removed now must not stop what people wait for: it is tried again. */
+async function tidyUp (core: Core, journal: Journal, step: (transaction: Transaction) => Promise<void>): Promise<void> {
+  const { organizationId, restoreId } = journal.begin
+  try {
+    await step(openTransaction(core, journal))
+  } catch (error) {
+    core.log.warn({ err: error, organizationId, restoreId }, 'What is left of an earlier restore can\'t be removed now; trying again later')
+  }
 }
 
 /** Drops the checkpoints whose time is over. No restore may be running. */
 export async function expireCheckpoints (core: Core): Promise<void> {
   const before = Date.now() - core.settings.checkpointRetentionMs
   const isOver = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (doneAt(lines) as Date).getTime() <= before
-  await eachJournal(core, await core.repository.organizations(), isOver, async journal => {
-    await release(openTransaction(core, journal))
-    core.log.info({ restoreId: journal.begin.restoreId }, 'Dropped a checkpoint whose time is over')
-  })
+  await eachJournal(core, await core.repository.organizations(), isOver, async journal => { await tidyUp(core, journal, release) })
 }
 
 /** Drops the organization's checkpoints but that of `keep`: there is at most one. */
 export async function releaseCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
   const isOther = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (lines[0] as Begin).restoreId !== keep
-  await eachJournal(core, [organizationId], isOther, async journal => { await release(openTransaction(core, journal)) })
+  await eachJournal(core, [organizationId], isOther, async journal => { await tidyUp(core, journal, release) })
 }
 
 /** Visits the journals that `isMeant`, all of them even when some fail. @throws the first failure */

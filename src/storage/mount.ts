@@ -13,10 +13,25 @@ export async function isMountPoint (folder: string): Promise<boolean> {
   }
 }
 
-/** A bind mount of the same file system shows in the list of mounts alone (proc(5), mountinfo: the fifth field). */
+/** What is mounted inside the folder, as paths below it. Only known on Linux. */
+export async function mountsInside (folder: string): Promise<string[]> {
+  try {
+    const prefix = `${await realpath(folder)}/`
+    return (await listMounts()).filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length))
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return []
+    throw error
+  }
+}
+
+/** A bind mount of the same file system shows in the list of mounts alone. */
 async function isListed (path: string): Promise<boolean> {
-  if (process.platform !== 'linux') return false
-  const mounts = await readFile('/proc/self/mountinfo', 'utf8')
-  const escaped = path.replaceAll(/[\\ \t\n]/g, character => `\\${character.charCodeAt(0).toString(8).padStart(3, '0')}`)
-  return mounts.split('\n').some(line => line.split(' ')[4] === escaped)
+  return (await listMounts()).includes(path)
+}
+
+/** The fifth field of each line, with its escapes (proc(5), mountinfo). */
+async function listMounts (): Promise<string[]> {
+  if (process.platform !== 'linux') return []
+  const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
+  return lines.map(line => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))))
 }

@@ -77,7 +77,7 @@ t.test('a last line of garbage is torn, a damaged one before a whole one is not 
       await found?.close()
       return stateOf(found?.lines ?? [])
     }, (error: { code: string }) => error.code)
-    const expected = at < lastLine ? 'REPOSITORY_UNAVAILABLE' : 'committing'
+    const expected = at < lastLine ? 'JOURNAL_DAMAGED' : 'committing'
     // The newline between the last two: both are damaged then.
     if (outcome !== expected && at !== lastLine - 1) t.fail(`altered at ${at}: ${outcome}`)
   }

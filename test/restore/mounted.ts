@@ -83,6 +83,20 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     t.notOk((await readdir(live)).includes(stagingFolder))
   })
 
+  await t.test('with another mount inside is refused: a rename would carry that off', async t => {
+    const inner = join(live, 'photos', 'two words')
+    await mkdir(inner)
+    execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', inner])
+    try {
+      await t.rejects(restoreBackup(core, request(states.a.backupId), quietJob()), { code: 'PREFLIGHT_FAILED', message: /mounted inside the upload folder, at "photos\/two words"/ })
+    } finally {
+      execFileSync('umount', [inner])
+    }
+    await rm(inner, { recursive: true })
+    await fill(live, 'b')
+    t.equal(await site.look(), 'bb')
+  })
+
   await t.test('is restored and undone; what the restore keeps is in no backup', async t => {
     const { restoreId } = await restoreBackup(core, request(states.a.backupId), quietJob())
     t.equal(await site.look(), 'aa')
@@ -126,8 +140,8 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     const backupId = states[before === 'aa' ? 'b' : 'a'].backupId
     await runChild(site, { do: 'restore', backupId, keep: true }, { kind: 'kill', at: 3, from: `before rename ${organizationId}/` })
     site.unmount()
-    await t.rejects(recoverRestores(core), { code: 'RESTORE_UNFINISHED', message: /is not mounted/ })
+    await t.rejects(recoverRestores(core), { code: 'STORAGE_UNAVAILABLE', message: /is not mounted/ })
     site.mount()
-    t.match(await recover(site), { state: before, leftovers: [] }, 'it goes back, since it could not go forward')
+    t.match(await recover(site), { state: before === 'aa' ? 'bb' : 'aa', leftovers: [] }, 'what had begun goes on')
   })
 })

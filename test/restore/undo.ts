@@ -1,14 +1,16 @@
-import { readdir, rename, writeFile } from 'node:fs/promises'
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { openSql, withSql } from '../../src/database/connection/connection.js'
 import { listRestores } from '../../src/restore/history.js'
-import { openJournal } from '../../src/restore/journal.js'
+import { openJournal, readJournal, type Begin } from '../../src/restore/journal.js'
 import { expireCheckpoints, recoverRestores } from '../../src/restore/recover.js'
 import { restoreBackup, type RestoreRequest } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
+import { restoreOther, runChild } from '../support/crash.js'
 import { sharedCluster } from '../support/shared-cluster.js'
 import { coreOf, createSite, organizationId, quietJob, type Site } from '../support/restore-site.js'
 
@@ -82,24 +84,66 @@ t.test('nor to one below somebody else\'s restore', async t => {
   t.same(await s.leftovers(), [])
 })
 
-t.test('what was left unfinished is finished before anything is built upon it', async t => {
+t.test('what was decided and not begun before a crash is left, and journaled, before anything is built upon it', async t => {
   const s = await createSite(t)
   const { restoreId } = await restore(s, 'a')
-  const journal = (await openJournal(await s.core.repository.journalFolder(organizationId), restoreId))!
-  await journal.append({ step: 'undo' })
-  await journal.close()
+  const stateOf = async () => (await listRestores(s.core, organizationId)).find(known => known.restoreId === restoreId)?.state
+  const append = async (step: 'undo' | 'commit') => {
+    const journal = (await openJournal(await s.core.repository.journalFolder(organizationId), restoreId))!
+    await journal.append({ step })
+    await journal.close()
+  }
+  await append('undo')
   await restore(s, 'a', { dryRun: true })
+  t.equal(await s.look(), 'aa')
+  t.equal(await stateOf(), 'done')
+  await undo(s, restoreId)
   t.equal(await s.look(), 'bb')
-  t.equal((await listRestores(s.core, organizationId)).find(known => known.restoreId === restoreId)?.state, 'undone')
+  t.equal(await stateOf(), 'undone')
 })
 
-t.test('a damaged journal stops the recovery and nothing else', async t => {
+t.test('a restore that was decided and not begun when the service died goes back: people have worked since', async t => {
+  const s = await createSite(t)
+  await runChild(s, await restoreOther(s), { kind: 'kill', at: 1, from: 'ALTER DATABASE' })
+  await withSql(s.connection, {}, async sql => await sql`CREATE TABLE since AS SELECT 1 AS work`)
+  await recoverRestores(s.core)
+  await withSql(s.connection, {}, async sql => {
+    t.same([...await sql`SELECT work FROM since`], [{ work: 1 }])
+    await sql`DROP TABLE since`
+  })
+  t.match(await listRestores(s.core, organizationId), [{ state: 'rolled-back' }])
+  t.equal(await s.look(), 'bb')
+  t.same(await s.leftovers(), [])
+})
+
+t.test('a checkpoint that can\'t be removed stops nobody', async t => {
+  const s = await createSite(t)
+  const { restoreId } = await restore(s, 'a')
+  const folder = await s.core.repository.journalFolder(organizationId)
+  const { database } = (await readJournal(folder, restoreId))[0] as Begin
+  const { checkpoint } = database as { checkpoint: string }
+  const admin = openSql({ ...s.connection, user: 'postgres', password: (await sharedCluster()).password }, { database: checkpoint })
+  await admin`SELECT 1`
+  const later = await restore(s, 'b')
+  t.equal(await s.look(), 'bb')
+  await recoverRestores(s.core)
+  t.same((await s.leftovers()).filter(name => name.includes(checkpoint)).length, 1, 'it is still there')
+  await undo(s, later.restoreId)
+  t.equal(await s.look(), 'aa')
+  await admin.end()
+  await recoverRestores(s.core)
+  t.same(await s.leftovers(), [])
+})
+
+t.test('a damaged journal stops the restores of its organization and nothing else', async t => {
   const s = await createSite(t)
   await restore(s, 'a')
   const folder = await s.core.repository.journalFolder(organizationId)
   const [name] = await readdir(folder)
   await writeFile(join(folder, name as string), 'damaged\n', { flag: 'r+' })
-  await t.rejects(recoverRestores(s.core), { code: 'REPOSITORY_UNAVAILABLE', message: /damaged/ })
+  await mkdir(join(folder, `${randomUUID()}.journal`))
+  await recoverRestores(s.core)
+  await t.rejects(restore(s, 'b'), { code: 'JOURNAL_DAMAGED', message: /damaged/ })
   t.equal(await s.look(), 'aa')
 })
 
