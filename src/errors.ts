@@ -5,6 +5,7 @@ export const errorCatalogue = {
   UNAUTHORIZED: 'Send a valid access token: Authorization: Bearer <JWT>.',
   FORBIDDEN: 'Ask an OWNER of the organization to do this.',
   NOT_FOUND: 'Check the address against /docs.',
+  ORGANIZATION_NOT_FOUND: 'Use the token of an organization that the database has; a backup of type files needs no row.',
   METHOD_NOT_ALLOWED: 'Use a method that the Allow header names.',
   BACKUP_NOT_FOUND: 'List the backups of your organization with GET /api/backup/list.',
   BACKUP_EXISTS: 'Use the backup that is there, or delete it first.',

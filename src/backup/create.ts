@@ -33,7 +33,7 @@ export interface CreateRequest {
  * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one moment:
  * the files are listed as soon as the database's snapshot is open.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
- * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
+ * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, and the reason of job.signal
  */
 export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
@@ -41,7 +41,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   if (type !== 'database') await core.storage.check()
   await core.repository.check()
   job.progress.phase('snapshot')
-  const source = type === 'files' ? null : await openDatabaseSource(core, organizationId, job.signal)
+  const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, isCheckpoint: request.checkpointOf !== undefined }, job.signal)
   try {
     const timestamp = new Date()
     const listing = type === 'database' ? { entries: createEntryList(), warnings: [] } : await core.storage.list(organizationId)

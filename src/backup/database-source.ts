@@ -1,12 +1,13 @@
+import type { Sql } from 'postgres'
 import type { Metadata } from '../archive/metadata.js'
-import type { Core } from '../core.js'
+import type { Core, Settings } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
-import { countOrganizations } from '../database/tenancy/scope.js'
+import { countOrganizations, organizationNotFound } from '../database/tenancy/scope.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 
@@ -23,41 +24,46 @@ export interface DatabaseSource {
   close (): Promise<void>
 }
 
+interface DatabaseRequest {
+  organizationId: string
+  /** Of a restore, which may be what brings the organization's own row back. */
+  isCheckpoint: boolean
+}
+
 /**
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is any
  * other organization.
- * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION,
+ * ORGANIZATION_NOT_FOUND
  */
-export async function openDatabaseSource (core: Core, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
+export async function openDatabaseSource (core: Core, request: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
+  const { organizationId } = request
   const { database, settings } = core
   const connection = database.connection()
   const { version, major } = await readServer(connection)
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
   const snapshot = await openSnapshot(connection)
   try {
-    // In the snapshot: one who comes later must not get into an archive of the whole.
-    const { known, others } = await described(async () => await countOrganizations(snapshot.sql, settings.tenantTable, organizationId))
-    const isShared = settings.databaseScope === 'organization' || (settings.databaseScope === 'auto' && others > 0)
     const opened = { connection, tools, snapshot, version }
-    if (isShared) return await openOrganization(core, opened, organizationId, signal)
-    const isGuess = settings.databaseScope === 'auto' && !known && (await described(async () => await listTables(snapshot.sql))).length > 0
-    const warnings = isGuess ? [unknownTenants(settings.tenantTable)] : []
-    for (const warning of warnings) core.log.warn({ organizationId, tenantTable: settings.tenantTable }, warning)
-    return openInstance(opened, warnings)
+    const isShared = await described(async () => await holdsOneOfSeveral(snapshot.sql, settings, request))
+    return isShared ? await openOrganization(core, opened, organizationId, signal) : openInstance(opened)
   } catch (error) {
     await snapshot.close()
     throw error
   }
 }
 
-function unknownTenants (tenantTable: string): string {
-  return `The database has no table "${tenantTable}", so nobody can tell whose rows are whose, and the backup holds the whole of it: if ` +
-    'several organizations share it, set TENANT_TABLE to the table that has a row for each, else DATABASE_SCOPE=instance.'
+/** Asked in the snapshot: one who comes later must not get into an archive of the whole. */
+async function holdsOneOfSeveral (sql: Sql, { databaseScope, tenantTable }: Settings, { organizationId, isCheckpoint }: DatabaseRequest): Promise<boolean> {
+  if (databaseScope !== 'auto') return databaseScope === 'organization'
+  const found = await countOrganizations(sql, tenantTable, organizationId)
+  if (found.tenantTable !== null && found.all === 0 && !isCheckpoint) throw organizationNotFound(found.tenantTable)
+  return found.others > 0
 }
 
 interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string }
 
-function openInstance ({ connection, tools, snapshot, version }: Opened, warnings: string[]): DatabaseSource {
+function openInstance ({ connection, tools, snapshot, version }: Opened): DatabaseSource {
   const { sql } = snapshot
   return {
     dump: signal => dumpInstance(connection, tools, snapshot.id, signal),
@@ -70,7 +76,7 @@ function openInstance ({ connection, tools, snapshot, version }: Opened, warning
       schemaFingerprint: await schemaFingerprint(sql),
       database: await readDatabaseDetails(sql),
       tables: await countRows(sql, await listTables(sql), signal),
-      warnings
+      warnings: []
     })),
     close: snapshot.close
   }

@@ -5,7 +5,7 @@ import type { Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
 import { listTables } from '../database/catalog-queries.js'
 import { countOrganizations, type Organizations } from '../database/tenancy/scope.js'
-import { databaseError, withSql } from '../database/connection/connection.js'
+import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
@@ -36,7 +36,8 @@ const locksPerTable = 20
 
 /**
  * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.
- * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, OTHER_ORGANIZATIONS_AFFECTED, DATABASE_UNAVAILABLE
+ * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, OTHER_ORGANIZATIONS_AFFECTED, TENANCY_UNSUPPORTED,
+ * DATABASE_UNAVAILABLE
  */
 export async function preflight (core: Core, request: Request): Promise<Preflight> {
   const { metadata, trusted } = request.archive
@@ -107,32 +108,31 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
   if (server.live === null) return whole
   // A database that can't even be opened can still be exchanged, where nobody asks who else is in it.
   if (metadata.databaseScope === 'instance' && settings.databaseScope === 'instance') return whole
-  let organizations: Organizations
-  let tables: number
+  const isPart = metadata.databaseScope === 'organization'
   try {
-    ({ organizations, tables } = await withSql(database.connection(), {}, async sql => ({
-      organizations: await countOrganizations(sql, settings.tenantTable, organizationId), tables: (await listTables(sql)).length
-    })))
+    return await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
+      if (isPart) return (await listTables(sql)).length === 0 ? whole : 'merge'
+      refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this backup would replace the rows of all of them')
+      return whole
+    })
   } catch (error) {
+    if (error instanceof AppError) throw error
     const { code, message, remedy } = databaseError(error)
     throw new AppError(code, `The live database can't be asked whose rows it holds. ${message}`, {
-      remedy: metadata.databaseScope === 'instance' ? `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.` : remedy,
+      remedy: isPart ? remedy : `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.`,
       cause: error
     })
   }
-  if (metadata.databaseScope === 'organization') return tables === 0 ? whole : 'merge'
-  refuseWithOthers(organizations, 'this backup would replace the rows of all of them')
-  return whole
 }
 
 /**
  * Just before the whole database is exchanged: other organizations may have come since it was looked at.
- * @throws AppError OTHER_ORGANIZATIONS_AFFECTED
+ * @throws AppError OTHER_ORGANIZATIONS_AFFECTED, TENANCY_UNSUPPORTED
  */
 export async function requireNoOthers ({ database, settings }: Core, organizationId: string): Promise<void> {
   if (settings.databaseScope === 'instance') return
   try {
-    await withSql(database.connection(), {}, async sql => {
+    await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
       refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
     })
   } catch (error) {

@@ -77,7 +77,7 @@ async function sessionsEnd ({ sql, name }: TestDatabase): Promise<boolean> {
 
 t.test('a full backup has every row and file of one organization\'s installation', async t => {
   const database = await databaseWithRows(t)
-  const { core, uploadDir, backupDir } = await testCore(t, { url: database.url, settings: { databaseScope: 'instance' } })
+  const { core, uploadDir, backupDir } = await testCore(t, { url: database.url })
   await writeUploads(uploadDir)
   const phases: string[] = []
   const backup = await createBackup(core, { ...request, description: 'before the move' }, testJob({ onPhase: phase => phases.push(phase) }))
@@ -193,7 +193,7 @@ t.test('a database that is not there fails the backup and leaves nothing', async
 
 t.test('the files are those of the snapshot, and what changes meanwhile is told', async t => {
   const database = await databaseWithRows(t)
-  const { core, uploadDir } = await testCore(t, { url: database.url, settings: { databaseScope: 'instance' } })
+  const { core, uploadDir } = await testCore(t, { url: database.url })
   await writeUploads(uploadDir)
   const acme = join(uploadDir, 'acme')
   for (const name of ['gone.txt', 'gone-large.bin', 'grown.txt', 'shrunk.txt', 'replaced.txt']) {
@@ -332,7 +332,7 @@ t.test('an organization that comes while the whole database is being restored is
   const database = await databaseWithRows(t)
   await database.sql`CREATE TABLE organizations (id text PRIMARY KEY)`
   await database.sql`INSERT INTO organizations VALUES ('acme')`
-  const { core, uploadDir } = await testCore(t, { url: database.url })
+  const { core, uploadDir } = await testCore(t, { url: database.url, settings: { databaseScope: 'auto' } })
   await writeUploads(uploadDir)
   const backup = await createBackup(core, request, testJob())
   let coming: Promise<unknown> | undefined

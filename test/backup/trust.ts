@@ -109,7 +109,7 @@ t.test('an unsigned dump is never loaded with the database user\'s own rights', 
   for (const rights of [{ createdb: true, createrole: false }, { createdb: false, createrole: false }]) {
     const { url, sql } = await createTestDatabase(t, rights)
     await sql`CREATE TABLE things (id int PRIMARY KEY)`
-    const parts = await buildTestApp(t, { databaseUrl: url, env: { ACCEPT_UNSIGNED_ARCHIVES: 'true' } })
+    const parts = await buildTestApp(t, { databaseUrl: url, env: { ACCEPT_UNSIGNED_ARCHIVES: 'true', DATABASE_SCOPE: 'instance' } })
     const { app, as, core } = parts
     const own = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'database' } })).json<Backup>()
     const opened = (await core.repository.openArchive('acme', own.id))!

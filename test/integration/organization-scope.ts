@@ -1,11 +1,9 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { pino } from 'pino'
 import t from 'tap'
-import { createBackup } from '../../src/backup/create.js'
-import { testJob } from '../support/job.js'
 import { rowsOf } from '../support/organization.js'
-import { leftOvers, readArchived, setUpTenants } from '../support/tenants.js'
+import { databaseFingerprint } from '../support/restore-site.js'
+import { leftOvers, readArchived, setUpTenants, type Tenants } from '../support/tenants.js'
 
 t.test('an organization that is alone has the whole database backed up, until another comes', async t => {
   const tenants = await setUpTenants(t, { ids: ['acme'] })
@@ -25,7 +23,7 @@ t.test('an organization that is alone has the whole database backed up, until an
 
 t.test('whoever is not in the database gets nothing of those who are', async t => {
   const tenants = await setUpTenants(t, { ids: ['acme'] })
-  t.match(await tenants.post('create', { type: 'full' }, 404, 'globex'), { code: 'NOT_FOUND' })
+  t.match(await tenants.post('create', { type: 'full' }, 404, 'globex'), { code: 'ORGANIZATION_NOT_FOUND' })
 })
 
 t.test('the operator can set the scope', async t => {
@@ -37,21 +35,66 @@ t.test('the operator can set the scope', async t => {
   t.equal((await one.create()).databaseScope, 'organization')
 })
 
-t.test('a TENANT_TABLE that is not there is told, since the whole database is backed up then', async t => {
-  const tenants = await setUpTenants(t, { env: { TENANT_TABLE: 'organisations' } })
-  const warning = /has no table "organisations".* set TENANT_TABLE/
-  const backup = await tenants.create()
-  t.match(backup, { databaseScope: 'instance', warnings: [warning] })
-  const lines: string[] = []
-  await createBackup({ ...tenants.core, log: pino({}, { write: line => { lines.push(line) } }) }, {
-    organizationId: 'acme', type: 'database', createdBy: 'tester', createdByEmail: null
-  }, testJob())
-  t.match(lines.map(line => JSON.parse(line) as object), [{ level: 40, tenantTable: 'organisations', msg: warning }, { level: 30 }])
+t.test('where tables are there and TENANT_TABLE can\'t tell whose they are, nothing is backed up or restored', async t => {
+  const ways: Record<string, string> = {
+    renamed: 'ALTER TABLE organizations RENAME TO tenants',
+    'a view in its place': 'ALTER TABLE organizations RENAME TO tenants; CREATE VIEW organizations AS SELECT * FROM tenants WHERE id = \'acme\'',
+    'a materialized view in its place': 'ALTER TABLE organizations RENAME TO tenants; CREATE MATERIALIZED VIEW organizations AS SELECT * FROM tenants WHERE id = \'acme\'',
+    'no key of one column': `ALTER TABLE organizations ADD region text DEFAULT 'eu';
+      ALTER TABLE organizations DROP CONSTRAINT organizations_pkey CASCADE; ALTER TABLE organizations ADD PRIMARY KEY (id, region)`,
+    'no key at all': 'ALTER TABLE organizations DROP CONSTRAINT organizations_pkey CASCADE'
+  }
+  for (const [way, sql] of Object.entries(ways)) {
+    await t.test(way, async t => {
+      const tenants = await setUpTenants(t, { ids: ['acme'] })
+      const backup = await tenants.create('database')
+      await tenants.database.sql.unsafe(sql)
+      const before = await rowsNow(tenants)
+      const refused = { code: 'TENANCY_UNSUPPORTED', message: /organizations/, remedy: /TENANT_TABLE.*DATABASE_SCOPE=instance/ }
+      for (const organizationId of ['acme', 'nobody']) t.match(await tenants.post('create', { type: 'database' }, 409, organizationId), refused)
+      for (const dryRun of [true, false]) t.match(await tenants.post(`restore/${backup.id}`, { dryRun }, 409), refused)
+      t.equal(await rowsNow(tenants), before)
+    })
+  }
   const meant = await setUpTenants(t, { env: { TENANT_TABLE: 'organisations', DATABASE_SCOPE: 'instance' } })
-  t.strictSame((await meant.create('database')).warnings, [], 'the operator has said that it is meant')
-  const empty = await setUpTenants(t, { ids: [] })
-  t.strictSame((await empty.create('database')).warnings, [])
+  const backup = await meant.create('database')
+  t.match(backup, { databaseScope: 'instance', warnings: [] }, 'the operator has said that it is meant')
+  await meant.restore(backup.id)
 })
+
+t.test('an organization without its row gets no backup, but can bring the row back', async t => {
+  for (const createdb of [true, false]) {
+    const tenants = await setUpTenants(t, { ids: ['acme'], database: { createdb, createrole: createdb } })
+    const backup = await tenants.create('database')
+    const before = await rowsNow(tenants)
+    await tenants.database.sql`TRUNCATE organizations CASCADE`
+    const after = await rowsNow(tenants)
+    for (const organizationId of ['acme', 'nobody']) {
+      t.match(await tenants.post('create', { type: 'full' }, 404, organizationId), {
+        code: 'ORGANIZATION_NOT_FOUND', message: /no row in public\.organizations/, remedy: /^Use the token of an organization/
+      })
+    }
+    const { restoreId } = await tenants.restore(backup.id)
+    t.equal(await rowsNow(tenants), before)
+    await tenants.post(`restores/${restoreId}/undo`)
+    t.equal(await rowsNow(tenants), after, createdb ? 'swap' : 'in-place')
+  }
+})
+
+t.test('a database without tables is nobody\'s yet', async t => {
+  const tenants = await setUpTenants(t, { ids: ['acme'] })
+  const backup = await tenants.create('database')
+  const before = await rowsNow(tenants)
+  await tenants.database.sql`DROP SCHEMA public CASCADE`
+  t.match(await tenants.create('database'), { databaseScope: 'instance', warnings: [] })
+  await tenants.restore(backup.id)
+  t.equal(await rowsNow(tenants), before)
+})
+
+/** Every row of the database, whoever owns it. */
+async function rowsNow ({ database: { connection } }: Tenants): Promise<string> {
+  return await databaseFingerprint(connection)
+}
 
 t.test('rows that two organizations have a claim on refuse the backup, until the operator says whose they are', async t => {
   const file = join(t.testdir({}), 'tenancy.json')

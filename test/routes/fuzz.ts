@@ -23,7 +23,7 @@ const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1e9)
 async function setUp (t: Parameters<typeof buildTestApp>[0]) {
   const { url, sql } = await createTestDatabase(t)
   await sql`CREATE TABLE things (id int PRIMARY KEY)`
-  const parts = await buildTestApp(t, { databaseUrl: url })
+  const parts = await buildTestApp(t, { databaseUrl: url, env: { DATABASE_SCOPE: 'instance' } })
   await mkdir(join(parts.uploadDir, 'acme'))
   await writeFile(join(parts.uploadDir, 'acme', 'photo.jpg'), 'not really')
   await parts.app.listen({ host: '127.0.0.1', port: 0 })

@@ -7,7 +7,7 @@ import { createTestDatabase } from '../support/postgres.js'
 t.test('a restore of the whole database runs beside no job of any organization', async t => {
   const { url, sql } = await createTestDatabase(t)
   await sql`CREATE TABLE things (id int PRIMARY KEY)`
-  const { app, as, jobs } = await buildTestApp(t, { databaseUrl: url })
+  const { app, as, jobs } = await buildTestApp(t, { databaseUrl: url, env: { DATABASE_SCOPE: 'instance' } })
   const create = async (type: string) => (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type } })).json<Backup>()
   const whole = await create('database')
   t.equal(whole.databaseScope, 'instance')
@@ -43,7 +43,7 @@ t.test('restore, list and undo', async t => {
   const { url, sql } = await createTestDatabase(t)
   await sql`CREATE TABLE things (id int PRIMARY KEY)`
   await sql`INSERT INTO things VALUES (1), (2)`
-  const { app, as } = await buildTestApp(t, { databaseUrl: url })
+  const { app, as } = await buildTestApp(t, { databaseUrl: url, env: { DATABASE_SCOPE: 'instance' } })
   const post = async (path: string, payload?: object) => await app.inject({ method: 'POST', url: `/api/backup/${path}`, headers: as(), payload })
   const { id } = (await post('create')).json<Backup>()
   await sql`DELETE FROM things WHERE id = 2`

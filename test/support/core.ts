@@ -24,7 +24,7 @@ export async function testCore (
   const repository = parts.repository ?? createLocalRepository({ directory: backupDir })
   const core: Core = {
     settings: {
-      version: '0.0.0-test', uploadDir, databaseScope: 'auto', tenantTable: 'organizations', tenancyFile: null,
+      version: '0.0.0-test', uploadDir, databaseScope: 'instance', tenantTable: 'organizations', tenancyFile: null,
       checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, acceptUnsignedArchives: false, loadTimeoutMs: null, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
     },
     signing: testKeys,

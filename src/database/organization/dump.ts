@@ -1,10 +1,10 @@
 import type postgres from 'postgres'
-import { AppError } from '../../errors.js'
 import { databaseError, type Connection } from '../connection/connection.js'
 import { startRows, workSettings, type RowsProgram } from './rows.js'
 import { dumpSchema, type SchemaScript } from './schema.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import type { Snapshot } from '../snapshot.js'
+import { organizationNotFound } from '../tenancy/scope.js'
 import type { Tenancy } from '../tenancy/tenancy-file.js'
 import { readTenantGraph } from '../tenancy/tenant-graph.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
@@ -44,7 +44,7 @@ export interface OrganizationDump {
 /**
  * Checks that the organization's rows are its own and opens their dump. When it has returned, schema and rows are
  * certain: a change of a table's structure waits until the script has been read.
- * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
+ * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
  */
 export async function openOrganizationDump (options: OrganizationDumpOptions): Promise<OrganizationDump> {
   const { connection, tools, snapshot, organizationId, tenantTable, tenancy, signal } = options
@@ -91,7 +91,7 @@ async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenera
 
 async function requireOrganization (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<void> {
   const [found] = await sql`SELECT FROM ${sql(graph.root!.schema)}.${sql(graph.root!.name)} WHERE ${sql(graph.rootKey)}::text = ${organizationId}`
-  if (found === undefined) throw new AppError('NOT_FOUND', `The organization has no row in ${graph.root!.label}.`)
+  if (found === undefined) throw organizationNotFound(graph.root!.label)
 }
 
 /** UTF-8 whatever the database has, but for a database that does not know its own encoding. */

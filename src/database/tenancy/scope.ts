@@ -1,34 +1,40 @@
 import type { Sql } from 'postgres'
+import { AppError } from '../../errors.js'
 import { quoteIdentifier } from '../connection/connection.js'
+import { quoteTable, readKeyedTables } from './tenant-catalog.js'
+import { findRoot } from './tenant-root.js'
+import { labelOf } from './tenant-table.js'
 
 export interface Organizations {
-  /** There is a tenant table to count in. */
-  known: boolean
+  /** schema.name; null in a database without any table, which has no organizations. */
+  tenantTable: string | null
   all: number
   /** Those that are not the one asked for. */
   others: number
 }
 
 /**
- * How many organizations the database holds: the rows of the tenant table, none when there is no such table. It is found as
- * the tenant graph finds it, whatever the search path, and row level security hides none of it.
+ * How many organizations the database holds: the rows of the tenant table. Row level security hides none of them.
  * @param tenantTable unquoted, plain or `schema.table`
+ * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then nobody knows whose rows they hold
  */
 export async function countOrganizations (sql: Sql, tenantTable: string, organizationId: string): Promise<Organizations> {
-  const [table] = await sql<Array<{ schema: string, name: string, key: string | null }>>`
-    SELECT n.nspname AS schema, c.relname AS name, (SELECT a.attname FROM pg_catalog.pg_index i
-        JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-        WHERE i.indrelid = c.oid AND i.indisprimary AND i.indnkeyatts = 1) AS key
-    FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND (n.nspname || '.' || c.relname = ${tenantTable} OR c.relname = ${tenantTable})
-    ORDER BY n.nspname || '.' || c.relname = ${tenantTable} DESC, n.nspname = 'public' DESC, n.nspname COLLATE "C" LIMIT 1`
-  if (table === undefined) return { known: false, all: 0, others: 0 }
+  const tables = await readKeyedTables(sql)
+  if (tables.length === 0) return { tenantTable: null, all: 0, others: 0 }
+  const { table, key, obstacles } = findRoot(tables, tenantTable)
+  if (table === undefined || obstacles.length > 0) {
+    throw new AppError('TENANCY_UNSUPPORTED', `It can't be told how many organizations share the database. ${obstacles.join(' ')}`, {
+      remedy: 'Set TENANT_TABLE to the table that has one row an organization, or DATABASE_SCOPE=instance when the whole database belongs to one.'
+    })
+  }
   // A table that is being migrated must not make the caller wait for ever.
   await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
-  // Without a key of one column nobody can tell which row is whose, so one of them is taken to be the asked one's.
-  const others = table.key === null ? 'greatest(count(*) - 1, 0)' : `count(*) FILTER (WHERE ${quoteIdentifier(table.key)}::text <> $1)`
   const [row] = await sql.unsafe<[{ all: string, others: string }]>(
-    `SELECT count(*) AS all, ${others} AS others FROM ${quoteIdentifier(table.schema)}.${quoteIdentifier(table.name)}`, table.key === null ? [] : [organizationId])
-  return { known: true, all: Number(row.all), others: Number(row.others) }
+    `SELECT count(*) AS all, count(*) FILTER (WHERE ${quoteIdentifier(key)}::text <> $1) AS others FROM ${quoteTable(table)}`, [organizationId])
+  return { tenantTable: labelOf(table), all: Number(row.all), others: Number(row.others) }
+}
+
+/** What an organization without a row of its own gets: nothing of the database. */
+export function organizationNotFound (tenantTable: string): AppError {
+  return new AppError('ORGANIZATION_NOT_FOUND', `The organization has no row in ${tenantTable}.`)
 }

@@ -70,26 +70,33 @@ export function quoteTable ({ schema, name }: { schema: string, name: string }):
 /** Everything about the user's tables that decides who owns their rows. Reads pg_catalog alone. */
 export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
   // One after the other: the caller's session may be inside a transaction.
-  const tables = await readTables(sql)
+  const tables = await readKeyedTables(sql)
   const columns = await readColumns(sql)
-  const unique = await readUniqueKeys(sql)
   const known = new Set(tables.map(({ oid }) => oid))
   const keys = await readForeignKeys(sql)
   const rest = await readRest(sql)
   return {
-    tables: tables.map((table) => {
-      const own = unique.filter(({ relation }) => relation === table.oid)
-      return {
-        ...table,
-        columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column),
-        key: own[0]?.columns ?? null,
-        keyOperators: own[0]?.operators ?? [],
-        primaryKey: own.find(({ primary }) => primary)?.columns ?? null
-      }
-    }),
+    tables: tables.map((table) => ({
+      ...table, columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column)
+    })),
     keys: keys.filter(({ table, target }) => known.has(table) && known.has(target)),
     ...rest
   }
+}
+
+/** The tables alone, with what tells their rows apart. */
+export async function readKeyedTables (sql: postgres.Sql): Promise<Array<Omit<CatalogTable, 'columns'>>> {
+  const tables = await readTables(sql)
+  const unique = await readUniqueKeys(sql)
+  return tables.map((table) => {
+    const own = unique.filter(({ relation }) => relation === table.oid)
+    return {
+      ...table,
+      key: own[0]?.columns ?? null,
+      keyOperators: own[0]?.operators ?? [],
+      primaryKey: own.find(({ primary }) => primary)?.columns ?? null
+    }
+  })
 }
 
 type TableRow = Omit<CatalogTable, 'columns' | 'key' | 'keyOperators' | 'primaryKey'>

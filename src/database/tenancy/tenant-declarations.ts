@@ -56,7 +56,7 @@ function declaredKey (
 }
 
 /** The tables that `schema.table` or `table` names. */
-export function findTables (tables: CatalogTable[], text: string): CatalogTable[] {
+export function findTables<Table extends Pick<CatalogTable, 'schema' | 'name'>> (tables: Table[], text: string): Table[] {
   const exact = tables.filter((table) => labelOf(table) === text)
   return exact.length > 0 ? exact : tables.filter(({ name }) => name === text)
 }

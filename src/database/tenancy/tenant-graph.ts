@@ -4,7 +4,8 @@ import type { Tenancy } from './tenancy-file.js'
 import { tenancyFindings } from './tenancy-findings.js'
 import { findAnchors, followAnchors, type Anchor } from './tenant-anchors.js'
 import { quoteTable, readCatalog, type Catalog, type CatalogTable, type ForeignKey } from './tenant-catalog.js'
-import { findTables, readDeclarations, type Declaration } from './tenant-declarations.js'
+import { readDeclarations, type Declaration } from './tenant-declarations.js'
+import { findRoot } from './tenant-root.js'
 import { describeKey, labelOf, TenantClass, type TenantGraph, type TenantTable } from './tenant-table.js'
 
 /** How each table is classified and why, for GET /api/backup/tenancy. */
@@ -34,12 +35,7 @@ export async function readTenantGraph (sql: postgres.Sql, options: TenantGraphOp
 
 /** The same from a catalog that was read already. */
 export function buildTenantGraph (catalog: Catalog, { tenantTable, tenancy }: TenantGraphOptions): TenantGraph {
-  const obstacles: string[] = []
-  const rootTable = findRoot(catalog.tables, tenantTable, obstacles)
-  const rootKey = rootTable?.primaryKey?.length === 1 ? rootTable.primaryKey[0]! : ''
-  if (rootTable !== undefined && rootKey === '') {
-    obstacles.push(`${labelOf(rootTable)} has no primary key of one column, so an organization has no single id.`)
-  }
+  const { table: rootTable, key: rootKey, obstacles } = findRoot(catalog.tables, tenantTable)
   const declared = readDeclarations(catalog, rootTable, rootKey, tenancy ?? null, obstacles)
   const anchors = rootTable === undefined ? new Map<number, Anchor>() : findAnchors(catalog, rootTable.oid, declared)
   const tables = catalog.tables.map((table): TenantTable => {
@@ -72,16 +68,6 @@ export function describeTenancy (graph: TenantGraph): TenancyReport {
     obstacles: graph.obstacles,
     notes: graph.notes
   }
-}
-
-function findRoot (tables: CatalogTable[], tenantTable: string, obstacles: string[]): CatalogTable | undefined {
-  const found = findTables(tables, tenantTable)
-  const root = found.find(({ schema }) => schema === 'public') ?? found[0]
-  if (root === undefined) obstacles.push(`There is no table "${tenantTable}": set TENANT_TABLE to the table that has one row an organization.`)
-  else if (found.length > 1 && root.schema !== 'public') {
-    obstacles.push(`Several schemas have a table "${tenantTable}": set TENANT_TABLE to schema.table.`)
-  }
-  return root
 }
 
 function classify (

@@ -41,7 +41,7 @@ t.test('an organization without rows, and one that is not there', async (t) => {
   t.equal(dump.tables.reduce((sum, { rows }) => sum + rows, 0), 1)
   const { sql } = await loadScript(t, script)
   t.equal((await sql`SELECT FROM public.organizations`).length, 1)
-  await t.rejects(archive(live.connection, 'nobody'), { code: 'NOT_FOUND' })
+  await t.rejects(archive(live.connection, 'nobody'), { code: 'ORGANIZATION_NOT_FOUND' })
 })
 
 t.test('rows that two organizations claim refuse the dump, unless they are declared', async (t) => {
