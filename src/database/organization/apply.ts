@@ -4,7 +4,7 @@ import { quoteIdentifier } from '../connection/connection.js'
 import { changeOf, type TableChange } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
-import { findExchanges, parkValues } from './parking.js'
+import { parkValues, type Parking } from './parking.js'
 import { triggersOff, triggersOn } from './triggers.js'
 import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
 
@@ -14,18 +14,18 @@ export type ExpectedWrites = Map<number, { inserted: number, updated: number, de
 /**
  * Makes the planned changes in the caller's transaction: all of them in one statement, since foreign keys are checked at its
  * end, so that no order of tables is needed and no cascade strikes.
+ * @param changes as planExchanges hands them back
  * @throws AppError RESTORE_CONFLICT, DATABASE_BUSY
  */
 export async function applyChanges (
-  session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
+  session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[], parkings: readonly Parking[]
 ): Promise<ExpectedWrites> {
   const planned = changes.reduce((sum, { added, changed, removed }) => sum + added + changed + removed, 0)
   if (planned === 0) return new Map()
   try {
-    const exchanges = await findExchanges(session, graph, tables, changes)
     // From here to the commit writers to tables with triggers wait, so nothing that can be done before is done after.
     const triggers = await triggersOff(session, graph, tables, changes)
-    const parked = await parkValues(session, exchanges)
+    const parked = await parkValues(session, parkings)
     const [result] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
     if (Number(result!.written) !== planned) throw changedMeanwhile(`${result!.written} rows were changed instead of ${planned}`)
     // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.

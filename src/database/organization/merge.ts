@@ -7,6 +7,7 @@ import { foreignRows, heldRows, refuseConflicts, takenValues } from './conflicts
 import { planChanges, type TableChange } from './diff.js'
 import { compareSchemas, type MergeTable } from './drift.js'
 import type { TableRows } from './dump.js'
+import { planExchanges, type ExchangePlan } from './exchanges.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
 import { transferSettings, workSettings } from './rows.js'
 import { lockWaitMs } from './schema.js'
@@ -70,7 +71,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   try {
     signal.throwIfAborted()
     const session = await reserveSession(client)
-    const { graph, tables, notes, changes } = await prepare(session, options)
+    const { graph, tables, notes, changes, exchanges } = await prepare(session, options)
     return {
       session,
       changes,
@@ -79,7 +80,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
         if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
         await within(signal, async () => {
           await advanceSequences(session, tables.map(({ table }) => table.oid), async (oid, column) => await highestValue(session, tables, oid, column))
-          const expected = await applyChanges(session, graph, tables, changes)
+          const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
           await verifyMerge(session, graph, tables, organizationId, expected)
         })
       },
@@ -114,7 +115,7 @@ async function within (signal: AbortSignal, work: () => Promise<void>): Promise<
   }
 }
 
-interface Prepared { graph: TenantGraph, tables: MergeTable[], notes: Map<string, string>, changes: TableChange[] }
+interface Prepared { graph: TenantGraph, tables: MergeTable[], notes: Map<string, string>, changes: TableChange[], exchanges: ExchangePlan }
 
 async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
@@ -139,7 +140,7 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
     ...await heldRows(session, graph, tables, changes, organizationId),
     ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
   ])
-  return { graph, tables, notes, changes }
+  return { graph, tables, notes, changes, exchanges: await planExchanges(session, graph, tables, changes) }
 }
 
 /** The graph of tables that can't change any more until the transaction ends. */

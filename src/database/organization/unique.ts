@@ -13,17 +13,14 @@ export interface Exclusion {
   predicate: string | null
   /** Every column that takes part. */
   columns: string[]
-}
-
-export interface UniqueIndex extends Exclusion {
   /** Checked as each row is written, so that two rows can't exchange their values. */
   immediate: boolean
   nullsDistinct: boolean
 }
 
 /** The table's unique indexes but for those that need a column which the archive does not have. */
-export async function uniqueIndexes (session: postgres.Sql, { table, columns }: MergeTable): Promise<UniqueIndex[]> {
-  const indexes = await session<UniqueIndex[]>`
+export async function uniqueIndexes (session: postgres.Sql, { table, columns }: MergeTable): Promise<Exclusion[]> {
+  const indexes = await session<Exclusion[]>`
     SELECT c.relname::text AS name, i.indimmediate AS immediate, pg_get_expr(i.indpred, i.indrelid) AS predicate,
       pg_get_indexdef(i.indexrelid) !~ 'NULLS NOT DISTINCT' AS "nullsDistinct",
       (SELECT array_agg(DISTINCT a.attname::text) FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
@@ -48,7 +45,7 @@ export async function uniqueIndexes (session: postgres.Sql, { table, columns }: 
 /** The table's EXCLUDE constraints, likewise. */
 export async function exclusionConstraints (session: postgres.Sql, { table, columns }: MergeTable): Promise<Exclusion[]> {
   const constraints = await session<Exclusion[]>`
-    SELECT k.conname::text AS name, pg_get_expr(i.indpred, i.indrelid) AS predicate, terms.*,
+    SELECT k.conname::text AS name, i.indimmediate AS immediate, true AS "nullsDistinct", pg_get_expr(i.indpred, i.indrelid) AS predicate, terms.*,
       (SELECT array_agg(DISTINCT a.attname::text) FROM pg_depend d JOIN pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
         WHERE d.refobjid = i.indrelid AND d.refobjsubid > 0 AND (
           (d.classid = 'pg_class'::regclass AND d.objid = i.indexrelid) OR (d.classid = 'pg_constraint'::regclass AND d.objid = k.oid))) AS columns
@@ -77,7 +74,7 @@ export function contradict ({ operators }: Exclusion, one: string, other: string
 }
 
 /** The planned operations that give a row another value of the index: an update that leaves its columns alone does not. */
-export function operationsOn (merged: MergeTable, { columns }: UniqueIndex, { added, changed }: TableChange): Array<'i' | 'u'> {
+export function operationsOn (merged: MergeTable, { columns }: Exclusion, { added, changed }: TableChange): Array<'i' | 'u'> {
   const updated = updatedColumns(merged)
   return [...(added > 0 ? ['i' as const] : []), ...(changed > 0 && columns.some((column) => updated.includes(column)) ? ['u' as const] : [])]
 }
@@ -86,8 +83,8 @@ export function operationsOn (merged: MergeTable, { columns }: UniqueIndex, { ad
  * FROM: archived rows that are to be written by these operations (a), live rows that hold the same value now (l), in the way of
  * each other.
  */
-export function sameValues (merged: MergeTable, index: UniqueIndex, operations: ReadonlyArray<'i' | 'u'>): string {
-  return `${termsOf(index, rowNumber, merged.archive)} a
+export function sameValues (merged: MergeTable, constraint: Exclusion, operations: ReadonlyArray<'i' | 'u'>): string {
+  return `${termsOf(constraint, rowNumber, merged.archive)} a
     JOIN ${merged.plan} written ON written.${rowNumber} = a.${rowNumber} AND written.operation IN (${operations.map((operation) => `'${operation}'`).join(', ')})
-    JOIN ${termsOf(index, livePlace, merged.table.source)} l ON ${contradict(index, 'l', 'a')}`
+    JOIN ${termsOf(constraint, livePlace, merged.table.source)} l ON ${contradict(constraint, 'l', 'a')}`
 }
