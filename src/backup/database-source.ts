@@ -5,9 +5,10 @@ import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } f
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
-import { openOrganizationDump } from '../database/organization/dump.js'
+import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations, organizationNotFound } from '../database/tenancy/scope.js'
+import { superuserWarnings } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 
@@ -76,7 +77,7 @@ function openInstance ({ connection, tools, snapshot, version }: Opened): Databa
       schemaFingerprint: await schemaFingerprint(sql),
       database: await readDatabaseDetails(sql),
       tables: await countRows(sql, await listTables(sql), signal),
-      warnings: []
+      warnings: await superuserWarnings(sql, 'instance')
     })),
     close: snapshot.close
   }
@@ -97,13 +98,18 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
       database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
-      ...await dump.describe()
+      ...await describeRows(dump, sql)
     })),
     async close () {
       await dump.script.return(undefined)
       await snapshot.close()
     }
   }
+}
+
+async function describeRows (dump: OrganizationDump, sql: Sql): Promise<Pick<DatabasePart, 'tables' | 'warnings'>> {
+  const { tables, warnings } = await dump.describe()
+  return { tables, warnings: [...warnings, ...await superuserWarnings(sql, 'organization')] }
 }
 
 async function described<T> (read: () => Promise<T>): Promise<T> {
