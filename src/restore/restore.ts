@@ -1,7 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import type { BackupType } from '../archive/metadata.js'
 import { openArchive, type Archive } from '../archive/reader.js'
-import { createBackup } from '../backup/create.js'
 import { getBackup } from '../backup/get.js'
 import { requireTrusted } from '../backup/require-trusted.js'
 import { verifyChecksum } from '../backup/verify.js'
@@ -10,6 +8,7 @@ import { findPostgresTools } from '../database/postgres-tools.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
+import { createCheckpointBackup } from './checkpoint-backup.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
 import { createJournal, type Begin } from './journal.js'
 import { preflight, requireNoOthers, type DatabaseMode, type Preflight } from './preflight.js'
@@ -78,7 +77,8 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   try {
     const transaction = openTransaction(core, journal, inputs)
     const prepared = await prepare(transaction, dryRun, job, async () => {
-      if (checkpointBackupId !== null) await backUpFirst(core, request, { id: checkpointBackupId, restoreId, type: parts.files ? 'full' : 'database' }, job)
+      if (checkpointBackupId === null) return
+      await createCheckpointBackup(core, { id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files }, job)
     })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
     if (dryRun) {
@@ -117,21 +117,6 @@ async function inputsOf (
           dryRun
         },
     files: parts.files ? { archive, storage: core.storage, onBytes } : null
-  }
-}
-
-/** The state before, as an ordinary backup: inside the live database there is nothing that could be kept by renaming. */
-async function backUpFirst (
-  core: Core, { organizationId, startedBy }: RestoreRequest, { id, restoreId, type }: { id: string, restoreId: string, type: BackupType }, job: JobContext
-): Promise<void> {
-  try {
-    await createBackup(core, {
-      id, organizationId, type, description: `Checkpoint before the restore ${restoreId}`,
-      createdBy: startedBy, createdByEmail: null, checkpointOf: restoreId
-    }, job)
-  } catch (error) {
-    job.signal.throwIfAborted()
-    throw new AppError('CHECKPOINT_IMPOSSIBLE', `The state before the restore could not be backed up: ${error instanceof AppError ? error.message : 'internal error'}`, { cause: error })
   }
 }
 

@@ -86,3 +86,17 @@ t.test('what another role has built upon our tables is not taken along', async t
   t.same(await checksumDatabase(sql), before)
   t.same((await tenants.list()).map(({ id }) => id), [backup.id], 'no checkpoint of what did not happen')
 })
+
+t.test('an extension that a superuser has made meanwhile stays, and the restore can be undone all the same', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql, adminUrl } } = tenants
+  const backup = await tenants.create('database')
+  await withSql(parseConnectionUrl(adminUrl), {}, async admin => { await admin`CREATE EXTENSION pgcrypto` })
+  await sql`UPDATE users SET "fullName" = 'as it is now'`
+  const before = await checksumDatabase(sql)
+  const { restoreId } = await tenants.restore(backup.id)
+  t.notSame(await checksumDatabase(sql), before)
+  await tenants.post(`restores/${restoreId}/undo`)
+  t.same(await checksumDatabase(sql), before)
+  t.equal((await sql`SELECT FROM pg_extension WHERE extname = 'pgcrypto'`).length, 1)
+})

@@ -4,7 +4,7 @@ import { createInterface } from 'node:readline'
 import { AppError } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
-import { removeRestrict } from './dump-filter.js'
+import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -55,7 +55,8 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
     yield `SELECT '${token}', 'begin', pg_current_xact_id();\nDROP OWNED BY CURRENT_USER RESTRICT;\n`
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
-    yield * removeRestrict(request.sql)
+    // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
+    yield * removeEntries(removeRestrict(request.sql), '-- Name: EXTENSION ', '; Type: COMMENT; ')
     yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`

@@ -1,0 +1,56 @@
+import { openArchive } from '../archive/reader.js'
+import { createBackup } from '../backup/create.js'
+import type { Core } from '../core.js'
+import { AppError } from '../errors.js'
+import type { JobContext } from '../jobs/progress.js'
+import { preflight } from './preflight.js'
+
+export interface CheckpointRequest {
+  /** Of the backup that is made. */
+  id: string
+  organizationId: string
+  restoreId: string
+  startedBy: string
+  files: boolean
+}
+
+/**
+ * The state before a restore, as an ordinary backup: inside the live database there is nothing that could be kept by
+ * renaming. What can be told beforehand to keep it from being restored is found now, while nothing is changed yet.
+ * @throws AppError CHECKPOINT_IMPOSSIBLE with the reasons
+ */
+export async function createCheckpointBackup (core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
+  const { id, organizationId, restoreId, startedBy, files } = request
+  try {
+    await createBackup(core, {
+      id, organizationId, type: files ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
+      createdBy: startedBy, createdByEmail: null, checkpointOf: restoreId
+    }, job)
+  } catch (error) {
+    job.signal.throwIfAborted()
+    throw impossible('The state before the restore could not be backed up', error)
+  }
+  try {
+    await requireRestorable(core, request)
+  } catch (error) {
+    throw impossible('The state before the restore could be backed up, but that backup could not be restored', error)
+  }
+}
+
+/** What a restore of it is refused for. It would be one without a checkpoint, as an undo is. */
+async function requireRestorable (core: Core, { id, organizationId, files }: CheckpointRequest): Promise<void> {
+  const opened = await core.repository.openArchive(organizationId, id)
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'Its archive is gone.')
+  try {
+    const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
+    await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files })
+  } finally {
+    await opened.handle.close()
+  }
+}
+
+function impossible (what: string, cause: unknown): AppError {
+  if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: internal error`, { cause })
+  const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
+  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, { errors: cause.errors, cause })
+}
