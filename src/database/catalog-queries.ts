@@ -6,12 +6,14 @@ export interface TableName { schema: string, name: string }
 /**
  * Tables that a dump carries rows of: ordinary ones and partitions (a partitioned table itself holds none), not those of
  * the system, of temporary schemas or of extensions.
+ * @param owned only the current user's own
  */
-export async function listTables (sql: Sql): Promise<TableName[]> {
+export async function listTables (sql: Sql, { owned = false } = {}): Promise<TableName[]> {
   return await sql<TableName[]>`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchema})
+      AND (NOT ${owned} OR pg_catalog.pg_get_userbyid(c.relowner) = current_user)
       AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
         WHERE d.classid = 'pg_catalog.pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`

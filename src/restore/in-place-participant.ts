@@ -1,5 +1,6 @@
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
+import { countRows, listTables } from '../database/catalog-queries.js'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection/connection.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
@@ -25,6 +26,7 @@ export interface InPlaceInput {
 export function createInPlaceParticipant (connection: Connection, restoreId: string, input: InPlaceInput | null): Participant {
   let load: InPlaceLoad | null = null
   let before = new Map<string, string>()
+  let dropped: TableReport[] = []
 
   return {
     name: 'database',
@@ -34,6 +36,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     async ready (signal) {
       const { archive, dump, tools, onBytes } = input as InPlaceInput
       before = await digestLive(connection, archive.metadata.tables)
+      dropped = await listDropped(connection, archive.metadata.tables)
       load = await loadInPlace(connection, tools, { restoreId, sql: readDump(archive, dump, onBytes), tables: archive.metadata.tables, signal })
     },
 
@@ -48,7 +51,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
         return { table, rows, note: `Its rows differ from the ${digest.split(' ')[0]} that are there now.` }
       })
       return {
-        database: { mode: 'in-place', scope: 'instance', tables, missingRoles: [], missingExtensions: [] },
+        database: { mode: 'in-place', scope: 'instance', tables: [...tables, ...dropped], missingRoles: [], missingExtensions: [] },
         warnings: [
           'The database user may not create databases, so the restore works inside the live one: readers wait from its beginning to its end.',
           'The dump is loaded with the database user\'s own rights: restore only archives that you trust.',
@@ -80,6 +83,21 @@ async function digestLive (connection: Connection, tables: ReadonlyArray<{ schem
     throw databaseError(error)
   }
   return digests
+}
+
+/** Tables of the user's own that the dump does not bring back. */
+async function listDropped (connection: Connection, archived: ReadonlyArray<{ schema: string, name: string }>): Promise<TableReport[]> {
+  const kept = new Set(archived.map(({ schema, name }) => `${schema}.${name}`))
+  try {
+    return await withSql(connection, {}, async sql => {
+      const gone = (await listTables(sql, { owned: true })).filter(({ schema, name }) => !kept.has(`${schema}.${name}`))
+      return (await countRows(sql, gone)).map(({ schema, name, rows }): TableReport => ({
+        table: `${schema}.${name}`, rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.'
+      }))
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
 }
 
 async function isThere (sql: Sql, schema: string, name: string): Promise<boolean> {

@@ -16,7 +16,7 @@ t.test('a user who may create no database has it restored inside the live one', 
   const backup = await tenants.create()
   await haveBadDay(tenants)
   await sql`DROP VIEW asset_costs`
-  await sql`CREATE TABLE extra (id int)`
+  await sql`CREATE TABLE extra AS SELECT generate_series(1, 3) AS id`
   const damaged = await everything()
 
   const rehearsed = await tenants.restore(backup.id, { dryRun: true })
@@ -25,10 +25,13 @@ t.test('a user who may create no database has it restored inside the live one', 
   t.match(rehearsed.report.warnings.join('\n'), /only archives that you trust/)
   t.match(rehearsed.report.database?.tables.find(({ table }) => table === 'public.users'), { rows: 12, note: /differ/ })
   t.match(rehearsed.report.database?.tables.find(({ table }) => table === 'public.manufacturers'), { unchanged: 6, added: 0 })
+  const gone = { rows: 0, removed: 3, note: /not in the backup and would go/ }
+  t.match(rehearsed.report.database?.tables.find(({ table }) => table === 'public.extra'), gone)
   t.same(await everything(), damaged)
 
   const restored = await tenants.restore(backup.id)
   t.equal(restored.report.database?.mode, 'in-place')
+  t.match(restored.report.database?.tables.find(({ table }) => table === 'public.extra'), gone)
   t.same(await everything(), before)
   t.same(await leftOvers(tenants.database), [])
   t.match(await tenants.list(), [{ checkpointOf: restored.restoreId, databaseScope: 'instance' }, { id: backup.id }])
@@ -99,4 +102,14 @@ t.test('an extension that a superuser has made meanwhile stays, and the restore 
   await tenants.post(`restores/${restoreId}/undo`)
   t.same(await checksumDatabase(sql), before)
   t.equal((await sql`SELECT FROM pg_extension WHERE extname = 'pgcrypto'`).length, 1)
+})
+
+t.test('a lock that somebody else holds is not the dump\'s fault', async t => {
+  const tenants = await setUp(t)
+  const backup = await tenants.create('database')
+  const [holder, number] = [await tenants.database.sql.reserve(), 4711]
+  await holder`SELECT pg_advisory_lock(${number})`
+  const waiting = await forge(tenants.core, backup, { sql: dump => `${dump}\nSET LOCAL lock_timeout = '50ms';\nSELECT pg_advisory_lock(${number});\n` })
+  t.match(await tenants.post(`restore/${waiting}`, { dryRun: true }, 409), { code: 'DATABASE_BUSY', remedy: /pg_prepared_xacts/ })
+  holder.release()
 })
