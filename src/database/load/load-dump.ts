@@ -68,6 +68,16 @@ export function loadFailed (error: unknown): unknown {
     return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
   }
   if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
+  if (/pg_hba\.conf|authentication failed/.test(error.stderr)) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The database server does not let in the role that the dump is loaded as: each restore makes one, dab_loader_…, with a password.', {
+      remedy: 'Add a line to pg_hba.conf that lets every role in with scram-sha-256 from this machine, or take CREATEROLE from the database user: then dumps are loaded as that user.', cause: error
+    })
+  }
+  if (/canceling statement due to lock timeout/.test(error.stderr)) {
+    return new AppError('DATABASE_BUSY', 'A table stayed locked for too long by another session, or by a prepared transaction.', {
+      remedy: 'End who holds the lock (pg_locks, pg_prepared_xacts), then restore again.', cause: error
+    })
+  }
   if (/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection/.test(error.stderr)) {
     return new AppError('DATABASE_UNAVAILABLE', 'The connection to the database was lost while the dump was loaded.', { cause: error })
   }
