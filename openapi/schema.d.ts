@@ -49,7 +49,7 @@ export interface paths {
         };
         /**
          * Can backups and restores be made?
-         * @description Checks the database, the uploads and the repository. `errors` names each that is not available, with the reason.
+         * @description Checks the database, the uploads, and the repository and its free space. `errors` names each that is not available, with the reason.
          */
         get: operations["checkReadiness"];
         put?: never;
@@ -885,6 +885,15 @@ export interface operations {
             };
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is not enough disk space. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

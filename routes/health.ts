@@ -20,7 +20,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
     schema: {
       operationId: 'checkReadiness',
       summary: 'Can backups and restores be made?',
-      description: 'Checks the database, the uploads and the repository. `errors` names each that is not available, with the reason.',
+      description: 'Checks the database, the uploads, and the repository and its free space. `errors` names each that is not available, with the reason.',
       tags: ['health'],
       security: [],
       response: {
@@ -33,7 +33,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
           description: 'Everything is available',
           examples: [{ status: 'ready', database: 'available', storage: 'available', repository: 'available' }]
         }),
-        ...errorResponses(500, 503)
+        ...errorResponses(500, 503, 507)
       }
     }
   }, async () => {

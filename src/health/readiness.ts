@@ -1,6 +1,7 @@
 import type { Core } from '../core.js'
 import { databaseError, withSql } from '../database/connection/connection.js'
 import { AppError } from '../errors.js'
+import { reserveBytes } from '../io/disk-reserve.js'
 
 /** What readiness looks at, in this order. */
 export const readinessChecks = ['database', 'storage', 'repository'] as const
@@ -13,7 +14,7 @@ export async function checkReadiness (core: Core): Promise<void> {
   const checks = {
     database: async () => { await pingDatabase(core) },
     storage: async () => { await core.storage.check() },
-    repository: async () => { await core.repository.check() }
+    repository: async () => { await checkRepository(core) }
   }
   const outcomes = await Promise.allSettled(readinessChecks.map(async name => { await checks[name]() }))
   const failures = outcomes.flatMap((outcome, index) => {
@@ -27,6 +28,12 @@ export async function checkReadiness (core: Core): Promise<void> {
     errors: failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' })),
     cause: new AggregateError(failures.map(({ reason }) => reason))
   })
+}
+
+/** Where there is no room, the next backup and the next restore's journal fail. */
+async function checkRepository ({ repository }: Core): Promise<void> {
+  await repository.check()
+  if (await repository.freeBytes() < reserveBytes) throw new AppError('DISK_FULL', `BACKUP_DIR has less than ${reserveBytes >> 20} MiB free.`)
 }
 
 async function pingDatabase ({ database }: Core): Promise<void> {

@@ -1,7 +1,9 @@
 import { rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
 import { AppError } from '../../src/errors.js'
 import { buildTestApp } from '../support/app.js'
+import { smallDisk } from '../support/disk.js'
 import { createTestDatabase } from '../support/postgres.js'
 
 t.test('alive is alive, whatever else is', async t => {
@@ -26,6 +28,21 @@ t.test('ready', async t => {
   t.same(errors.map(({ field }) => field), ['storage', 'repository'])
   t.notMatch((await ready()).body, uploadDir)
   t.ok(jobs)
+})
+
+t.test('not ready where BACKUP_DIR has no room', async t => {
+  const disk = await smallDisk(t, '66m')
+  if (disk === null) {
+    t.comment('not tried: no file system can be mounted here')
+    return
+  }
+  const { url } = await createTestDatabase(t)
+  const { app } = await buildTestApp(t, { databaseUrl: url, env: { BACKUP_DIR: disk.folder } })
+  t.equal((await app.inject({ url: '/health/ready' })).statusCode, 200)
+  await writeFile(join(disk.folder, 'full'), Buffer.alloc(3 << 20))
+  const response = await app.inject({ url: '/health/ready' })
+  t.equal(response.statusCode, 507)
+  t.match(response.json(), { code: 'DISK_FULL', message: 'Not ready: repository.', remedy: /Free disk space/, errors: [{ field: 'repository', message: /less than 64 MiB free/ }] })
 })
 
 t.test('not ready without a database, nor while jobs are refused', async t => {
