@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, quoteIdentifier, type Connection } from './connection/connection.js'
+import { preparedTransactions } from './attachments.js'
+import { databaseError, quoteIdentifier, quoteLiteral, type Connection } from './connection/connection.js'
 import { withMaintenance } from './maintenance.js'
 
 export interface Rename { from: string, to: string }
@@ -30,7 +31,14 @@ export async function renameDatabases (connection: Connection, renames: readonly
       }))
   } catch (error) {
     if ((error as { code?: unknown }).code !== '55006') throw databaseError(error)
-    const sessions = await withMaintenance(connection, async sql => await blockingSessions(sql, names))
+    const { sessions, prepared } = await withMaintenance(connection, async sql => ({
+      sessions: await blockingSessions(sql, names), prepared: await preparedTransactions(sql, names)
+    }))
+    if (prepared.length > 0) {
+      throw new AppError('DATABASE_BUSY', `The databases could not be exchanged: prepared transactions stay in them: ${prepared.map(quoteLiteral).join(', ')}.`, {
+        remedy: 'End them, with COMMIT PREPARED or ROLLBACK PREPARED and the name, then restore again.', cause: error
+      })
+    }
     throw new AppError('DATABASE_BUSY', `The databases could not be exchanged: ${sessions} could not be ended.`, {
       remedy: 'End the sessions that are named (a superuser\'s can only be ended by a superuser), then restore again.', cause: error
     })

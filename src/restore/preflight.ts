@@ -4,6 +4,7 @@ import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
 import { listTables } from '../database/catalog-queries.js'
+import { readAttachments, type Attachments } from '../database/attachments.js'
 import { countOrganizations, type Organizations } from '../database/tenancy/scope.js'
 import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
@@ -14,6 +15,7 @@ import { reserveBytes } from '../io/disk-reserve.js'
 import { fileError } from '../io/durable.js'
 import { isMountPoint, mountsInside } from '../storage/mount.js'
 import type { RestoreReport } from './report.js'
+import { attachmentShortfalls, attachmentWarnings, createdWithUs, databaseShortfalls } from './shortfalls.js'
 
 /** How the database is restored: whole beside the live one, whole inside it, or one organization's rows into it. */
 export type DatabaseMode = 'swap' | 'in-place' | 'merge'
@@ -27,12 +29,11 @@ export interface Preflight {
   missingExtensions: string[]
   /** The organization's upload folder is a mount of its own. */
   mounted: boolean
+  /** What the restore would leave behind or out. */
+  warnings: string[]
 }
 
 interface Request { organizationId: string, archive: Archive, keepCheckpoint: boolean, database: boolean, files: boolean }
-
-/** Locks that replacing a table with its indexes, keys and sequences takes, measured on an ordinary schema. */
-const locksPerTable = 20
 
 /**
  * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.
@@ -43,6 +44,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   const { metadata, trusted } = request.archive
   const shortfalls: string[] = []
   const disk: RestoreReport['disk'] = []
+  const warnings: string[] = []
   let server: ServerFacts | null = null
   let mode: DatabaseMode | null = null
   let missingRoles: string[] = []
@@ -51,12 +53,15 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   let noCheckpoint: string | null = null
 
   if (request.database) {
-    server = await serverFacts(core)
+    const facts = await askServer(core)
+    server = facts.server
     if (server.live === null && request.keepCheckpoint) noCheckpoint = 'The live database is not there, so no checkpoint of it can be kept.'
     mode = await chooseMode(core, request.organizationId, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
+    shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
+    warnings.push(...attachmentWarnings(mode, facts.attachments))
     if (!trusted && (mode === 'in-place' || !server.canCreateRole)) {
       shortfalls.push('This installation has not signed the archive, and the database user may not make a database and a role to load it with, so the dump would run with that user\'s own rights: run ALTER ROLE … CREATEDB CREATEROLE as a superuser.')
     }
@@ -87,13 +92,15 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
       errors: messages.map(message => ({ message }))
     })
   }
-  return { mode, server, disk, missingRoles, missingExtensions, mounted }
+  return { mode, server, disk, missingRoles, missingExtensions, mounted, warnings }
 }
 
-async function serverFacts (core: Core): Promise<ServerFacts> {
+async function askServer (core: Core): Promise<{ server: ServerFacts, attachments: Attachments }> {
   const connection = core.database.connection()
   try {
-    return await withMaintenance(connection, async sql => await readServerFacts(sql, connection.database))
+    return await withMaintenance(connection, async sql => ({
+      server: await readServerFacts(sql, connection.database), attachments: await readAttachments(sql, connection.database)
+    }))
   } catch (error) {
     throw databaseError(error)
   }
@@ -143,45 +150,6 @@ export async function requireNoOthers ({ database, settings }: Core, organizatio
 function refuseWithOthers ({ all, others }: Organizations, why: string): void {
   if (others === 0) return
   throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
-}
-
-/** The role that owned the database where the backup was made; its objects go to the owner of this one. */
-function createdWithUs (metadata: Metadata): string | undefined {
-  return metadata.database?.owner
-}
-
-function databaseShortfalls (
-  metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[]
-): string[] {
-  const shortfalls: string[] = []
-  const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
-  const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
-  if (mode === 'in-place') shortfalls.push(...inPlaceShortfalls(metadata, server))
-  if (mode === 'merge' && !server.canCreateDatabase) shortfalls.push('The database user may not create databases, and the dump is loaded into one of its own first: run ALTER ROLE … CREATEDB as a superuser.')
-  if (mode === 'swap' && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
-  if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
-  for (const role of missingRoles) shortfalls.push(`The role "${role}" is missing: create it with CREATE ROLE.`)
-  for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)
-  for (const { name } of metadata.extensions) {
-    const available = server.extensions.get(name)
-    if (available?.trusted === false) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
-  }
-  return shortfalls
-}
-
-/** What only a restore inside the live database can't do. */
-function inPlaceShortfalls ({ database, tables }: Metadata, server: ServerFacts): string[] {
-  const shortfalls: string[] = []
-  const way = 'or let the database user create databases (ALTER ROLE … CREATEDB), so that the restore works beside the live one'
-  if (server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so the database user can't make again what it replaces: make it a member of that role, ${way}.`)
-  if (server.live === null) shortfalls.push('The live database is not there, and the database user may not create one.')
-  if ((database as DatabaseDetails).largeObjects > 0) {
-    shortfalls.push(`The backup holds large objects, whose dump commits by itself midway: ${way.slice(3)}.`)
-  }
-  if (tables.length * locksPerTable > server.lockSlots) {
-    shortfalls.push(`${tables.length} tables need about ${tables.length * locksPerTable} locks in one transaction, and the server has ${server.lockSlots}: raise max_locks_per_transaction, ${way}.`)
-  }
-  return shortfalls
 }
 
 /** @param parts each takes whole blocks; holes count as they would be filled */

@@ -129,7 +129,7 @@ function namesOf (core: Core, mode: DatabaseMode, restoreId: string): NonNullabl
 }
 
 function completeReport (
-  core: Core, archive: Archive, prepared: Partial<RestoreReport>, { disk, missingRoles, missingExtensions, mounted }: Preflight,
+  core: Core, archive: Archive, prepared: Partial<RestoreReport>, { disk, missingRoles, missingExtensions, mounted, warnings }: Preflight,
   { started, keepCheckpoint }: { started: number, keepCheckpoint: boolean }
 ): RestoreReport {
   const elsewhere = archive.metadata.type === 'database' ? null : core.storage.describe(archive.metadata.organizationId)
@@ -141,7 +141,7 @@ function completeReport (
     ...(keepCheckpoint ? { checkpointUntil: new Date(Date.now() + core.settings.checkpointRetentionMs).toISOString() } : {}),
     warnings: [...(archive.trusted ? [] : [
       'The archive carries no signature of this installation: whoever made or changed it decides what is restored.'
-    ]), ...(prepared.warnings ?? []), ...(mounted ? [
+    ]), ...warnings, ...(prepared.warnings ?? []), ...(mounted ? [
       'The organization\'s upload folder is a mount of its own: its files are exchanged one by one, so for a moment only some of them are there.'
     ] : []), ...(elsewhere === null ? [] : [
       'The uploaded files are on an SMB share: put them back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'

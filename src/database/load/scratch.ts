@@ -116,7 +116,9 @@ async function waitForOthers (sql: Sql, { database }: ScratchNames): Promise<voi
   await sql`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${database}, 0))`
 }
 
-/** Drops a database and ends the sessions in it. Idempotent. */
+/** Drops a database, also one that was a template, and ends the sessions in it. Idempotent. */
 export async function dropDatabase (sql: Sql, name: string): Promise<void> {
+  const template = await sql`SELECT FROM pg_catalog.pg_database WHERE datname = ${name} AND datistemplate`
+  if (template.length > 0) await sql.unsafe(`ALTER DATABASE ${quoteIdentifier(name)} IS_TEMPLATE false`)
   await sql.unsafe(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`)
 }
