@@ -65,7 +65,7 @@ export function describeVariables (): string {
       ...(fallback === undefined ? [] : [`default ${String(fallback)}`]),
       ...(secret === true ? [`or ${name}_FILE`] : [])
     ]
-    return `  ${name.padEnd(22)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
+    return `  ${name.padEnd(30)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
   }).join('\n')
 }
 

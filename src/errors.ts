@@ -34,7 +34,7 @@ export const errorCatalogue = {
   DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',
   LOAD_LIMIT_EXCEEDED: 'The dump grows without end or takes too long: restore another backup, or have the operator raise LOAD_TIMEOUT.',
   PAYLOAD_TOO_LARGE: 'Send a smaller body.',
-  UNSUPPORTED_MEDIA_TYPE: 'Send the media type that /docs names for this operation.',
+  UNSUPPORTED_MEDIA_TYPE: 'Send the media type that /docs names for this operation: Content-Type: application/json with JSON.',
   RANGE_NOT_SATISFIABLE: 'Ask for a range within the size in the Content-Range header.',
   RATE_LIMITED: 'Wait the number of seconds in the Retry-After header, then try again.',
   DATABASE_UNAVAILABLE: 'Start PostgreSQL, or correct DATABASE_URL.',

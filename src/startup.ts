@@ -26,10 +26,10 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
     await recoverRestores(core)
   }
   const steps = [
-    // First: what another service writes there must not be taken for what a crash left.
+    async () => { if (makeUploadDir) await makeFolder(core.settings.uploadDir) },
+    // Before anything is cleared away: what another service writes there must not be taken for what a crash left.
     async () => { await core.repository.open() },
     async () => { await core.database.start() },
-    async () => { if (makeUploadDir) await makeFolder(core.settings.uploadDir) },
     async () => { await core.repository.removePartials() },
     async () => { await core.catalog.reconcile() },
     recover

@@ -125,7 +125,7 @@ t.test('a default upload folder is made; one that was set and is missing is an e
   const { url } = await createTestDatabase(t)
   for (const makeUploadDir of [true, false]) {
     const uploadDir = `${t.testdir({})}/data/uploads`
-    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, env: { UPLOAD_DIR: uploadDir } })
+    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: `${uploadDir}/backups` } })
     const startup = createStartup(core, jobs, { retryMs, makeUploadDir })
     await startup.begin()
     await startup.stop()

@@ -41,7 +41,12 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     open: async () => await guarded('Locking BACKUP_DIR', async () => {
       if (lock !== null) return
-      await makeFolder(directory)
+      await makeFolder(directory).catch((error: unknown) => {
+        if (systemCode(error) !== 'ENOENT') throw error
+        throw new AppError('REPOSITORY_UNAVAILABLE', 'The folder that BACKUP_DIR is to be made in is not there.', {
+          remedy: 'Make that folder, or mount it: UPLOAD_DIR, when BACKUP_DIR is not set.', cause: error
+        })
+      })
       lock = await takeLock(join(directory, 'service.lock'))
       if (lock === null) {
         throw new AppError('CONFIG_INVALID', 'Another service runs on BACKUP_DIR already.', {

@@ -70,7 +70,7 @@ async function finish (core: Core, journal: Journal): Promise<void> {
     await resumeUndo(openTransaction(core, journal))
   }
   if (!isSettled(journal.lines)) await tidyUp(core, journal, settle)
-  core.log.info({ restoreId, was: state, is: stateOf(journal.lines) }, 'Finished a restore that had been cut off')
+  core.log.info({ restoreId, was: state }, `A restore that had been cut off is now ${stateOf(journal.lines)}`)
   if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await tidyUp(core, journal, release)
 }
 
