@@ -9,6 +9,7 @@ import { compareSchemas, type MergeTable } from './drift.js'
 import type { TableRows } from './dump.js'
 import { planExchanges, type ExchangePlan } from './exchanges.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
+import { mayLockRows, requirePrivileges, requireTemporaryTables } from './privileges.js'
 import { transferSettings, workSettings } from './rows.js'
 import { lockWaitMs } from './schema.js'
 import { verifyMerge } from './verify.js'
@@ -19,7 +20,7 @@ import { readCatalog } from '../tenancy/tenant-catalog.js'
 import { readTenantGraph } from '../tenancy/tenant-graph.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
-import { advanceSequences } from '../tenancy/tenant-sequences.js'
+import { advanceSequences, laggingSequences } from '../tenancy/tenant-sequences.js'
 
 export interface MergeOptions {
   /** The live database. */
@@ -79,7 +80,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
       async apply () {
         if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
         await within(signal, async () => {
-          await advanceSequences(session, tables.map(({ table }) => table.oid), async (oid, column) => await highestValue(session, tables, oid, column))
+          await advanceSequences(session, oidsOf(tables), highestIn(session, tables))
           const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
           await verifyMerge(session, graph, tables, organizationId, expected)
         })
@@ -122,11 +123,15 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   await session.unsafe(`${transferSettings} ${workSettings} ${sampleSettings}`)
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
   await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
+  await requireTemporaryTables(session)
   const graph = await lockedGraph(session, { tenantTable, tenancy })
   requireTenancy(graph)
   if (!dryRun) {
     await session.unsafe(advisoryLock(organizationId))
-    await session`SELECT FROM ${session(graph.root!.schema)}.${session(graph.root!.name)} WHERE ${session(graph.rootKey)}::text = ${organizationId} FOR UPDATE`
+    // Without the right to, requirePrivileges refuses the restore, together with whatever else is missing.
+    if (await mayLockRows(session, graph.root!)) {
+      await session`SELECT FROM ${session(graph.root!.schema)}.${session(graph.root!.name)} WHERE ${session(graph.rootKey)}::text = ${organizationId} FOR UPDATE`
+    }
   }
   const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))
   const { tables, notes } = compareSchemas(graph, archived, options.tables)
@@ -140,7 +145,9 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
     ...await heldRows(session, graph, tables, changes, organizationId),
     ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
   ])
-  return { graph, tables, notes, changes, exchanges: await planExchanges(session, graph, tables, changes) }
+  const exchanges = await planExchanges(session, graph, tables, changes)
+  await requirePrivileges(session, graph, tables, exchanges, async () => await laggingSequences(session, oidsOf(tables), highestIn(session, tables)))
+  return { graph, tables, notes, changes, exchanges }
 }
 
 /** The graph of tables that can't change any more until the transaction ends. */
@@ -149,6 +156,14 @@ async function lockedGraph (session: postgres.ReservedSql, options: { tenantTabl
   const sources = before.tables.filter((table) => isTenant(table) && table.readable).map(({ source }) => source)
   if (sources.length > 0) await session.unsafe(`LOCK TABLE ${sources.join(', ')} IN ACCESS SHARE MODE`)
   return await readTenantGraph(session, options)
+}
+
+function oidsOf (tables: readonly MergeTable[]): number[] {
+  return tables.map(({ table }) => table.oid)
+}
+
+function highestIn (session: postgres.Sql, tables: readonly MergeTable[]): (oid: number, column: string) => Promise<string | null> {
+  return async (oid, column) => await highestValue(session, tables, oid, column)
 }
 
 async function highestValue (session: postgres.Sql, tables: readonly MergeTable[], oid: number, column: string): Promise<string | null> {

@@ -12,6 +12,8 @@ export interface Trigger {
   relation: string
   name: string
   always: boolean
+  /** Whether the session's user may switch it off. */
+  owned: boolean
 }
 
 const lockWait = '100ms'
@@ -23,6 +25,23 @@ const onInsert = 4
 const onDelete = 8
 const onUpdate = 16
 
+/** The application's triggers that the changes would fire. */
+export async function firingTriggers (
+  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
+): Promise<Trigger[]> {
+  return await session<Trigger[]>`
+    WITH tables AS (
+      SELECT * FROM unnest(${tables.map(({ table }) => table.oid)}::oid[], ${tables.map((merged) => writes(merged, changes))}::integer[],
+        ${tables.map((merged) => actions(graph, merged, tables, changes))}::integer[]) AS t (oid, writes, actions)),
+      relations AS (SELECT * FROM tables UNION SELECT p.relid, writes, actions FROM tables, pg_partition_tree(oid) p)
+    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation, t.tgname::text AS name, t.tgenabled = 'A' AS always,
+      pg_has_role(c.relowner, 'USAGE') AS owned
+    FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
+      AND (t.tgtype::integer & r.writes <> 0 OR (t.tgtype::integer & 1 = 0 AND t.tgtype::integer & r.actions <> 0))
+    ORDER BY 1, 2`
+}
+
 /**
  * Switches the application's triggers off, so that a restore changes what it says and nothing else. ALTER TABLE … DISABLE
  * TRIGGER takes SHARE ROW EXCLUSIVE (PostgreSQL manual, ALTER TABLE): others read on, writers to these tables wait until the
@@ -33,23 +52,14 @@ const onUpdate = 16
 export async function triggersOff (
   session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
 ): Promise<Trigger[]> {
-  const triggers = await session<Trigger[]>`
-    WITH tables AS (
-      SELECT * FROM unnest(${tables.map(({ table }) => table.oid)}::oid[], ${tables.map((merged) => writes(merged, changes))}::integer[],
-        ${tables.map((merged) => actions(graph, merged, tables, changes))}::integer[]) AS t (oid, writes, actions)),
-      relations AS (SELECT * FROM tables UNION SELECT p.relid, writes, actions FROM tables, pg_partition_tree(oid) p)
-    SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation, t.tgname::text AS name, t.tgenabled = 'A' AS always
-    FROM pg_trigger t JOIN relations r ON r.oid = t.tgrelid JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE NOT t.tgisinternal AND t.tgenabled IN ('O', 'A')
-      AND (t.tgtype::integer & r.writes <> 0 OR (t.tgtype::integer & 1 = 0 AND t.tgtype::integer & r.actions <> 0))
-    ORDER BY 1, 2`
+  const triggers = await firingTriggers(session, graph, tables, changes)
   if (triggers.length === 0) return []
   for (let attempt = 1; ; attempt += 1) {
     await session.unsafe(`SAVEPOINT triggers; SET LOCAL lock_timeout = '${lockWait}'`)
     try {
       for (const { relation, name } of triggers) await session.unsafe(`ALTER TABLE ONLY ${relation} DISABLE TRIGGER ${quoteIdentifier(name)}`)
       await session.unsafe(`RELEASE SAVEPOINT triggers; SET LOCAL lock_timeout = ${lockWaitMs}`)
-      return [...triggers]
+      return triggers
     } catch (error) {
       if ((error as { code?: unknown }).code !== '55P03') throw error
       // Rolling back gives the locks that were got free, so that the others can write meanwhile.

@@ -29,6 +29,23 @@ export async function sequenceStatements (sql: postgres.Sql, graph: TenantGraph)
   return statements
 }
 
+/** Sequences of integer columns that are behind the highest value given. */
+export async function laggingSequences (
+  sql: postgres.Sql, tables: readonly number[], highest: (table: number, column: string) => Promise<string | null>
+): Promise<Array<{ sequence: string, value: string, steps: number }>> {
+  const lagging = []
+  for (const { sequence, table, column } of await sequencesOf(sql, tables)) {
+    const value = await highest(table, column)
+    if (value === null) continue
+    const [state] = await sql.unsafe<Array<{ gap: string, step: string }>>(`
+      SELECT ${quoteLiteral(value)}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS gap, seqincrement AS step
+      FROM ${sequence}, pg_sequence WHERE seqrelid = ${quoteLiteral(sequence)}::regclass AND seqincrement > 0`)
+    if (state === undefined || Number(state.gap) <= 0) continue
+    lagging.push({ sequence, value, steps: Math.ceil(Number(state.gap) / Number(state.step)) })
+  }
+  return lagging
+}
+
 /**
  * Moves the sequences of integer columns past the highest value given, never back. nextval can't overtake another session;
  * setval could, but not over so many values within one statement.
@@ -37,14 +54,7 @@ export async function sequenceStatements (sql: postgres.Sql, graph: TenantGraph)
 export async function advanceSequences (
   sql: postgres.Sql, tables: readonly number[], highest: (table: number, column: string) => Promise<string | null>
 ): Promise<void> {
-  for (const { sequence, table, column } of await sequencesOf(sql, tables)) {
-    const value = await highest(table, column)
-    if (value === null) continue
-    const [state] = await sql.unsafe<Array<{ gap: string, step: string }>>(`
-      SELECT ${quoteLiteral(value)}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS gap, seqincrement AS step
-      FROM ${sequence}, pg_sequence WHERE seqrelid = ${quoteLiteral(sequence)}::regclass AND seqincrement > 0`)
-    if (state === undefined || Number(state.gap) <= 0) continue
-    const steps = Math.ceil(Number(state.gap) / Number(state.step))
+  for (const { sequence, value, steps } of await laggingSequences(sql, tables, highest)) {
     await sql.unsafe(steps <= 10_000
       ? `SELECT count(nextval(${quoteLiteral(sequence)})) FROM generate_series(1, ${steps})`
       : `SELECT setval(${quoteLiteral(sequence)}, ${quoteLiteral(value)}::bigint)`)
