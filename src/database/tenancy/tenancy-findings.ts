@@ -21,6 +21,11 @@ export function tenancyFindings (
     if (table.class === 'partial') {
       notes.push(`${table.label} reaches the tenant table only through keys that can be null: rows without an owner are left out.`)
     }
+    const owners = table === graph.root ? [graph.rootKey] : table.anchor[0]?.columns ?? []
+    if (table.listedBy.some((column) => owners.includes(column))) {
+      notes.push(`${table.label} has partitions for organizations: their names, values and comments are in every organization's backup, without ` +
+        'their rows. Partition it by hash where organizations must not know of each other.')
+    }
     if (table.key === null) notes.push(`${table.label} has no key: its rows are compared by their whole content.`)
   }
   for (const key of graph.keys) {

@@ -20,6 +20,8 @@ export interface CatalogTable {
   schema: string
   name: string
   partitioned: boolean
+  /** Columns that it, or a partition of it, is partitioned by as a list of values. */
+  listedBy: string[]
   columns: CatalogColumn[]
   /** Columns of the primary key, else of the first unique key without nulls; null when there is none. */
   key: string[] | null
@@ -104,6 +106,8 @@ type TableRow = Omit<CatalogTable, 'columns' | 'key' | 'keyOperators' | 'primary
 async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
   return await sql<TableRow[]>`
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
+      array(select distinct a.attname::text from pg_partition_tree(c.oid) t join pg_partitioned_table p on p.partrelid = t.relid
+        join pg_attribute a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs::int2[]) where p.partstrat = 'l') as "listedBy",
       has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as readable,
       row_security_active(c.oid) as "rowSecurity",
       exists (select from pg_rewrite r where r.ev_class = c.oid) as "hasRules",

@@ -76,6 +76,22 @@ t.test('the shortest path wins, then names, whatever the order of creation', asy
   }
 })
 
+t.test('partitions that bear other organizations\' names are told', async (t) => {
+  const { sql } = await createTestDatabase(t)
+  await sql.unsafe(`CREATE TABLE organizations (id text PRIMARY KEY);
+    CREATE TABLE listed (org text NOT NULL REFERENCES organizations) PARTITION BY LIST (org);
+    CREATE TABLE secret_plan_of_rival PARTITION OF listed FOR VALUES IN ('rival');
+    CREATE TABLE below (org text NOT NULL REFERENCES organizations, at int) PARTITION BY RANGE (at);
+    CREATE TABLE below_1 PARTITION OF below FOR VALUES FROM (0) TO (10) PARTITION BY LIST (org);
+    CREATE TABLE hashed (org text NOT NULL REFERENCES organizations) PARTITION BY HASH (org);
+    CREATE TABLE ranged (org text NOT NULL REFERENCES organizations, at int) PARTITION BY RANGE (at);
+    CREATE TABLE by_kind (org text NOT NULL REFERENCES organizations, kind text) PARTITION BY LIST (kind);
+    CREATE TABLE nobodys (org text) PARTITION BY LIST (org)`)
+  const { notes } = await readTenantGraph(sql, { tenantTable })
+  t.match(notes.filter((note) => note.includes('partitions')), [/^public\.below has partitions for organizations/, /^public\.listed has partitions/])
+  t.equal(notes.filter((note) => note.includes('partitions')).length, 2)
+})
+
 t.test('obstacles say what stands in the way', async (t) => {
   const { sql, user } = await createTestDatabase(t)
   const refused = async (tenancy?: Tenancy): Promise<string> => {
