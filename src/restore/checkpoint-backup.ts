@@ -52,5 +52,8 @@ async function requireRestorable (core: Core, { id, organizationId, files }: Che
 function impossible (what: string, cause: unknown): AppError {
   if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: internal error`, { cause })
   const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
-  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, { errors: cause.errors, cause })
+  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, {
+    ...(cause.code === 'DISK_FULL' ? { remedy: 'Free disk space, then restore again; rollbackOnFailure: false goes on without a checkpoint.' } : {}),
+    errors: cause.errors, cause
+  })
 }

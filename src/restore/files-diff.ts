@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 import pMap from 'p-map'
 import { readBlocks } from '../archive/encode-file.js'
-import type { StorageStrategy } from '../storage/strategy.js'
+import type { Listing, StorageStrategy } from '../storage/strategy.js'
 import type { FolderReport } from './report.js'
 
 export interface RestoredFile { path: string, size: number, sha256: string }
@@ -17,9 +17,11 @@ export function countFolders (restored: readonly RestoredFile[]): FolderReport[]
 }
 
 /** What a restore would do to the live files. Files of one size are the same when their SHA-256 is. */
-export async function compareFolders (restored: readonly RestoredFile[], storage: StorageStrategy, organizationId: string): Promise<FolderReport[]> {
+export async function compareFolders (
+  restored: readonly RestoredFile[], { entries }: Listing, storage: StorageStrategy, organizationId: string
+): Promise<FolderReport[]> {
   const live = new Map<string, number>()
-  for (const { kind, path, size } of (await storage.list(organizationId)).entries) if (kind === 'file') live.set(path, size)
+  for (const { kind, path, size } of entries) if (kind === 'file') live.set(path, size)
   const folders = new Map<string, Required<FolderReport>>()
   const count = (path: string, change: 'added' | 'changed' | 'removed' | 'unchanged', sign: string) => {
     const folder = folderOf(path)

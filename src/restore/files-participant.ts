@@ -83,7 +83,12 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       const prefix = filesPrefix(organizationId)
       const restored = archive.files.filter(({ kind }) => kind === 'file')
         .map(({ name, size, sha256 }) => ({ path: name.slice(prefix.length), size, sha256: sha256 as string }))
-      return { files: { folders: compare ? await compareFolders(restored, storage, organizationId) : countFolders(restored) } }
+      const before = await storage.list(organizationId)
+      return {
+        files: { folders: compare ? await compareFolders(restored, before, storage, organizationId) : countFolders(restored) },
+        // A backup leaves them out, so no restore brings them back.
+        warnings: before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
+      }
     }),
 
     commit: async () => await guarded('Putting the restored files in place', async () => {

@@ -62,6 +62,11 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
     shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
     warnings.push(...attachmentWarnings(mode, facts.attachments))
+    if (mode !== 'swap' && request.keepCheckpoint) {
+      warnings.push('What is written between the checkpoint\'s backup, which is made first, and the commit is in no checkpoint, and an undo does not bring it back: stop writers if that matters.')
+      if (mode === 'merge' && !await hasOwnRow(core, request.organizationId)) noCheckpoint = 'The organization\'s own row is not in the live database, so there is nothing that could be backed up first.'
+      disk.push(await roomForCheckpoint(core, request))
+    }
     if (!trusted && (mode === 'in-place' || !server.canCreateRole)) {
       shortfalls.push('This installation has not signed the archive, and the database user may not make a database and a role to load it with, so the dump would run with that user\'s own rights: run ALTER ROLE … CREATEDB CREATEROLE as a superuser.')
     }
@@ -150,6 +155,25 @@ export async function requireNoOthers ({ database, settings }: Core, organizatio
 function refuseWithOthers ({ all, others }: Organizations, why: string): void {
   if (others === 0) return
   throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
+}
+
+async function hasOwnRow ({ database, settings }: Core, organizationId: string): Promise<boolean> {
+  try {
+    const { all, others } = await withSql(database.connection(), { searchPath: trustedPath }, async sql => await countOrganizations(sql, settings.tenantTable, organizationId))
+    return all > others
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+/** The backup that is the checkpoint: the live files, and a dump that is taken to be as large as the one in the archive. */
+async function roomForCheckpoint ({ repository, storage }: Core, { organizationId, archive, files }: Request): Promise<RestoreReport['disk'][number]> {
+  const fileBytes = files ? (await storage.list(organizationId)).entries.bytes : 0
+  return {
+    place: 'BACKUP_DIR',
+    neededBytes: (archive.database?.size ?? 0) + fileBytes,
+    availableBytes: Math.max(0, await repository.freeBytes() - reserveBytes)
+  }
 }
 
 /** @param parts each takes whole blocks; holes count as they would be filled */

@@ -48,7 +48,13 @@ export function databaseError (error: unknown): AppError {
     })
   }
 
-  const { syscall, name, message } = error as { syscall?: string, name?: string, message?: string }
+  const { syscall, name, message, severity } = error as { syscall?: string, name?: string, message?: string, severity?: string }
+  // The same code as for much else, but only a connection that is refused is fatal.
+  if (code === '55000' && severity === 'FATAL') {
+    return new AppError('DATABASE_UNAVAILABLE', `The database lets nobody in: ${message}.`, {
+      remedy: 'If somebody has closed it, run ALTER DATABASE … ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
+    })
+  }
   if (syscall === 'connect') return new AppError('DATABASE_UNAVAILABLE', 'The database can\'t be reached.', { remedy: startIt, cause: error })
   if (/^08/.test(code)) return new AppError('DATABASE_UNAVAILABLE', lost.message, { remedy: lost.remedy, cause: error })
   if (isTlsCode(code)) {
