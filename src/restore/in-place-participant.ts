@@ -1,6 +1,6 @@
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
-import { countRows, listTables } from '../database/catalog-queries.js'
+import { countRows, listTables, type TableName } from '../database/catalog-queries.js'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection/connection.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
@@ -91,12 +91,25 @@ async function listDropped (connection: Connection, archived: ReadonlyArray<{ sc
   try {
     return await withSql(connection, {}, async sql => {
       const gone = (await listTables(sql, { owned: true })).filter(({ schema, name }) => !kept.has(`${schema}.${name}`))
-      return (await countRows(sql, gone)).map(({ schema, name, rows }): TableReport => ({
-        table: `${schema}.${name}`, rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.'
-      }))
+      const reports: TableReport[] = []
+      for (const table of gone) reports.push({ table: `${table.schema}.${table.name}`, rows: 0, ...await removedRows(sql, table) })
+      return reports
     })
   } catch (error) {
     throw databaseError(error)
+  }
+}
+
+/** A table that is damaged can go too, but nobody can say how many rows go with it. */
+async function removedRows (sql: Sql, table: TableName): Promise<Omit<TableReport, 'table'>> {
+  const note = 'The table is not in the backup and would go.'
+  try {
+    const [counted] = await countRows(sql, [table])
+    return { added: 0, changed: 0, removed: counted?.rows ?? 0, unchanged: 0, note }
+  } catch (error) {
+    const { code, message } = databaseError(error)
+    if (code !== 'DATABASE_ERROR') throw error
+    return { note: `${note} Its rows can't be counted: ${message}` }
   }
 }
 
