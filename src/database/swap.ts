@@ -3,6 +3,7 @@ import { AppError } from '../errors.js'
 import { preparedTransactions } from './attachments.js'
 import { databaseError, quoteIdentifier, quoteLiteral, type Connection } from './connection/connection.js'
 import { withMaintenance } from './maintenance.js'
+import { describeSession, type Session } from './sessions.js'
 
 export interface Rename { from: string, to: string }
 
@@ -60,11 +61,10 @@ async function terminateUntil (sql: Sql, names: readonly string[], renaming: Pro
 }
 
 async function blockingSessions (sql: Sql, names: readonly string[]): Promise<string> {
-  const sessions = await sql<Array<{ pid: number, role: string | null, application: string | null }>>`
+  const sessions = await sql<Session[]>`
     SELECT pid, usename AS role, application_name AS application FROM pg_catalog.pg_stat_activity
     WHERE datname = ANY (${names as string[]})`
   if (sessions.length === 0) return 'a session that has meanwhile ended'
-  return sessions.map(({ pid, role, application }) =>
-    `session ${pid} of ${role ?? 'the server'}${application ? ` (${application})` : ''}`).join(', ')
+  return sessions.map(describeSession).join(', ')
 }
 

@@ -2,6 +2,7 @@ import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
 import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from '../connection/connection.js'
 import { applyChanges, conflictError } from './apply.js'
+import { watchBlockers, type BlockerWatch } from './blockers.js'
 import { brokenConstraints } from './constraints.js'
 import { foreignRows, heldRows, refuseConflicts, takenValues } from './conflicts.js'
 import { planChanges, type TableChange } from './diff.js'
@@ -62,7 +63,12 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   const { connection, organizationId, dryRun, signal } = options
   // A session of its own, so that its statistics are this transaction's.
   const client = openSql(connection)
-  const close = async (): Promise<void> => { await client.end({ timeout: 0 }) }
+  let watch: BlockerWatch | null = null
+  const close = async (): Promise<void> => {
+    await client.end({ timeout: 0 })
+    await watch?.stop()
+  }
+  const failure = (error: unknown): unknown => databaseError(conflictError(watch === null ? error : watch.explain(error)))
   const onAbort = (): void => { void close() }
   signal.addEventListener('abort', onAbort, { once: true })
   const rollback = async (): Promise<void> => {
@@ -72,6 +78,8 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   try {
     signal.throwIfAborted()
     const session = await reserveSession(client)
+    const [own] = await session<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`
+    watch = watchBlockers(connection, own.pid)
     const { graph, tables, notes, changes, exchanges } = await prepare(session, options)
     return {
       session,
@@ -79,7 +87,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
       notes,
       async apply () {
         if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
-        await within(signal, async () => {
+        await within(signal, failure, async () => {
           await advanceSequences(session, oidsOf(tables), highestIn(session, tables))
           const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
           await verifyMerge(session, graph, tables, organizationId, expected)
@@ -92,7 +100,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
         try {
           await session.unsafe('COMMIT')
         } catch (error) {
-          throw databaseError(conflictError(error))
+          throw failure(error)
         } finally {
           await close()
         }
@@ -102,17 +110,17 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   } catch (error) {
     await rollback()
     signal.throwIfAborted()
-    throw databaseError(conflictError(error))
+    throw failure(error)
   }
 }
 
-async function within (signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+async function within (signal: AbortSignal, failure: (error: unknown) => unknown, work: () => Promise<void>): Promise<void> {
   try {
     signal.throwIfAborted()
     await work()
   } catch (error) {
     signal.throwIfAborted()
-    throw databaseError(conflictError(error))
+    throw failure(error)
   }
 }
 
