@@ -6,7 +6,7 @@ import { updatedColumns, type MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
 import { operationsOn, sameValues, uniqueIndexes } from './unique.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
-import { describeKey, isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { describeKey, isTenant, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
 import { keyCondition, ownedRows, ownerOf, tableOf } from '../tenancy/tenant-rows.js'
 
 export interface Conflict { field: string, message: string }
@@ -107,7 +107,8 @@ export async function heldRows (
     if (outside > 0) {
       conflicts.push({
         field: parent.table.label,
-        message: `rows of ${parent.table.label} would go, but ${outside} rows that the backup does not speak of lead to them: ${describeKey(graph, key)}`
+        message: `rows of ${parent.table.label} would go, but ${outside} rows that the backup does not speak of lead to them: ${describeKey(graph, key)}; ` +
+          whatToDo(childTable, key, child !== undefined)
       })
     }
     const dragged = child === undefined || !key.acts || !key.columns.every((column) => child.columns.includes(column)) ? 0 : await count(session, `${from}
@@ -122,6 +123,15 @@ export async function heldRows (
     }
   }
   return conflicts
+}
+
+/** The restore writes no table that the backup does not have, whatever the key's ON DELETE allows. */
+function whatToDo (child: TenantTable, key: ForeignKey, isInBackup: boolean): string {
+  const why = isInBackup ? 'they are not the organization\'s'
+    : child.class === 'excluded' ? 'TENANCY_FILE excludes their table, so the restore leaves it alone'
+      : isTenant(child) ? 'their table came after the backup, so the restore leaves it alone'
+        : 'their table belongs to no organization, so the restore leaves it alone'
+  return `${why}: delete these rows${key.notNull ? '' : ` or set their ${key.columns.join(', ')} to NULL`} in the application first`
 }
 
 async function countOutside (
