@@ -109,7 +109,7 @@ t.test('a lock that somebody else holds is not the dump\'s fault', async t => {
   const backup = await tenants.create('database')
   const [holder, number] = [await tenants.database.sql.reserve(), 4711]
   await holder`SELECT pg_advisory_lock(${number})`
-  const waiting = await forge(tenants.core, backup, { sql: dump => `${dump}\nSET LOCAL lock_timeout = '50ms';\nSELECT pg_advisory_lock(${number});\n` })
+  const waiting = await forge(tenants.core, backup, { sql: dump => dump.replace(/^COPY public\.users /m, `SET LOCAL lock_timeout = '50ms';\nSELECT pg_catalog.pg_advisory_lock(${number});\n$&`) })
   t.match(await tenants.post(`restore/${waiting}`, { dryRun: true }, 409), { code: 'DATABASE_BUSY', remedy: /pg_prepared_xacts/ })
   holder.release()
 })
