@@ -48,10 +48,6 @@ const kinds: Kind[] = [{
 
 /** What another role owns stays when the user replaces everything inside the live database, where the dump brings it again. */
 const inPlaceKinds: Kind[] = [{
-  what: names => `the extension ${names} of another role, as long as the database user may not create databases`,
-  way: 'give the database user CREATEDB, or let it create the extension itself',
-  query: `SELECT quote_ident(o.extname) AS name FROM pg_catalog.pg_extension o WHERE o.oid >= 16384 AND NOT pg_catalog.pg_has_role(o.extowner, 'USAGE')`
-}, {
   what: names => `the publication ${names} of another role, as long as the database user may not create databases`,
   way: 'give the database user CREATEDB, or the publication (ALTER PUBLICATION … OWNER TO)',
   query: `SELECT quote_ident(o.pubname) AS name FROM pg_catalog.pg_publication o JOIN pg_catalog.pg_roles r ON r.oid = o.pubowner
