@@ -43,6 +43,10 @@ async function main (): Promise<number> {
     }
     if (options.matrix === true) await matrix(site)
     else for (let round = 1; round <= Number(options.rounds); round += 1) await randomRound(site, server, round)
+  } catch (error) {
+    // Before cleaning up, which can fail for the same reason.
+    console.error(error)
+    throw error
   } finally {
     for (const step of teardowns) await step()
     await removeCluster(files)

@@ -21,7 +21,7 @@ for (const mode of ['merge', 'in-place'] as const) {
     const rest = points.slice(points.findIndex(point => point.includes(from)))
     t.ok(rest.length < points.length && rest.some(point => point.startsWith('before rename uploads/')))
     const ended = { back: 0, forward: 0 }
-    for (let at = 1; at <= rest.length; at += mode === 'merge' ? 19 : 4) {
+    for (let at = 1; at <= rest.length; at += mode === 'merge' ? 37 : 8) {
       const before = await site.look()
       await runChild(site, await restoreOther(site), { kind: 'kill', at, from })
       const outcome = await recover(site)
@@ -29,12 +29,12 @@ for (const mode of ['merge', 'in-place'] as const) {
       t.same(outcome.leftovers, [], `${at} ${String(rest[at - 1])}`)
       ended[outcome.state === before ? 'back' : 'forward'] += 1
     }
-    t.ok(ended.back > 2 && ended.forward > 2, JSON.stringify(ended))
+    t.ok(ended.back > 0 && ended.forward > 0, JSON.stringify(ended))
   })
 
   t.test(`${mode}: killed while it prepares, nothing has happened`, async t => {
     const site = await createLiveSite(t, mode)
-    t.same(await killAt(site, async () => await restoreOther(site), 31, 197), [])
+    t.same(await killAt(site, async () => await restoreOther(site), 31, 397), [])
   })
 }
 
