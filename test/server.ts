@@ -31,7 +31,7 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   await sql`CREATE TABLE things (id int PRIMARY KEY, name text)`
   await sql`INSERT INTO things SELECT n, 'thing ' || n FROM generate_series(1, 20000) n`
   const folder = t.testdir({ uploads: {} })
-  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
+  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, DATABASE_SCOPE: 'instance', UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
   const exit = once(child, 'exit')
   const address = await addressOf(child)
   t.equal((await fetch(`${address}/health/ready`)).status, 200)
