@@ -91,10 +91,19 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
       if (found.mode === 'swap' && found.server?.live !== null) await requireNoOthers(core, organizationId)
     })
     core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
-    await releaseCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null)
+    await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null)
     return answer(request, restoreId, { ...report(), outageMs })
   } finally {
     await journal.close()
+  }
+}
+
+/** The restore is done, so a journal that can't be read now must not look like a failure of it; it is tried again later. */
+async function dropOldCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
+  try {
+    await releaseCheckpoints(core, organizationId, keep)
+  } catch (error) {
+    core.log.warn({ err: error, organizationId }, 'An old checkpoint could not be dropped now')
   }
 }
 
