@@ -1,6 +1,7 @@
 import { AppError } from '../errors.js'
 import { ProgramError, startProgram } from '../io/process.js'
 import { toEnvironment, type Connection } from './connection/connection.js'
+import { lostConnection } from './connection/program-error.js'
 import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 
@@ -11,7 +12,7 @@ const lockWaitMs = 5_000
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
  * subscriptions are left out, since a second database must not start to replicate.
- * @throws AppError DUMP_FAILED after the last byte, when pg_dump did not end well
+ * @throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY after the last byte, when pg_dump did not end well
  */
 export async function * dumpInstance (
   connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal
@@ -31,7 +32,7 @@ export async function * dumpInstance (
   }
 }
 
-/** pg_dump's own words name tables and privileges, never rows. */
+/** What the end of pg_dump or psql means; its own words name tables and privileges, never rows. */
 export function dumpFailed (error: unknown): AppError {
   const reason = error instanceof ProgramError ? error.stderr.split('\n').filter(line => /error:/i.test(line)).join(' ') : ''
   if (/lock timeout/i.test(reason)) {
@@ -39,5 +40,5 @@ export function dumpFailed (error: unknown): AppError {
       remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
     })
   }
-  return new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, { cause: error })
+  return lostConnection(error) ?? new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, { cause: error })
 }

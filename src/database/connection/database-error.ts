@@ -39,8 +39,8 @@ const unavailable: Readonly<Record<string, Cause>> = {
 export function databaseError (error: unknown): AppError {
   if (error instanceof AppError) return error
   const code = systemCode(error) ?? ''
-  const known = Object.hasOwn(unavailable, code) ? unavailable[code] : undefined
-  if (known !== undefined) return new AppError('DATABASE_UNAVAILABLE', known.message, { remedy: known.remedy, cause: error })
+  const known = unavailableAs(code, error)
+  if (known !== null) return known
 
   if (code === '55P03') {
     return new AppError('DATABASE_BUSY', 'A table stayed locked by another session for too long.', {
@@ -65,6 +65,12 @@ export function databaseError (error: unknown): AppError {
   }
   if (name === 'PostgresError') return new AppError('DATABASE_ERROR', `PostgreSQL answered: ${message} (${code}).`, { cause: error })
   return new AppError('DATABASE_ERROR', `The database operation failed${code === '' ? '' : ` (${code})`}.`, { cause: error })
+}
+
+/** DATABASE_UNAVAILABLE with the words for the code, or null when it tells of something else. */
+export function unavailableAs (code: string, cause: unknown): AppError | null {
+  const known = Object.hasOwn(unavailable, code) ? unavailable[code] : undefined
+  return known === undefined ? null : new AppError('DATABASE_UNAVAILABLE', known.message, { remedy: known.remedy, cause })
 }
 
 function isTlsCode (code: string): boolean {

@@ -3,6 +3,7 @@ import { finished, pipeline } from 'node:stream/promises'
 import { AppError, systemCode } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
+import { lostConnection } from '../connection/program-error.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import type { Loader } from './scratch.js'
@@ -78,9 +79,8 @@ export function loadFailed (error: unknown): unknown {
       remedy: 'End who holds the lock (pg_locks, pg_prepared_xacts), then restore again.', cause: error
     })
   }
-  if (/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection/.test(error.stderr)) {
-    return new AppError('DATABASE_UNAVAILABLE', 'The connection to the database was lost while the dump was loaded.', { cause: error })
-  }
+  const lost = lostConnection(error)
+  if (lost !== null) return lost
   // The line that names the error; the lines after it can hold rows.
   const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0] ?? '')
   return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })

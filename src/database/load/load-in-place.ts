@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline'
 import { AppError } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { lostConnection } from '../connection/program-error.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
@@ -84,7 +85,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
         program.stdin.end('COMMIT;\n')
         await program.done
       } catch (error) {
-        throw new AppError('DATABASE_ERROR', 'The database did not commit the restore.', { cause: error })
+        throw lostConnection(error) ?? new AppError('DATABASE_ERROR', 'The database did not commit the restore.', { cause: error })
       }
     },
     async rollback () {

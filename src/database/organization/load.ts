@@ -2,7 +2,8 @@ import { pipeline } from 'node:stream/promises'
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
 import { startProgram, type RunningProgram } from '../../io/process.js'
-import { quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { databaseError, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { lostConnection } from '../connection/program-error.js'
 import type { MergeTable } from './drift.js'
 import { transferSettings } from './rows.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -17,7 +18,7 @@ export const sampleSettings = 'SET default_statistics_target = 10;'
 /**
  * Copies the archive's rows from the scratch database into temporary tables of the session, byte by byte. Nothing of the
  * archive runs here: the scratch database is read as the role that loaded it, and only rows cross over.
- * @throws AppError ARCHIVE_INVALID, RESTORE_CONFLICT
+ * @throws AppError ARCHIVE_INVALID, RESTORE_CONFLICT, DATABASE_UNAVAILABLE
  */
 export async function loadRows (
   session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, tables: readonly MergeTable[], signal: AbortSignal
@@ -56,6 +57,8 @@ async function copyRows (
     await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, start)
   } catch (error) {
     signal.throwIfAborted()
+    const lost = lostConnection(error) ?? databaseError(error)
+    if (lost.code === 'DATABASE_UNAVAILABLE') throw lost
     throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, { cause: error })
   }
 }

@@ -1,0 +1,26 @@
+import type { AppError } from '../../errors.js'
+import { ProgramError } from '../../io/process.js'
+import { unavailableAs } from './database-error.js'
+
+/**
+ * What libpq says of a connection, with the SQLSTATE or system code of the same. The most exact comes first: a server that
+ * is full or starting is also one that could not be connected to. libpq's own words are English (LC_MESSAGES); the server's
+ * need not be, and then the general ones behind them fit.
+ */
+const words: ReadonlyArray<[RegExp, string]> = [
+  [/too many clients already|remaining connection slots are reserved|too many connections for (?:role|database)/, '53300'],
+  [/the database system is (?:starting up|shutting down|in recovery mode|not (?:yet )?accepting connections)/, '57P03'],
+  [/Connection refused|No such file or directory\n\s*Is the server running/, 'ECONNREFUSED'],
+  [/could not translate host name/, 'ENOTFOUND'],
+  [/connection to server (?:at|on socket) .*(?:timeout expired|timed out)/i, 'ETIMEDOUT'],
+  // What our own session has exported is gone only with that session.
+  [/invalid snapshot identifier|snapshot "[^"]*" does not exist/, 'CONNECTION_CLOSED'],
+  [/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection|no connection to the server|connection not open|SSL connection has been closed|could not (?:receive|send) data (?:from|to) server/, 'CONNECTION_CLOSED']
+]
+
+/** DATABASE_UNAVAILABLE when pg_dump or psql failed for want of a connection; null when it failed of something else. */
+export function lostConnection (error: unknown): AppError | null {
+  if (!(error instanceof ProgramError)) return null
+  const found = words.find(([pattern]) => pattern.test(error.stderr))
+  return found === undefined ? null : unavailableAs(found[1], error)
+}
