@@ -1,20 +1,19 @@
-import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Sql } from 'postgres'
 import { countRows, listTables, type TableName } from '../database/catalog-queries.js'
 import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection/connection.js'
+import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
-import type { PostgresTools } from '../database/postgres-tools.js'
+import type { DatabaseDetails } from '../database/database-details.js'
+import { codeOf, diffCode } from './code-diff.js'
+import type { DatabaseInput } from './database-participant.js'
 import { readDump } from './read-dump.js'
 import { endInsideLive } from './inside-live.js'
 import type { Participant } from './participant.js'
-import type { TableReport } from './report.js'
+import type { CodeChange, TableReport } from './report.js'
 
-export interface InPlaceInput {
-  archive: Archive
-  dump: ArchiveEntry
-  tools: PostgresTools
-  onBytes: (bytes: number) => void
+export interface InPlaceInput extends Omit<DatabaseInput, 'owner'> {
+  dryRun: boolean
 }
 
 /**
@@ -27,6 +26,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
   let load: InPlaceLoad | null = null
   let before = new Map<string, string>()
   let dropped: TableReport[] = []
+  let code: CodeChange[] | undefined
 
   return {
     name: 'database',
@@ -34,10 +34,16 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     async prepare () {},
 
     async ready (signal) {
-      const { archive, dump, tools, onBytes } = input as InPlaceInput
-      before = await digestLive(connection, archive.metadata.tables)
-      dropped = await listDropped(connection, archive.metadata.tables)
-      load = await loadInPlace(connection, tools, { restoreId, sql: readDump(archive, dump, onBytes), tables: archive.metadata.tables, signal })
+      const { archive, dump, tools, onBytes, loadTimeoutMs, dryRun } = input as InPlaceInput
+      const { metadata, trusted } = archive
+      before = await digestLive(connection, metadata.tables)
+      dropped = await listDropped(connection, metadata.tables)
+      const codeBefore = dryRun ? await codeOf(connection, connection.database) : null
+      const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
+        restoreId, sql: readDump(archive, dump, onBytes), tables: metadata.tables, listCode: dryRun, signal
+      }))
+      if (codeBefore !== null) code = diffCode(codeBefore, load.code)
     },
 
     async report () {
@@ -51,7 +57,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
         return { table, rows, note: `Its rows differ from the ${digest.split(' ')[0]} that are there now.` }
       })
       return {
-        database: { mode: 'in-place', scope: 'instance', tables: [...tables, ...dropped], missingRoles: [], missingExtensions: [] },
+        database: { mode: 'in-place', scope: 'instance', tables: [...tables, ...dropped], ...(code === undefined ? {} : { code }), missingRoles: [], missingExtensions: [] },
         warnings: [
           'The database user may not create databases, so the restore works inside the live one: readers wait from its beginning to its end.',
           'The dump is loaded with the database user\'s own rights: restore only archives that you trust.',

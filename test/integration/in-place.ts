@@ -104,6 +104,36 @@ t.test('an extension that a superuser has made meanwhile stays, and the restore 
   t.equal((await sql`SELECT FROM pg_extension WHERE extname = 'pgcrypto'`).length, 1)
 })
 
+t.test('a dry run lists the code that would be another', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql } } = tenants
+  await sql.unsafe('CREATE FUNCTION price () RETURNS int LANGUAGE sql AS \'SELECT 1\'; CREATE FUNCTION same () RETURNS int LANGUAGE sql AS \'SELECT 1\'')
+  const backup = await tenants.create('database')
+  t.same((await tenants.restore(backup.id, { dryRun: true })).report.database?.code, [], 'none, after a backup')
+  await sql.unsafe('CREATE OR REPLACE FUNCTION price () RETURNS int LANGUAGE sql AS \'SELECT 2\'; CREATE FUNCTION late () RETURNS int LANGUAGE sql AS \'SELECT 1\'')
+  const spying = await forge(tenants.core, backup, {
+    sql: dump => dump.replace(/^-- PostgreSQL database dump complete/m, `CREATE FUNCTION public.spy () RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+      CREATE TRIGGER spies BEFORE INSERT ON public.users FOR EACH ROW EXECUTE FUNCTION public.spy();\n$&`)
+  })
+  t.same((await tenants.restore(spying, { dryRun: true })).report.database?.code, [
+    { object: 'function public.late()', change: 'removed' },
+    { object: 'function public.price()', change: 'changed' },
+    { object: 'function public.spy()', change: 'added' },
+    { object: 'trigger spies on public.users', change: 'added' }
+  ])
+  t.notOk((await tenants.restore(spying, { rollbackOnFailure: false })).report.database?.code, 'a real restore is no diff')
+})
+
+t.test('a load that takes too long is stopped by LOAD_TIMEOUT', async t => {
+  const tenants = await setUp(t, { env: { LOAD_TIMEOUT: '3s' } })
+  const backup = await tenants.create('database')
+  const before = await checksumDatabase(tenants.database.sql)
+  const endless = await forge(tenants.core, backup, { sql: dump => dump.replace(/^COPY public\.users /m, 'DO $$$$ BEGIN LOOP END LOOP; END $$$$;\n$&') })
+  t.match(await tenants.post(`restore/${endless}`, {}, 422), { code: 'LOAD_LIMIT_EXCEEDED', message: /longer than 3 s/ })
+  t.same(await checksumDatabase(tenants.database.sql), before)
+  t.same(await leftOvers(tenants.database), [])
+})
+
 t.test('a lock that somebody else holds is not the dump\'s fault', async t => {
   const tenants = await setUp(t)
   const backup = await tenants.create('database')

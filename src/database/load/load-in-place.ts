@@ -3,7 +3,8 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { AppError } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
-import { quoteIdentifier, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
+import { codeQuery, type CodeObjects } from '../code-objects.js'
+import { databaseError, quoteIdentifier, quoteLiteral, toEnvironment, trustedPath, withSql, type Connection } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
@@ -16,6 +17,8 @@ export interface InPlaceRequest {
   sql: AsyncIterable<Buffer>
   /** What must be there when it is loaded. */
   tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
+  /** Tell what would run by itself in the database then. */
+  listCode: boolean
   signal: AbortSignal
 }
 
@@ -23,6 +26,8 @@ export interface InPlaceRequest {
 export interface InPlaceLoad {
   /** A digest of each table's rows, in the order of the request's tables. */
   digests: string[]
+  /** Empty unless it was asked for. */
+  code: CodeObjects
   /** When the connection breaks meanwhile the error does not tell whether it was committed: the marker does. */
   commit (): Promise<void>
   rollback (): Promise<void>
@@ -58,8 +63,9 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
     yield * removeEntries(removeRestrict(request.sql), '-- Name: EXTENSION ', '; Type: COMMENT; ')
-    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
+    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\nSET LOCAL search_path = ${trustedPath};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
+    if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
   }
 
@@ -74,12 +80,15 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   } catch (error) {
     const reason = endedEarly(error) ? await program.done.then(() => error, (ended: unknown) => ended) : error
     program.kill()
+    // The server would go on with the statement that psql was ended in, and with it every lock of ours.
+    if (answers.begin !== undefined && (request.signal.aborted || !endedEarly(error))) await endTransaction(connection, answers.begin)
     request.signal.throwIfAborted()
     throw reason instanceof AppError ? reason : ownFailure(reason, guard) ?? loadFailed(reason)
   }
 
   return {
     digests: answers.tables,
+    code: answers.code,
     async commit () {
       try {
         program.stdin.end('COMMIT;\n')
@@ -93,6 +102,17 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
       program.kill()
       await program.done.catch(() => {})
     }
+  }
+}
+
+/** Ends the session that is in the transaction, if it is still there. The id is that of PostgreSQL's 64 bits. */
+async function endTransaction (connection: Connection, transactionId: string): Promise<void> {
+  try {
+    await withSql(connection, {}, async sql => await sql`
+      SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity
+      WHERE backend_xid::text::bigint = (${transactionId}::bigint & 4294967295)`)
+  } catch (error) {
+    throw databaseError(error)
   }
 }
 
@@ -112,17 +132,19 @@ function endsTransaction (cause?: unknown): AppError {
   return new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.', { cause })
 }
 
-interface Answers { begin?: string, end?: string, tables: string[], ended: Promise<void> }
+interface Answers { begin?: string, end?: string, tables: string[], code: Map<string, string>, ended: Promise<void> }
 
 /** What psql prints for our own queries, told by the token from what the dump's statements print. */
 function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
   const lines = createInterface({ input: stdout })
   const answers: Answers = {
     tables: [],
+    code: new Map(),
     ended: new Promise(resolve => {
       lines.on('line', line => {
-        const [first, kind, value] = line.split('|')
+        const [first, kind, value, object = ''] = line.split('|')
         if (first !== token) return
+        if (kind === 'code') answers.code.set(Buffer.from(object, 'hex').toString(), value ?? '')
         if (kind === 'table') answers.tables.push(value ?? '')
         if (kind === 'begin') answers.begin = value
         if (kind === 'end') {
@@ -144,4 +166,3 @@ function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest)
     }
   })
 }
-

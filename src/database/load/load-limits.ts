@@ -5,7 +5,7 @@ import { withMaintenance } from '../maintenance.js'
 
 /** How far a dump may go while it is loaded. Its own statements could lift any limit that is set in its session. */
 export interface LoadLimits {
-  /** Of the database that it is loaded into. */
+  /** That the database may grow by. */
   maxBytes: number
   maxMs: number
   /** Between two looks at the database's size; a second unless told. */
@@ -31,32 +31,35 @@ export function limitsFor (databaseBytes: number, { dumpBytes, trusted, timeoutM
  * Lets `load` fill the database, with a signal that ends it where it goes beyond the limits.
  * @throws AppError LOAD_LIMIT_EXCEEDED
  */
-export async function withinLimits (
-  connection: Connection, database: string, { maxBytes, maxMs, everyMs = 1000 }: LoadLimits, signal: AbortSignal, load: (signal: AbortSignal) => Promise<void>
-): Promise<void> {
+export async function withinLimits<T> (
+  connection: Connection, database: string, { maxBytes, maxMs, everyMs = 1000 }: LoadLimits, signal: AbortSignal, load: (signal: AbortSignal) => Promise<T>
+): Promise<T> {
   const stop = new AbortController()
   const timer = setTimeout(() => {
     stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', `Loading the dump takes longer than ${Math.round(maxMs / 1000)} s.`))
   // More than a timer can count is no limit.
   }, Math.min(maxMs, 0x7fffffff))
-  const loading = load(AbortSignal.any([signal, stop.signal]))
-  const ended = loading.then(() => true, () => true)
   try {
-    await withMaintenance(connection, async sql => {
-      while (!await Promise.race([ended, after(everyMs)])) {
-        if (await sizeOf(sql, database) <= maxBytes) continue
-        stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', `Loading the dump makes a database of more than ${maxBytes} bytes.`))
-        break
+    return await withMaintenance(connection, async sql => {
+      const look = async (): Promise<number> => await sizeOf(sql, database).catch((error: unknown) => { throw databaseError(error) })
+      const before = await look()
+      const loading = load(AbortSignal.any([signal, stop.signal]))
+      const ended = loading.then(() => true, () => true)
+      try {
+        while (!await Promise.race([ended, after(everyMs)])) {
+          if (await look() - before <= maxBytes) continue
+          stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', `Loading the dump makes more than ${maxBytes} bytes.`))
+          break
+        }
+      } catch (error) {
+        // Without the watch the load must not go on.
+        stop.abort(error)
       }
+      return await loading
     })
-  } catch (error) {
-    // Without the watch the load must not go on.
-    stop.abort(databaseError(error))
   } finally {
     clearTimeout(timer)
-    await ended
   }
-  await loading
 }
 
 /** With the temporary files of its sessions, where we may see those (a superuser, or a member of pg_monitor). */
