@@ -66,9 +66,9 @@ export function createDatabaseParticipant (
         ? kept
         : await keepLiveDetails(connection, live, kept)
       await journal.note({ liveOid })
-      const created = await createScratch(connection, names, details)
-      await journal.note({ scratchOid: created.oid })
       const limits = limitsFor(archived.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      const created = await createScratch(connection, names, details, limits.maxBytes)
+      await journal.note({ scratchOid: created.oid })
       await withinLimits(connection, scratch, limits, signal, async signal => await loadDump(connection, tools, {
         database: scratch,
         loader: created.loader,

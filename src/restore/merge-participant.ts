@@ -40,9 +40,9 @@ export function createMergeParticipant (
       const { archive, dump, tools, onBytes, loadTimeoutMs } = input as MergeInput
       const { metadata, trusted } = archive
       const details = metadata.database as DatabaseDetails
-      const { loader, warnings: created } = await createScratch(connection, names, details)
-      scratch = { ...connection, database: names.database, ...(loader ?? {}) }
       const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      const { loader, warnings: created } = await createScratch(connection, names, details, limits.maxBytes)
+      scratch = { ...connection, database: names.database, ...(loader ?? {}) }
       await withinLimits(connection, names.database, limits, signal, async signal => await loadDump(connection, tools, {
         database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: details.defaultPrivileges.length > 0, signal
       }))

@@ -10,6 +10,8 @@ import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { createScratch, dropScratch } from '../../src/database/load/scratch.js'
 import { compareCode } from '../../src/restore/code-diff.js'
 import { AppError } from '../../src/errors.js'
+import { superuser } from '../support/cluster.js'
+import { sharedCluster } from '../support/shared-cluster.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 
 t.setTimeout(600_000)
@@ -27,7 +29,7 @@ async function load ({ connection }: TestDatabase, sql: string, limits = generou
   const suffix = randomBytes(16).toString('hex')
   const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
   try {
-    const { loader } = await createScratch(connection, names, locale)
+    const { loader } = await createScratch(connection, names, locale, limits.maxBytes)
     await withinLimits(connection, names.database, limits, new AbortController().signal, async signal => await loadDump(connection, tools, {
       database: names.database, loader, hasDefaultPrivileges: false, signal, sql: (async function * () { yield Buffer.from(sql) })()
     }))
@@ -115,6 +117,11 @@ t.test('what never ends, or grows without end, is stopped by time and by size', 
   for (const [what, statement, limits] of cases) t.equal(await load(database, statement, limits), 'LOAD_LIMIT_EXCEEDED', what)
   const seesFiles = await createTestDatabase(t, { role: 'superuser' })
   t.equal(await load(seesFiles, 'SELECT count(*) FROM generate_series(1, 100000000000) n;', small), 'LOAD_LIMIT_EXCEEDED', 'temporary files')
+  // Those who can't see the files may be allowed to limit them.
+  await withSql(seesFiles.connection, {}, async sql => await sql.unsafe(`GRANT SET ON PARAMETER temp_file_limit TO ${database.name}`))
+  t.teardown(async () => { await withSql(superuser(await sharedCluster()), {}, async sql => await sql.unsafe(`REVOKE SET ON PARAMETER temp_file_limit FROM ${database.name}`)) })
+  t.equal(await load(database, 'SELECT count(*) FROM generate_series(1, 100000000000) n;', small), 'LOAD_LIMIT_EXCEEDED', 'temporary files')
+  t.equal(await load(database, 'SET temp_file_limit = -1;', small), 'DUMP_INVALID', 'the limit is not the dump\'s to lift')
   t.equal(await load(database, 'CREATE TABLE x AS SELECT n FROM generate_series(1, 1000) n;', { ...small, ...soon, maxMs: 60_000 }), 'loaded', 'an honest dump is not')
   tried -= 1
   t.same(await database.sql`SELECT datname FROM pg_database WHERE datname LIKE 'dab_restore_%' AND datdba = (SELECT oid FROM pg_roles WHERE rolname = ${database.name})`, [])

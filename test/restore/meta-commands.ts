@@ -45,7 +45,7 @@ t.test('nothing in a dump makes psql run a program or reach the live database', 
       const suffix = randomBytes(16).toString('hex')
       const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
       try {
-        const { loader } = await createScratch(connection, names, locale)
+        const { loader } = await createScratch(connection, names, locale, 1 << 30)
         await t.rejects(loadDump(connection, tools, {
           database: names.database, loader, hasDefaultPrivileges: false, signal: new AbortController().signal,
           sql: (async function * () { yield Buffer.from(dump) })()

@@ -45,7 +45,7 @@ export async function createEmbeddedCluster (
     await appendFile(join(data, 'postgresql.conf'), settings)
     // Single-user mode needs no port and ends with a checkpoint; it takes one statement a line.
     await runProgram(binaries.postgres, ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'], {
-      ...asUser, input: bootstrap(credentials)
+      ...asUser, input: bootstrap(credentials, binaries.major)
     })
     await moveInto(data, join(directory, 'data'))
   } catch (error) {
@@ -81,11 +81,13 @@ async function initdb (file: string, data: string, passwordFile: string, superus
   }
 }
 
-function bootstrap ({ user, password, database }: ClusterCredentials): string {
+function bootstrap ({ user, password, database }: ClusterCredentials, major: number): string {
   const role = quoteIdentifier(user)
   return [
     `CREATE ROLE ${role} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD ${quoteLiteral(scramVerifier(password))}`,
     `CREATE DATABASE ${quoteIdentifier(database)} OWNER ${role}`,
+    // So that what loads a dump can be kept from filling the disk with temporary files.
+    major >= 15 ? `GRANT SET ON PARAMETER temp_file_limit TO ${role}` : `GRANT pg_monitor TO ${role}`,
     ''
   ].join('\n')
 }

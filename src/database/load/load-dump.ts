@@ -68,6 +68,9 @@ export function loadFailed (error: unknown): unknown {
   if (/No space left on device|could not extend file|disk full/i.test(error.stderr)) {
     return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
   }
+  if (/ERROR: .*temp_file_limit.*\d ?kB/.test(error.stderr)) {
+    return new AppError('LOAD_LIMIT_EXCEEDED', 'Loading the dump makes more temporary files than it may.', { cause: error })
+  }
   if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
   if (/pg_hba\.conf|authentication failed/.test(error.stderr)) {
     return new AppError('DATABASE_UNAVAILABLE', 'The database server does not let in the role that the dump is loaded as: each restore makes one, dab_loader_…, with a password.', {

@@ -23,13 +23,14 @@ type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localePr
 /**
  * Creates an empty database beside the live one, closed to everybody but a fresh role that owns nothing else, is in no
  * other role and can't create any.
+ * @param maxBytes of temporary files that the role may make, where we may limit them
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_ERROR, DISK_FULL
  */
-export async function createScratch (connection: Connection, names: ScratchNames, locale: Locale): Promise<Scratch> {
+export async function createScratch (connection: Connection, names: ScratchNames, locale: Locale, maxBytes: number): Promise<Scratch> {
   try {
     return await withMaintenance(connection, async sql => {
       await waitForOthers(sql, names)
-      const loader = await createLoader(sql, names.loader)
+      const loader = await createLoader(sql, names.loader, maxBytes)
       const owner = quoteIdentifier(loader?.user ?? connection.user)
       const warnings = await createDatabase(sql, names.database, owner, locale)
       await sql.unsafe(`REVOKE ALL ON DATABASE ${quoteIdentifier(names.database)} FROM PUBLIC`)
@@ -42,15 +43,25 @@ export async function createScratch (connection: Connection, names: ScratchNames
   }
 }
 
-async function createLoader (sql: Sql, name: string): Promise<Loader | null> {
+async function createLoader (sql: Sql, name: string, maxBytes: number): Promise<Loader | null> {
   const [user] = await sql<[{ able: boolean }]>`SELECT rolsuper OR rolcreaterole AS able FROM pg_catalog.pg_roles WHERE rolname = current_user`
   if (!user.able) return null
   const password = randomBytes(24).toString('base64url')
   await sql.unsafe(`CREATE ROLE ${quoteIdentifier(name)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
     PASSWORD ${quoteLiteral(scramVerifier(password))}`)
+  await limitTemporaryFiles(sql, name, maxBytes)
   // To create a database that it owns, and to take its objects over later.
   await sql.unsafe(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER`)
   return { user: name, password }
+}
+
+/** Only a superuser may, or from PostgreSQL 15 whom one has granted it: GRANT SET ON PARAMETER temp_file_limit. */
+async function limitTemporaryFiles (sql: Sql, role: string, maxBytes: number): Promise<void> {
+  try {
+    await sql.unsafe(`ALTER ROLE ${quoteIdentifier(role)} SET temp_file_limit = '${Math.min(Math.ceil(maxBytes / 1024), 0x7fffffff)}kB'`)
+  } catch (error) {
+    if ((error as { code?: unknown }).code !== '42501') throw error
+  }
 }
 
 /** With the archive's locale where this server has it, else with the one that new databases get here. */

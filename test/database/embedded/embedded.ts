@@ -81,6 +81,8 @@ t.test('first start makes a private cluster; a restart keeps data and port; stop
         (SELECT datdba = r.oid FROM pg_database WHERE datname = current_database()) AS owns
       FROM pg_roles r WHERE rolname = current_user`
     t.same(row, { rolsuper: false, rolcreatedb: true, rolcreaterole: true, checksums: 'on', fsync: 'on', listen: '127.0.0.1', encoding: 'UTF8', owns: true })
+    const [{ major }] = await sql<[{ major: number }]>`SELECT current_setting('server_version_num')::int / 10000 AS major`
+    if (major >= 15) await t.resolves(sql`SET temp_file_limit = -1`, 'it may limit the temporary files of a load')
   })
   await t.rejects(withSql(database.connection(), { password: 'wrong' }, async (sql) => await sql`SELECT 1`), { code: '28P01' })
 

@@ -12,7 +12,7 @@ async function setUp (t: Test) {
   const { connection }: TestDatabase = await createTestDatabase(t)
   const suffix = randomBytes(16).toString('hex')
   const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
-  const { loader } = await createScratch(connection, names, locale)
+  const { loader } = await createScratch(connection, names, locale, 1 << 30)
   t.teardown(async () => { await dropScratch(connection, names) })
   return {
     loader: names.loader,

@@ -21,7 +21,7 @@ t.test('a scratch database is its loader\'s alone, and the loader nobody else\'s
   const { connection, name } = await createTestDatabase(t)
   const { connection: stranger } = await createTestDatabase(t)
   const names = newNames()
-  const { loader, warnings, oid } = await createScratch(connection, names, locale)
+  const { loader, warnings, oid } = await createScratch(connection, names, locale, 1 << 30)
   t.same(warnings, [])
   await t.rejects(withSql(stranger, { database: names.database }, async sql => await sql`SELECT`), { code: '42501' })
   await withSql(connection, { database: names.database, ...loader! }, async sql => {
@@ -49,8 +49,8 @@ t.test('whatever is there of it is removed, with the sessions in it', async t =>
   await dropScratch(connection, names)
   t.same(await whatIsThere(connection, names), [], 'a loader without a database')
 
-  const { loader } = await createScratch(connection, names, locale)
-  await t.rejects(createScratch(connection, names, locale), { code: 'DATABASE_ERROR' })
+  const { loader } = await createScratch(connection, names, locale, 1 << 30)
+  await t.rejects(createScratch(connection, names, locale, 1 << 30), { code: 'DATABASE_ERROR' })
   await withSql(connection, { database: names.database, ...loader! }, async sql => {
     await sql`CREATE TABLE made (id int)`
     await dropScratch(connection, names)
@@ -62,7 +62,7 @@ t.test('whatever is there of it is removed, with the sessions in it', async t =>
 t.test('a user without CREATEROLE loads as itself, and is told so', async t => {
   const { connection, name } = await createTestDatabase(t, { createrole: false })
   const names = newNames()
-  const { loader, warnings } = await createScratch(connection, names, locale)
+  const { loader, warnings } = await createScratch(connection, names, locale, 1 << 30)
   t.equal(loader, null)
   t.match(warnings, [/only archives that you trust/])
   await adoptScratch(connection, names, loader, name)
@@ -73,11 +73,11 @@ t.test('a user without CREATEROLE loads as itself, and is told so', async t => {
 t.test('a locale that this server does not have is told, and any other failure is one', async t => {
   const { connection } = await createTestDatabase(t)
   const names = newNames()
-  const { warnings } = await createScratch(connection, names, { ...locale, collate: 'xx_XX.UTF-8', ctype: 'xx_XX.UTF-8' })
+  const { warnings } = await createScratch(connection, names, { ...locale, collate: 'xx_XX.UTF-8', ctype: 'xx_XX.UTF-8' }, 1 << 30)
   t.match(warnings, [/does not have the locale xx_XX\.UTF-8/])
   await dropScratch(connection, names)
   const { connection: weak } = await createTestDatabase(t, { createdb: false })
-  await t.rejects(createScratch(weak, names, locale), { code: 'DATABASE_ERROR', message: /permission denied/ })
+  await t.rejects(createScratch(weak, names, locale, 1 << 30), { code: 'DATABASE_ERROR', message: /permission denied/ })
   await dropScratch(weak, names).catch(() => {})
   t.same(await whatIsThere(connection, names), [])
 })
