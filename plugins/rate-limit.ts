@@ -2,6 +2,7 @@ import rateLimit from '@fastify/rate-limit'
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import fp from 'fastify-plugin'
 import { AppError } from '../src/errors.js'
+import { RateLimitStore } from './rate-limit-store.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -15,6 +16,7 @@ async function rateLimitPlugin (app: FastifyInstance): Promise<void> {
   await app.register(rateLimit, {
     max: app.config.rateLimit,
     timeWindow: '1 minute',
+    store: RateLimitStore,
     enableDraftSpec: true,
     keyGenerator: ({ identity, ip }) => identity === undefined ? ip : `${identity.organizationId}/${identity.userId}`,
     errorResponseBuilder: (_request, { after }) => new AppError('RATE_LIMITED', `Too many requests: try again in ${after}.`)

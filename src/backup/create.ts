@@ -109,7 +109,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
       bytes: files.bytes
     },
     warnings: [
-      ...(database?.warnings ?? []), ...listing.warnings, ...files.warnings, ...(elsewhere === null ? [] : [elsewhere.warning])
+      ...await clockWarnings(core, organizationId, timestamp), ...(database?.warnings ?? []), ...listing.warnings, ...files.warnings, ...(elsewhere === null ? [] : [elsewhere.warning])
     ]
   }
   const written = await writer.finish(metadata)
@@ -118,6 +118,13 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const backup = await keepRecord(core, recordOf(metadata, { ...written, trusted: true }))
   core.log.info({ organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
   return backup
+}
+
+/** Backups are listed by time, so one that was made before a clock was set back stands above those made after it. */
+async function clockWarnings ({ catalog }: Core, organizationId: string, timestamp: Date): Promise<string[]> {
+  const { backups: [newest] } = await catalog.list(organizationId, { limit: 1 })
+  if (newest === undefined || newest.timestamp <= timestamp.toISOString()) return []
+  return [`The clock has gone back: an earlier backup is dated ${newest.timestamp} and is listed as if it were newer than this one.`]
 }
 
 async function addDatabase (

@@ -107,7 +107,7 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
   }
 
   function end (entry: Entry, outcome: Partial<Job>): void {
-    Object.assign(entry.job, outcome, { cancellable: false, finishedAt: new Date().toISOString() })
+    Object.assign(entry.job, outcome, { cancellable: false, finishedAt: endOf(entry.job) })
     for (const listener of entry.listeners) listener({ ...entry.job })
     entry.listeners.clear()
     forgetOldest(entry.job.organizationId)
@@ -217,9 +217,9 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
 }
 
 function createContext ({ job, controller, listeners }: Entry): JobContext {
-  let notifiedAt = 0
+  let notifiedAt = -Infinity
   function notify (): void {
-    notifiedAt = Date.now()
+    notifiedAt = performance.now()
     for (const listener of listeners) listener({ ...job })
   }
   return {
@@ -236,7 +236,7 @@ function createContext ({ job, controller, listeners }: Entry): JobContext {
       },
       advance (bytes) {
         job.bytesDone += bytes
-        if (Date.now() - notifiedAt >= progressIntervalMs) notify()
+        if (performance.now() - notifiedAt >= progressIntervalMs) notify()
       },
       uncancellable () {
         job.cancellable = false
@@ -244,6 +244,12 @@ function createContext ({ job, controller, listeners }: Entry): JobContext {
       }
     }
   }
+}
+
+/** Never before its start, also when the clock has been set back meanwhile. */
+function endOf ({ startedAt }: Job): string {
+  const now = new Date().toISOString()
+  return now < startedAt ? startedAt : now
 }
 
 async function endAll (entries: Entry[], graceMs: number): Promise<void> {

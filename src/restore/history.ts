@@ -1,15 +1,15 @@
 import type { Core } from '../core.js'
-import { listJournals, readJournal } from './journal.js'
+import { byAge, listJournals, readJournal, type Begin, type Line } from './journal.js'
 import type { RestoreSummary } from './report.js'
 import { summaryOf } from './restore-state.js'
 
 /** The organization's restores, newest first. @throws AppError REPOSITORY_UNAVAILABLE */
 export async function listRestores ({ repository }: Core, organizationId: string): Promise<RestoreSummary[]> {
   const folder = await repository.journalFolder(organizationId)
-  const summaries: RestoreSummary[] = []
+  const found: Line[][] = []
   for (const restoreId of await listJournals(folder)) {
     const lines = await readJournal(folder, restoreId)
-    if (lines.length > 0) summaries.push(summaryOf(lines))
+    if (lines.length > 0) found.push(lines)
   }
-  return summaries.sort((a, b) => a.startedAt < b.startedAt ? 1 : -1)
+  return found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(summaryOf)
 }

@@ -13,6 +13,8 @@ export interface SwapNames { live: string, scratch: string, checkpoint: string, 
 export interface Begin {
   step: 'begin'
   at: string
+  /** Counts the organization's restores, since a clock can be set back; one of a release that did not count is before all. */
+  number?: number
   restoreId: string
   backupId: string
   organizationId: string
@@ -60,12 +62,13 @@ export interface Journal {
 }
 
 /** @throws AppError REPOSITORY_UNAVAILABLE, DISK_FULL */
-export async function createJournal (folder: string, begin: Omit<Begin, 'at' | 'step'>): Promise<Journal> {
+export async function createJournal (folder: string, begin: Omit<Begin, 'at' | 'step' | 'number'>): Promise<Journal> {
   try {
+    const number = await nextNumber(folder)
     const handle = await open(join(folder, `${begin.restoreId}.journal`), 'ax', 0o600)
     try {
       const journal = writable(handle, [], 0)
-      await journal.appendLine({ step: 'begin', at: now(), ...begin })
+      await journal.appendLine({ step: 'begin', at: now(), number, ...begin })
       await syncFolder(folder)
       return journal
     } catch (error) {
@@ -76,6 +79,20 @@ export async function createJournal (folder: string, begin: Omit<Begin, 'at' | '
   } catch (error) {
     throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
   }
+}
+
+async function nextNumber (folder: string): Promise<number> {
+  let latest = 0
+  for (const restoreId of await listJournals(folder)) {
+    const [begin] = await readJournal(folder, restoreId)
+    if (begin?.step === 'begin') latest = Math.max(latest, begin.number ?? 0)
+  }
+  return latest + 1
+}
+
+/** In the order in which the restores began. */
+export function byAge (a: Begin, b: Begin): number {
+  return (a.number ?? 0) - (b.number ?? 0) || (a.at < b.at ? -1 : 1)
 }
 
 /**

@@ -5,7 +5,7 @@ import { AppError, systemCode } from '../errors.js'
 import { removeTree } from '../io/remove-tree.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { finishCommit, release, resumeUndo, rollBack, settle, type Transaction } from './coordinator.js'
-import { listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
+import { byAge, listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
 import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { openTransaction } from './transaction.js'
 
@@ -49,12 +49,12 @@ function isLeftOver (lines: readonly Line[]): boolean {
 /** Id of the restore whose checkpoint is the organization's; a crash can leave an older one beside it. */
 async function latestCheckpoint (core: Core, organizationId: string): Promise<string | null> {
   const folder = await core.repository.journalFolder(organizationId)
-  let latest: { restoreId: string, at: number } | null = null
+  let latest: Begin | null = null
   for (const restoreId of await listJournals(folder)) {
     const lines = await readJournal(folder, restoreId)
-    if (!keepsCheckpoint(lines)) continue
-    const at = (doneAt(lines) as Date).getTime()
-    if (latest === null || at > latest.at) latest = { restoreId, at }
+    if (lines.length === 0 || !keepsCheckpoint(lines)) continue
+    const begin = lines[0] as Begin
+    if (latest === null || byAge(latest, begin) < 0) latest = begin
   }
   return latest?.restoreId ?? null
 }
@@ -84,9 +84,14 @@ async function tidyUp (core: Core, journal: Journal, step: (transaction: Transac
   }
 }
 
+/** The wall clock may jump ahead, and a checkpoint that was dropped too early is lost: the clock that can't be set counts too. */
+function earliestNow (): number {
+  return Math.min(Date.now(), performance.timeOrigin + performance.now())
+}
+
 /** Drops the checkpoints whose time is over. No restore may be running. */
 export async function expireCheckpoints (core: Core): Promise<void> {
-  const before = Date.now() - core.settings.checkpointRetentionMs
+  const before = earliestNow() - core.settings.checkpointRetentionMs
   const isOver = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (doneAt(lines) as Date).getTime() <= before
   await eachJournal(core, await core.repository.organizations(), isOver, async journal => { await tidyUp(core, journal, release) })
 }

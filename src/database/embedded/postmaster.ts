@@ -54,6 +54,7 @@ export async function findPostmaster (dataDirectory: string): Promise<Postmaster
  */
 export async function startPostmaster (options: PostmasterOptions): Promise<Postmaster> {
   await disownReusedPid(options.dataDirectory)
+  const stale = await readPidFile(options.dataDirectory)
   const log = await open(options.logFile, 'a+', 0o600)
   try {
     const logged = (await log.stat()).size
@@ -69,8 +70,7 @@ export async function startPostmaster (options: PostmasterOptions): Promise<Post
     child.unref()
     let ended = false
     child.on('error', () => { ended = true }).on('exit', () => { ended = true })
-    const since = Math.floor(Date.now() / 1000) - 2
-    const ready = await untilReady(options, async () => !ended, (found) => found.pid === child.pid && found.startedAt >= since)
+    const ready = await untilReady(options, async () => !ended, found => found.pid === child.pid && found.startedAt !== stale?.startedAt)
     if (ready !== null) return ready
     const { buffer, bytesRead } = await log.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, logged)
     throw new PostmasterError('PostgreSQL did not start.', buffer.toString('utf8', 0, bytesRead).trim())
