@@ -70,7 +70,8 @@ export async function startPostmaster (options: PostmasterOptions): Promise<Post
     child.unref()
     let ended = false
     child.on('error', () => { ended = true }).on('exit', () => { ended = true })
-    const ready = await untilReady(options, async () => !ended, found => found.pid === child.pid && found.startedAt !== stale?.startedAt)
+    const isStale = (found: Postmaster): boolean => found.pid === stale?.pid && found.startedAt === stale.startedAt
+    const ready = await untilReady(options, async () => !ended, found => found.pid === child.pid && !isStale(found))
     if (ready !== null) return ready
     const { buffer, bytesRead } = await log.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, logged)
     throw new PostmasterError('PostgreSQL did not start.', buffer.toString('utf8', 0, bytesRead).trim())
