@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Compression } from '../archive/compression.js'
 import { gzip } from '../archive/gzip.js'
 import { mostEntries, ownEntries } from '../archive/layout.js'
-import { formatVersion, type BackupType } from '../archive/metadata.js'
+import { formatVersion, type BackupType, type DatabaseScope } from '../archive/metadata.js'
 import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } from '../archive/writer.js'
 import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
@@ -25,15 +25,16 @@ export interface CreateRequest {
   /** User id. */
   createdBy: string
   createdByEmail: string | null
-  /** The restore that this is the checkpoint of. */
-  checkpointOf?: string
+  /** What a restore of this scope makes first, to be undone by. */
+  checkpoint?: { restoreId: string, scope: DatabaseScope }
 }
 
 /**
  * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one moment:
  * the files are listed as soon as the database's snapshot is open.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
- * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, and the reason of job.signal
+ * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND,
+ * OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
  */
 export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
@@ -41,7 +42,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   if (type !== 'database') await core.storage.check()
   await core.repository.check()
   job.progress.phase('snapshot')
-  const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, isCheckpoint: request.checkpointOf !== undefined }, job.signal)
+  const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, checkpointScope: request.checkpoint?.scope ?? null }, job.signal)
   try {
     const timestamp = new Date()
     const listing = type === 'database' ? { entries: createEntryList(), warnings: [] } : await core.storage.list(organizationId)
@@ -100,7 +101,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
     includesDatabase: database !== null,
     includesFiles: type !== 'database' && elsewhere === null,
     description: request.description ?? null,
-    ...(request.checkpointOf === undefined ? {} : { checkpointOf: request.checkpointOf }),
+    ...(request.checkpoint === undefined ? {} : { checkpointOf: request.checkpoint.restoreId }),
     ...describeDatabase(database),
     counts: {
       tables: database?.tables.length ?? 0,

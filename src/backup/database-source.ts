@@ -1,5 +1,5 @@
 import type { Sql } from 'postgres'
-import type { Metadata } from '../archive/metadata.js'
+import type { DatabaseScope, Metadata } from '../archive/metadata.js'
 import type { Core, Settings } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
@@ -7,7 +7,7 @@ import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
-import { countOrganizations, organizationNotFound } from '../database/tenancy/scope.js'
+import { countOrganizations, organizationNotFound, refuseWithOthers } from '../database/tenancy/scope.js'
 import { superuserWarnings } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
@@ -27,18 +27,17 @@ export interface DatabaseSource {
 
 interface DatabaseRequest {
   organizationId: string
-  /** Of a restore, which may be what brings the organization's own row back. */
-  isCheckpoint: boolean
+  /** Of a restore, which may be what brings the organization's own row: a checkpoint has its scope, and needs no such row. */
+  checkpointScope: DatabaseScope | null
 }
 
 /**
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is any
- * other organization.
+ * other organization. A checkpoint has the scope of its restore.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION,
- * ORGANIZATION_NOT_FOUND
+ * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function openDatabaseSource (core: Core, request: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
-  const { organizationId } = request
   const { database, settings } = core
   const connection = database.connection()
   const { version, major } = await readServer(connection)
@@ -46,8 +45,8 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
   const snapshot = await openSnapshot(connection)
   try {
     const opened = { connection, tools, snapshot, version }
-    const isShared = await described(async () => await holdsOneOfSeveral(snapshot.sql, settings, request))
-    return isShared ? await openOrganization(core, opened, organizationId, signal) : openInstance(opened)
+    const scope = await described(async () => await chooseScope(snapshot.sql, settings, request))
+    return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(opened)
   } catch (error) {
     await snapshot.close()
     throw error
@@ -55,11 +54,17 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
 }
 
 /** Asked in the snapshot: one who comes later must not get into an archive of the whole. */
-async function holdsOneOfSeveral (sql: Sql, { databaseScope, tenantTable }: Settings, { organizationId, isCheckpoint }: DatabaseRequest): Promise<boolean> {
-  if (databaseScope !== 'auto') return databaseScope === 'organization'
+async function chooseScope (sql: Sql, { databaseScope, tenantTable }: Settings, { organizationId, checkpointScope }: DatabaseRequest): Promise<DatabaseScope> {
+  if (checkpointScope === 'organization') return 'organization'
+  if (databaseScope === 'instance') return 'instance'
+  if (databaseScope === 'organization' && checkpointScope === null) return 'organization'
   const found = await countOrganizations(sql, tenantTable, organizationId)
-  if (found.tenantTable !== null && found.all === 0 && !isCheckpoint) throw organizationNotFound(found.tenantTable)
-  return found.others > 0
+  if (checkpointScope === 'instance') {
+    refuseWithOthers(found, 'this backup would hold the rows of all of them')
+    return 'instance'
+  }
+  if (found.tenantTable !== null && found.all === 0) throw organizationNotFound(found.tenantTable)
+  return found.others > 0 ? 'organization' : 'instance'
 }
 
 interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string }
@@ -83,10 +88,10 @@ function openInstance ({ connection, tools, snapshot, version }: Opened): Databa
   }
 }
 
-async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version }: Opened, organizationId: string, signal: AbortSignal): Promise<DatabaseSource> {
+async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version }: Opened, { organizationId, checkpointScope }: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { sql } = snapshot
   const tenancy = await readTenancyFile(settings.tenancyFile)
-  const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, tenantTable: settings.tenantTable, tenancy, signal })
+  const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, signal })
   return {
     dump: () => dump.script,
     describe: async () => await described(async () => ({

@@ -1,3 +1,4 @@
+import type { DatabaseScope } from '../archive/metadata.js'
 import { openArchive } from '../archive/reader.js'
 import { createBackup } from '../backup/create.js'
 import type { Core } from '../core.js'
@@ -12,6 +13,8 @@ export interface CheckpointRequest {
   restoreId: string
   startedBy: string
   files: boolean
+  /** Of the restore: one that is merged is undone by a merge, whatever DATABASE_SCOPE says. */
+  scope: DatabaseScope
 }
 
 /**
@@ -20,11 +23,11 @@ export interface CheckpointRequest {
  * @throws AppError CHECKPOINT_IMPOSSIBLE with the reasons
  */
 export async function createCheckpointBackup (core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
-  const { id, organizationId, restoreId, startedBy, files } = request
+  const { id, organizationId, restoreId, startedBy, files, scope } = request
   try {
     await createBackup(core, {
       id, organizationId, type: files ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
-      createdBy: startedBy, createdByEmail: null, checkpointOf: restoreId
+      createdBy: startedBy, createdByEmail: null, checkpoint: { restoreId, scope }
     }, job)
   } catch (error) {
     job.signal.throwIfAborted()

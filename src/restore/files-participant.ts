@@ -57,7 +57,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
     await removeAtOnce(base)
     if (times === null) return
     // It would be seen among the organization's files; but it may hold another restore's.
-    await rmdir(staging).catch((error: unknown) => { if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw error })
+    await removeIfEmpty(staging)
     await utimes(live, times.atime, times.mtime)
   }
 
@@ -117,8 +117,16 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       await remove(join(base, 'attributes-former'))
     }),
 
-    async settle () {},
+    // Where the organization had no folder there is none again. One that the application writes into by now is not empty.
+    settle: async () => await guarded('Removing an empty upload folder', async () => {
+      if (mounted || input === null || input.archive.files.length > 0) return
+      await removeIfEmpty(live)
+    }),
 
     release: async () => await guarded('Removing the checkpoint of the files', async () => { await remove(live) })
   }
+}
+
+async function removeIfEmpty (folder: string): Promise<void> {
+  await rmdir(folder).catch((error: unknown) => { if (!['ENOENT', 'ENOTEMPTY', 'EEXIST'].includes(systemCode(error) ?? '')) throw error })
 }

@@ -5,7 +5,7 @@ import type { Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
 import { listTables } from '../database/catalog-queries.js'
 import { readAttachments, type Attachments } from '../database/attachments.js'
-import { countOrganizations, type Organizations } from '../database/tenancy/scope.js'
+import { countOrganizations, refuseWithOthers } from '../database/tenancy/scope.js'
 import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
@@ -64,7 +64,6 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     warnings.push(...attachmentWarnings(mode, facts.attachments))
     if (mode !== 'swap' && request.keepCheckpoint) {
       warnings.push('What is written between the checkpoint\'s backup, which is made first, and the commit is in no checkpoint, and an undo does not bring it back: stop writers if that matters.')
-      if (mode === 'merge' && !await hasOwnRow(core, request.organizationId)) noCheckpoint = 'The organization\'s own row is not in the live database, so there is nothing that could be backed up first.'
       disk.push(await roomForCheckpoint(core, request))
     }
     if (!trusted && (mode === 'in-place' || !server.canCreateRole)) {
@@ -123,8 +122,10 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
   const isPart = metadata.databaseScope === 'organization'
   try {
     return await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
-      if (isPart) return (await listTables(sql)).length === 0 ? whole : 'merge'
-      refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this backup would replace the rows of all of them')
+      if (isPart && (await listTables(sql)).length === 0) return whole
+      const found = await countOrganizations(sql, settings.tenantTable, organizationId)
+      if (isPart) return 'merge'
+      refuseWithOthers(found, 'this backup would replace the rows of all of them')
       return whole
     })
   } catch (error) {
@@ -147,20 +148,6 @@ export async function requireNoOthers ({ database, settings }: Core, organizatio
     await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
       refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
     })
-  } catch (error) {
-    throw databaseError(error)
-  }
-}
-
-function refuseWithOthers ({ all, others }: Organizations, why: string): void {
-  if (others === 0) return
-  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
-}
-
-async function hasOwnRow ({ database, settings }: Core, organizationId: string): Promise<boolean> {
-  try {
-    const { all, others } = await withSql(database.connection(), { searchPath: trustedPath }, async sql => await countOrganizations(sql, settings.tenantTable, organizationId))
-    return all > others
   } catch (error) {
     throw databaseError(error)
   }

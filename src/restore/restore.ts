@@ -78,7 +78,8 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     const transaction = openTransaction(core, journal, inputs)
     const prepared = await prepare(transaction, dryRun, job, async () => {
       if (checkpointBackupId === null) return
-      await createCheckpointBackup(core, { id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files }, job)
+      const scope = found.mode === 'merge' ? 'organization' : 'instance'
+      await createCheckpointBackup(core, { id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files, scope }, job)
     })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
     if (dryRun) {

@@ -1,5 +1,8 @@
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
-import { isWhole, killAt, recover, restoreOther, runChild } from '../support/crash.js'
+import { withSql } from '../../src/database/connection/connection.js'
+import { isWhole, killAt, recover, restoreOther, runChild, undoable } from '../support/crash.js'
 import type { Action } from '../support/crash-child.js'
 import { createLiveSite } from '../support/live-site.js'
 import type { Fault } from '../support/fault-points.js'
@@ -72,4 +75,47 @@ t.test('an undo inside the live database, cut off', async t => {
     ended[outcome.state === before ? 'back' : 'forward'] += 1
   }
   t.ok(ended.back > 2 && ended.forward > 2, JSON.stringify(ended))
+})
+
+t.test('an organization that is not there yet, cut off on its way in and out again', async t => {
+  const site = await createLiveSite(t, 'merge')
+  await withSql(site.connection, {}, async sql => {
+    await sql`DELETE FROM items WHERE org = 'acme'`
+    await sql`DELETE FROM organizations WHERE id = 'acme'`
+  })
+  await rm(join(site.uploadDir, 'acme'), { recursive: true })
+  /** Wholly in or wholly out, and nobody else's row touched. */
+  const look = async (): Promise<string> => {
+    const state = await site.look()
+    const rows = await withSql(site.connection, {}, async sql => await sql`SELECT FROM organizations WHERE id = 'acme' UNION ALL SELECT FROM items WHERE org = 'acme'`)
+    const files = await readdir(join(site.uploadDir, 'acme')).catch(() => [])
+    return state === 'aa' ? 'in' : state === '??' && rows.length + files.length === 0 ? 'out' : state
+  }
+  const bring: Action = { do: 'restore', backupId: site.states.a.backupId, keep: true }
+  const takeOut = async (): Promise<Action> => ({ do: 'undo', restoreId: await undoable(site) as string })
+  const ways = [
+    { way: async () => bring, points: (await runChild(site, bring))!.points, to: 'in' },
+    { way: takeOut, points: (await runChild(site, await takeOut()))!.points, to: 'out' }
+  ]
+  t.equal(await look(), 'out')
+  const ended = { back: 0, forward: 0 }
+  for (let index = 0; index < 4; index += 1) {
+    for (const { way, points, to } of ways) {
+      const fault = ([
+        { kind: 'kill', at: Math.floor(points.length * 0.4) },
+        { kind: 'kill', at: Math.floor(points.length * 0.8) },
+        { kind: 'kill', at: 1, from: 'before rename uploads/' },
+        { kind: 'kill', at: 1, from: points.find(point => /^after message .*COMMIT/.test(point)) as string }
+      ] as Fault[])[index]!
+      await runChild(site, await way(), fault)
+      const { leftovers } = await recover(site)
+      const state = await look()
+      t.ok(state === 'in' || state === 'out', `${JSON.stringify(fault)} ${to}: ${state}`)
+      t.same(leftovers, [], `${JSON.stringify(fault)} ${to}`)
+      ended[state === to ? 'forward' : 'back'] += 1
+      if (state !== to) t.equal((await runChild(site, await way()))?.error, undefined)
+      t.equal(await look(), to)
+    }
+  }
+  t.ok(ended.back > 2 && ended.forward > 0, JSON.stringify(ended))
 })

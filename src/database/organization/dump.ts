@@ -17,6 +17,8 @@ export interface OrganizationDumpOptions {
   /** Open until the script has been read; the files are to be listed right after it was opened. */
   snapshot: Snapshot
   organizationId: string
+  /** Of a restore, which may be what brings the organization: without its row the dump is empty, not refused. */
+  isCheckpoint?: boolean
   tenantTable: string
   tenancy?: Tenancy | null
   signal: AbortSignal
@@ -47,7 +49,7 @@ export interface OrganizationDump {
  * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
  */
 export async function openOrganizationDump (options: OrganizationDumpOptions): Promise<OrganizationDump> {
-  const { connection, tools, snapshot, organizationId, tenantTable, tenancy, signal } = options
+  const { connection, tools, snapshot, organizationId, isCheckpoint = false, tenantTable, tenancy, signal } = options
   const { sql } = snapshot
   try {
     // Names in definitions are then written in full.
@@ -55,7 +57,8 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
     await sql.unsafe(workSettings)
     const graph = await readTenantGraph(sql, { tenantTable, tenancy })
     requireTenancy(graph)
-    await requireOrganization(sql, graph, organizationId)
+    const isThere = await hasOwnRow(sql, graph, organizationId)
+    if (!isThere && !isCheckpoint) throw organizationNotFound(graph.root!.label)
     signal.throwIfAborted()
     const encoding = await archiveEncoding(sql)
     // The programs take their own locks first, before a change of a table can queue up behind the snapshot's.
@@ -65,7 +68,11 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
       await checkOwnership(sql, graph, organizationId)
       return {
         describe: async () => ({
-          tables: await countOwned(sql, graph, organizationId, signal), warnings: [...graph.notes, ...await unownedWarnings(sql, graph)]
+          tables: await countOwned(sql, graph, organizationId, signal),
+          warnings: [
+            ...(isThere ? [] : [`The organization had no row in ${graph.root!.label}: restoring this backup removes what the organization has in the database.`]),
+            ...graph.notes, ...await unownedWarnings(sql, graph)
+          ]
         }),
         script: assemble(schema, rows)
       }
@@ -89,9 +96,9 @@ async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenera
   }
 }
 
-async function requireOrganization (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<void> {
-  const [found] = await sql`SELECT FROM ${sql(graph.root!.schema)}.${sql(graph.root!.name)} WHERE ${sql(graph.rootKey)}::text = ${organizationId}`
-  if (found === undefined) throw organizationNotFound(graph.root!.label)
+async function hasOwnRow (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<boolean> {
+  const found = await sql`SELECT FROM ${sql(graph.root!.schema)}.${sql(graph.root!.name)} WHERE ${sql(graph.rootKey)}::text = ${organizationId}`
+  return found.length > 0
 }
 
 /** UTF-8 whatever the database has, but for a database that does not know its own encoding. */

@@ -34,6 +34,12 @@ export async function countOrganizations (sql: Sql, tenantTable: string, organiz
   return { tenantTable: labelOf(table), all: Number(row.all), others: Number(row.others) }
 }
 
+/** @throws AppError OTHER_ORGANIZATIONS_AFFECTED with their number, never their names */
+export function refuseWithOthers ({ all, others }: Organizations, why: string): void {
+  if (others === 0) return
+  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
+}
+
 /** What an organization without a row of its own gets: nothing of the database. */
 export function organizationNotFound (tenantTable: string): AppError {
   return new AppError('ORGANIZATION_NOT_FOUND', `The organization has no row in ${tenantTable}.`)
