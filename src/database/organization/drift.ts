@@ -8,6 +8,8 @@ import { tableOf } from '../tenancy/tenant-rows.js'
 export interface MergeTable {
   /** As it is now. */
   table: TenantTable
+  /** It came after the backup: what stands for the archive's rows is what is to be left of the live ones. */
+  isNewer: boolean
   /** What the archive has values for. */
   columns: string[]
   /** Tells rows apart on both sides; null: by their whole content. */
@@ -65,6 +67,7 @@ export function compareSchemas (live: TenantGraph, archived: Catalog, dumped: re
       const number = tables.length + 1
       tables.push({
         table: now,
+        isNewer: false,
         columns,
         key: now.key !== null && now.key.every((column) => columns.includes(column)) ? now.key : null,
         archive: `pg_temp.archive_${number}`,

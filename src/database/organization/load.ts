@@ -25,10 +25,8 @@ export async function loadRows (
 ): Promise<void> {
   for (const merged of tables) {
     signal.throwIfAborted()
-    const { table, columns, archive, plan, rows } = merged
-    await session.unsafe(`CREATE TEMPORARY TABLE ${bare(archive)} ON COMMIT DROP AS SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
-    await session.unsafe(`ALTER TABLE ${archive} ADD COLUMN ${rowNumber} bigint GENERATED ALWAYS AS IDENTITY`)
-    await session.unsafe(`CREATE TEMPORARY TABLE ${bare(plan)} (operation "char" NOT NULL, ${rowNumber} bigint, relation oid, place tid) ON COMMIT DROP`)
+    const { table, columns, archive, rows } = merged
+    await createMergeTables(session, merged, `SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
     if (rows > 0) await copyRows(session, scratch, tools, merged, signal)
     await session.unsafe(`ANALYZE ${archive}`)
     const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
@@ -36,6 +34,13 @@ export async function loadRows (
       throw new AppError('ARCHIVE_INVALID', `The archive holds ${loaded!.rows} rows of ${table.label}, its metadata says ${rows}.`)
     }
   }
+}
+
+/** The temporary tables that a merge of one table works with; the archive's begins with these rows. */
+export async function createMergeTables (session: postgres.Sql, { archive, plan }: MergeTable, rows: string): Promise<void> {
+  await session.unsafe(`CREATE TEMPORARY TABLE ${bare(archive)} ON COMMIT DROP AS ${rows}`)
+  await session.unsafe(`ALTER TABLE ${archive} ADD COLUMN ${rowNumber} bigint GENERATED ALWAYS AS IDENTITY`)
+  await session.unsafe(`CREATE TEMPORARY TABLE ${bare(plan)} (operation "char" NOT NULL, ${rowNumber} bigint, relation oid, place tid) ON COMMIT DROP`)
 }
 
 async function copyRows (

@@ -10,6 +10,7 @@ import { compareSchemas, type MergeTable } from './drift.js'
 import type { TableRows } from './dump.js'
 import { planExchanges, type ExchangePlan } from './exchanges.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
+import { planNewerTables } from './newer-tables.js'
 import { mayLockRows, requirePrivileges, requireTemporaryTables } from './privileges.js'
 import { transferSettings, workSettings } from './rows.js'
 import { lockWaitMs } from './schema.js'
@@ -80,7 +81,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
     const session = await reserveSession(client)
     const [own] = await session<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`
     watch = watchBlockers(connection, own.pid)
-    const { graph, tables, notes, changes, exchanges } = await prepare(session, options)
+    const { graph, dumped, tables, notes, changes, exchanges } = await prepare(session, options)
     return {
       session,
       changes,
@@ -88,7 +89,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
       async apply () {
         if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
         await within(signal, failure, async () => {
-          await advanceSequences(session, oidsOf(tables), highestIn(session, tables))
+          await advanceSequences(session, oidsOf(dumped), highestIn(session, dumped))
           const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
           await verifyMerge(session, graph, tables, organizationId, expected)
         })
@@ -124,7 +125,16 @@ async function within (signal: AbortSignal, failure: (error: unknown) => unknown
   }
 }
 
-interface Prepared { graph: TenantGraph, tables: MergeTable[], notes: Map<string, string>, changes: TableChange[], exchanges: ExchangePlan }
+interface Prepared {
+  graph: TenantGraph
+  /** Those of the archive. */
+  dumped: MergeTable[]
+  /** Those, and newer ones whose rows follow rows that go. */
+  tables: MergeTable[]
+  notes: Map<string, string>
+  changes: TableChange[]
+  exchanges: ExchangePlan
+}
 
 async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
@@ -142,20 +152,25 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
     }
   }
   const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))
-  const { tables, notes } = compareSchemas(graph, archived, options.tables)
-  await loadRows(session, scratch, tools, tables, signal)
-  refuseConflicts(await foreignRows(session, graph, tables, organizationId))
+  const { tables: dumped, notes } = compareSchemas(graph, archived, options.tables)
+  await loadRows(session, scratch, tools, dumped, signal)
+  refuseConflicts(await foreignRows(session, graph, dumped, organizationId))
   await checkOwnership(session, graph, organizationId)
   signal.throwIfAborted()
-  const changes = await planChanges(session, graph, tables, organizationId)
+  const planned = await planChanges(session, graph, dumped, organizationId)
+  const newer = await planNewerTables(session, graph, dumped, organizationId)
+  const [tables, changes] = [[...dumped, ...newer.tables], [...planned, ...newer.changes]]
+  for (const { table } of newer.changes) {
+    notes.set(table, 'The backup does not have this table: rows that hang on rows which go follow them, as their keys say (ON DELETE). The others are left as they are.')
+  }
   refuseConflicts([
     ...await takenValues(session, graph, tables, changes, organizationId),
     ...await heldRows(session, graph, tables, changes, organizationId),
     ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
   ])
   const exchanges = await planExchanges(session, graph, tables, changes)
-  await requirePrivileges(session, graph, tables, exchanges, async () => await laggingSequences(session, oidsOf(tables), highestIn(session, tables)))
-  return { graph, tables, notes, changes, exchanges }
+  await requirePrivileges(session, graph, tables, exchanges, async () => await laggingSequences(session, oidsOf(dumped), highestIn(session, dumped)))
+  return { graph, dumped, tables, notes, changes, exchanges }
 }
 
 /** The graph of tables that can't change any more until the transaction ends. */

@@ -51,6 +51,8 @@ export interface ForeignKey {
   validated: boolean
   /** ON DELETE or ON UPDATE changes rows, or RESTRICT refuses at once: anything but NO ACTION. */
   acts: boolean
+  /** What happens to its rows when those that they lead to are deleted; other: nothing, or what only the key itself can do. */
+  onDelete: 'cascade' | 'set null' | 'other'
   /** The key is on one partition only, so it says nothing about the table as a whole. */
   onPartition: boolean
 }
@@ -165,7 +167,10 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
     select k.oid, k.conname::text as name, child.root as table, child.relation, parent.root as target,
       parent.relation as "targetRelation", k.convalidated as validated,
-      k.confdeltype <> 'a' or k.confupdtype <> 'a' as acts, child.partition as "onPartition",
+      k.confdeltype <> 'a' or k.confupdtype <> 'a' as acts,
+      case when k.confdeltype = 'c' then 'cascade'
+        when k.confdeltype = 'n' and jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') is distinct from 'array' then 'set null'
+        else 'other' end as "onDelete", child.partition as "onPartition",
       pairs.*
     from pg_constraint k join relations child on child.oid = k.conrelid join relations parent on parent.oid = k.confrelid,
       lateral (

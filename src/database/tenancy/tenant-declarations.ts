@@ -51,6 +51,7 @@ function declaredKey (
     notNull: column.notNull,
     validated: true,
     acts: false,
+    onDelete: 'other',
     onPartition: false
   }
 }
