@@ -14,18 +14,23 @@ export function formatChecksumLine (name: string, sha256: string): string {
   return `${escaped === name ? '' : '\\'}${sha256}  ${escaped}\n`
 }
 
-/** SHA-256 by name; null when the text is no SHA256SUMS, or names an entry twice. */
-export function parseChecksums (text: string): Map<string, string> | null {
-  const sums = new Map<string, string>()
-  if (text === '') return sums
-  if (!text.endsWith('\n')) return null
-  for (const line of text.slice(0, -1).split('\n')) {
-    const match = linePattern.exec(line)
-    if (match === null) return null
-    const [, escaped, sum, written] = match as unknown as [string, string, string, string]
-    const name = escaped === '' ? written : written.replace(/\\[\\nr]/g, pair => unescapes[pair] as string)
-    if (sums.has(name)) return null
-    sums.set(name, sum)
+/**
+ * Name and SHA-256 of each line, one by one: there can be a million. @returns false after the last when the text is no SHA256SUMS
+ */
+export function * readChecksums (text: Buffer): Generator<{ name: string, sha256: string }, boolean> {
+  for (let start = 0; start < text.length;) {
+    const end = text.indexOf(0x0a, start)
+    if (end === -1) return false
+    const match = linePattern.exec(text.toString('utf8', start, end))
+    if (match === null) return false
+    const [, escaped, , written] = match as unknown as [string, string, string, string]
+    const sumAt = start + escaped.length
+    yield {
+      name: escaped === '' ? written : written.replace(/\\[\\nr]/g, pair => unescapes[pair] as string),
+      // Read again, since a part of a string keeps all of it.
+      sha256: text.toString('latin1', sumAt, sumAt + 64)
+    }
+    start = end + 1
   }
-  return sums
+  return true
 }

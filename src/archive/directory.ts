@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
 import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
 import { blockBytes } from './encode-protocol.js'
-import { HandleReader } from './handle-reader.js'
+import { HandleReader, type BytesAt } from './handle-reader.js'
 import { filesPrefix, isInLayout, mostEntries } from './layout.js'
 import { invalid, printable } from './refusal.js'
 import { createHeaders, type ZipHeader } from './zip.js'
@@ -34,6 +33,30 @@ export interface Located extends ArchiveEntry {
   dosDate: number
 }
 
+/** There can be a million, so a time is kept as a number: a Date takes as much room as all the rest but the name. */
+class LocatedEntry implements Located {
+  readonly #seconds: number
+  sha256: string | null = null
+
+  constructor (
+    readonly name: string, readonly kind: Located['kind'], readonly size: number, readonly mode: number, mtime: Date, readonly offset: number,
+    readonly compressedSize: number, readonly deflated: boolean, readonly crc32: number, readonly measuredFirst: boolean,
+    readonly dosTime: number, readonly dosDate: number
+  ) {
+    this.#seconds = mtime.getTime() / 1000
+  }
+
+  get mtime (): Date {
+    return new Date(this.#seconds * 1000)
+  }
+}
+
+export interface Directory {
+  /** In the archive's order. */
+  entries: Located[]
+  byName: ReadonlyMap<string, Located>
+}
+
 const encryptedFlags = 0x2041
 const dataDescriptorFlag = 0x8
 const largest32 = 0xfffffffe
@@ -45,14 +68,16 @@ const largestDirectory = 512 << 20
  * would not have written.
  * @throws AppError ARCHIVE_INVALID
  */
-export async function readDirectory (handle: FileHandle, size: number, organizationId: string): Promise<Located[]> {
-  const entries = await refusing(async () => await locateEntries(handle, size, organizationId))
-  checkTree(entries, organizationId)
-  return entries
+export async function readDirectory (source: BytesAt, size: number, organizationId: string): Promise<Directory> {
+  const entries = await refusing(async () => await locateEntries(source, size, organizationId))
+  const byName = new Map<string, Located>()
+  for (const entry of entries) byName.set(entry.name, entry)
+  checkTree(entries, byName, organizationId)
+  return { entries, byName }
 }
 
-async function locateEntries (handle: FileHandle, size: number, organizationId: string): Promise<Located[]> {
-  const zip = await fromRandomAccessReaderPromise(new HandleReader(handle), size, { autoClose: false, decodeStrings: false })
+async function locateEntries (source: BytesAt, size: number, organizationId: string): Promise<Located[]> {
+  const zip = await fromRandomAccessReaderPromise(new HandleReader(source), size, { autoClose: false, decodeStrings: false })
   if (zip.entryCount > mostEntries) throw invalid(`it has more than ${mostEntries} entries`)
   const entries: Located[] = []
   let directoryBytes = 0
@@ -76,23 +101,17 @@ async function locateEntries (handle: FileHandle, size: number, organizationId: 
     if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
     if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
     checkSizes(raw)
-    const entry: Located = {
-      name, kind, size: raw.uncompressedSize, mode, mtime, sha256: null,
-      offset: end,
-      compressedSize: raw.compressedSize,
-      deflated: raw.compressionMethod === 8,
-      crc32: raw.crc32,
-      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0,
-      dosTime: raw.lastModFileTime,
-      dosDate: raw.lastModFileDate
-    }
+    const entry = new LocatedEntry(
+      name, kind, raw.uncompressedSize, mode, mtime, end, raw.compressedSize, raw.compressionMethod === 8, raw.crc32,
+      (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, raw.lastModFileTime, raw.lastModFileDate
+    )
     const header = headerOf(entry)
     headers.add(header)
     end += 30 + raw.fileNameLength + raw.compressedSize + header.getDataDescriptor().length
     if (end > size) throw invalid('it ends too early')
     entries.push(entry)
   }
-  if (await hashOf(headers.directory(end)) !== await hashOf(readRange(handle, end, size - end))) {
+  if (await hashOf(headers.directory(end)) !== await hashOf(readRange(source, end, size - end))) {
     throw invalid('its directory is not as it was written')
   }
   return entries
@@ -126,8 +145,7 @@ export function headerOf ({ name, mode, mtime, size, offset, compressedSize, def
 const maker = createHeaders()
 
 /** Every entry once, and every folder before what is in it. */
-function checkTree (entries: Located[], organizationId: string): void {
-  const names = new Set(entries.map(({ name }) => name))
+function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string): void {
   if (names.size !== entries.length) throw invalid('two entries have the same name')
   const root = filesPrefix(organizationId)
   const folders = new Set<string>()
@@ -143,18 +161,18 @@ function checkTree (entries: Located[], organizationId: string): void {
 }
 
 /** Checks an entry's local header; returns where its data starts. @throws AppError ARCHIVE_INVALID */
-export async function checkLocalHeader (handle: FileHandle, entry: Located): Promise<number> {
-  return await checkBytes(handle, entry.offset, headerOf(entry).getLocalFileHeader(), entry.name)
+export async function checkLocalHeader (source: BytesAt, entry: Located): Promise<number> {
+  return await checkBytes(source, entry.offset, headerOf(entry).getLocalFileHeader(), entry.name)
 }
 
 /** Checks what stands behind an entry's data, which ends at `position`. @throws AppError ARCHIVE_INVALID */
-export async function checkDataDescriptor (handle: FileHandle, position: number, entry: Located): Promise<void> {
-  await checkBytes(handle, position, headerOf(entry).getDataDescriptor(), entry.name)
+export async function checkDataDescriptor (source: BytesAt, position: number, entry: Located): Promise<void> {
+  await checkBytes(source, position, headerOf(entry).getDataDescriptor(), entry.name)
 }
 
-async function checkBytes (handle: FileHandle, position: number, expected: Buffer, name: string): Promise<number> {
+async function checkBytes (source: BytesAt, position: number, expected: Buffer, name: string): Promise<number> {
   const found = Buffer.allocUnsafe(expected.length)
-  const { bytesRead } = await handle.read(found, 0, found.length, position)
+  const { bytesRead } = await source.read(found, 0, found.length, position)
   if (bytesRead !== expected.length || !found.equals(expected)) throw invalid(`the headers of ${printable(name)} disagree`)
   return position + expected.length
 }
@@ -166,20 +184,22 @@ async function hashOf (blocks: AsyncIterable<Buffer>): Promise<string> {
 }
 
 /** @throws AppError ARCHIVE_INVALID when the file is shorter */
-export async function * readRange (handle: FileHandle, start: number, length: number): AsyncGenerator<Buffer> {
+export async function * readRange (source: BytesAt, start: number, length: number): AsyncGenerator<Buffer> {
   let done = 0
   while (done < length) {
     const block = Buffer.allocUnsafe(Math.min(blockBytes, length - done))
-    const { bytesRead } = await handle.read(block, 0, block.length, start + done)
+    const { bytesRead } = await source.read(block, 0, block.length, start + done)
     if (bytesRead === 0) throw invalid('it ends too early')
     done += bytesRead
     yield block.subarray(0, bytesRead)
   }
 }
 
+const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+
 function decodeName (raw: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(raw)
+    return decoder.decode(raw)
   } catch (error) {
     throw invalid('an entry\'s name is not UTF-8', error)
   }

@@ -4,10 +4,11 @@ import { pipeline } from 'node:stream'
 import { crc32, createInflateRaw } from 'node:zlib'
 import { AppError } from '../errors.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
-import { parseChecksums } from './checksums.js'
+import { readChecksums } from './checksums.js'
 import { checkDataDescriptor, checkLocalHeader, headerOf, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
 import type { FileToExtract } from './extract-protocol.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
+import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { invalid, mismatch, printable } from './refusal.js'
 import { isSignedBy, type SigningKeys } from './signature.js'
@@ -50,15 +51,11 @@ const signatureLimit = 1024
  * @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, CHECKSUM_MISMATCH
  */
 export async function openArchive (handle: FileHandle, size: number, organizationId: string, keys: SigningKeys | null = null): Promise<Archive> {
-  const entries = await readDirectory(handle, size, organizationId)
-  const byName = new Map(entries.map(entry => [entry.name, entry]))
-
-  const sumsEntry = own(byName, checksumsEntry)
-  const sumsText = await readWhole(sumsEntry, checksumsLimit)
-  const sums = parseChecksums(sumsText.toString())
-  if (sums === null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
-  giveChecksums(entries, sums)
-  const trusted = await isTrusted(sumsText)
+  const source = readAhead(handle)
+  const { entries, byName } = await readDirectory(source, size, organizationId)
+  const sums = await readWhole(own(byName, checksumsEntry), checksumsLimit)
+  giveChecksums(entries, byName, sums)
+  const trusted = await isTrusted(sums, byName.get(signatureEntry))
   if (keys !== null && !trusted) refuseStrange(entries, size)
 
   const metadataFound = own(byName, metadataEntry)
@@ -71,10 +68,10 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const files = entries.filter(entry => entry.name.startsWith(prefix))
   if (files.length > 0 && !metadata.includesFiles) throw invalid('metadata.json and the entries disagree on the files')
   // Files' own headers are checked when they are read.
-  for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(handle, entry)
+  for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(source, entry)
 
-  async function isTrusted (checksums: Buffer): Promise<boolean> {
-    const entry = byName.get(signatureEntry)
+  // None of these functions may use what is only needed to open the archive: what one uses, all keep.
+  async function isTrusted (checksums: Buffer, entry: Located | undefined): Promise<boolean> {
     if (entry === undefined) return false
     const text = (await readWhole(entry, signatureLimit)).toString('latin1')
     if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid(`${signatureEntry} is no signature`)
@@ -83,19 +80,20 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 
   async function readWhole (entry: Located, limit: number): Promise<Buffer> {
     if (entry.size > limit) throw invalid(`${entry.name} is too large`)
-    const blocks: Buffer[] = []
-    for await (const block of read(entry)) blocks.push(block)
-    return Buffer.concat(blocks)
+    const whole = Buffer.allocUnsafe(entry.size)
+    let filled = 0
+    for await (const block of read(entry)) filled += block.copy(whole, filled)
+    return whole
   }
 
   async function * read (entry: ArchiveEntry): AsyncGenerator<Buffer> {
     const located = entry as Located
-    const start = await checkLocalHeader(handle, located)
-    const compressed = readRange(handle, start, located.compressedSize)
+    const start = await checkLocalHeader(source, located)
+    const compressed = readRange(source, start, located.compressedSize)
     const hash = createHash('sha256')
     let checksum = 0
     let bytes = 0
-    const inflate = !located.deflated ? null : createInflateRaw({ chunkSize: 1 << 18 })
+    const inflate = !located.deflated ? null : createInflateRaw({ chunkSize: Math.max(64, Math.min(entry.size, 1 << 18)) })
     // The reader of a pipeline's last stream gets its error; the callback is only there because pipeline wants one.
     const plain = inflate === null ? compressed : pipeline(compressed, inflate, () => {})
     try {
@@ -112,7 +110,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     if (bytes !== entry.size || checksum !== located.crc32) throw mismatch(entry.name)
     if (inflate !== null && inflate.bytesWritten !== located.compressedSize) throw mismatch(entry.name)
     if (entry.sha256 !== null && hash.digest('hex') !== entry.sha256) throw mismatch(entry.name)
-    await checkDataDescriptor(handle, start + located.compressedSize, located)
+    await checkDataDescriptor(source, start + located.compressedSize, located)
   }
 
   function locate (entry: ArchiveEntry): EntryPlace {
@@ -128,16 +126,19 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 /** SHA256SUMS can't name itself, nor what is made of it. */
 const unlisted: ReadonlySet<string> = new Set([checksumsEntry, signatureEntry])
 
-function giveChecksums (entries: Located[], sums: Map<string, string>): void {
-  let given = 0
-  for (const entry of entries) {
-    if (entry.kind === 'folder' || unlisted.has(entry.name)) continue
-    const sum = sums.get(entry.name)
-    if (sum === undefined) throw invalid(`${checksumsEntry} does not name ${printable(entry.name)}`)
-    entry.sha256 = sum
-    given += 1
+function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer): void {
+  const lines = readChecksums(text)
+  let line = lines.next()
+  for (; line.done !== true; line = lines.next()) {
+    const { name, sha256 } = line.value
+    const entry = byName.get(name)
+    if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid(`${checksumsEntry} names an entry that is not there`)
+    if (entry.sha256 !== null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
+    entry.sha256 = sha256
   }
-  if (given !== sums.size) throw invalid(`${checksumsEntry} names an entry that is not there`)
+  if (!line.value) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
+  const unnamed = entries.find(({ name, kind, sha256 }) => sha256 === null && kind === 'file' && !unlisted.has(name))
+  if (unnamed !== undefined) throw invalid(`${checksumsEntry} does not name ${printable(unnamed.name)}`)
 }
 
 function checkAttributes (entries: Located[], metadata: Metadata): void {
@@ -154,7 +155,7 @@ function checkAttributes (entries: Located[], metadata: Metadata): void {
   }
 }
 
-function own (byName: Map<string, Located>, name: string): Located {
+function own (byName: ReadonlyMap<string, Located>, name: string): Located {
   const entry = byName.get(name)
   if (entry === undefined) throw invalid(`${name} is missing`)
   return entry

@@ -85,10 +85,12 @@ export function createHeaders (): ZipHeaders {
     },
 
     async * directory (start) {
-      // yazl asks each entry for its record; here the first few answer with all of them, and the rest with nothing.
-      const entryOf = (block: Buffer) => ({ state: fileDataDone, getCentralDirectoryRecord: () => block })
-      const blocks = added === 0 ? [] : records.blocks()
-      internals.entries = [...blocks.map(entryOf), ...new Array(added - blocks.length).fill(entryOf(Buffer.alloc(0)))]
+      // yazl asks each entry for its record; here a few answer with all of them. Were the rest to answer with nothing, its
+      // stream would keep as many empty pieces.
+      const blocks = records.blocks().map(block => ({ state: fileDataDone, getCentralDirectoryRecord: () => block }))
+      const entries: unknown[] = new Array(added).fill({ state: fileDataDone })
+      entries.forEach = ask => { blocks.forEach(ask) }
+      internals.entries = entries
       internals.outputStreamCursor = start
       yazl.end()
       yield * yazl.outputStream as AsyncIterable<Buffer>

@@ -4,13 +4,24 @@ import { dirname, join } from 'node:path'
 import { execa } from 'execa'
 import fc from 'fast-check'
 import t from 'tap'
-import { formatChecksumLine, parseChecksums } from '../../src/archive/checksums.js'
+import { formatChecksumLine, readChecksums } from '../../src/archive/checksums.js'
 import { testFolder } from '../support/archive.js'
 
 const names = [
   'plain', 'with space', ' leading', 'trailing ', '-rf', '*star', 'back\\slash', 'new\nline', 'carriage\rreturn', '\\n', '\\\\', 'a\\\nb', '\\',
   '"quoted"', '\'single\'', '$(touch x)', '`x`', '\ttab', 'emoji 🦁', 'é', 'e\u0301', 'ﷺ', '\u2028', '\u0001\u007f', 'x'.repeat(255), 'deep/er/est', '#hash', '\ufeffbom'
 ]
+/** All of them by name; null when the text is none, or names an entry twice. */
+function parseChecksums (text: string): Map<string, string> | null {
+  const sums = new Map<string, string>()
+  const lines = readChecksums(Buffer.from(text))
+  for (let line = lines.next(); ; line = lines.next()) {
+    if (line.done === true) return line.value ? sums : null
+    if (sums.has(line.value.name)) return null
+    sums.set(line.value.name, line.value.sha256)
+  }
+}
+
 const sum = (content: string) => createHash('sha256').update(content).digest('hex')
 
 t.test('sha256sum accepts our lines and we read its own', async t => {
