@@ -1,9 +1,10 @@
 import type { Sql } from 'postgres'
 import { countRows, listTables, type TableName } from '../database/catalog-queries.js'
-import { databaseError, quoteIdentifier, withSql, type Connection } from '../database/connection/connection.js'
+import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
+import { planCensus } from '../database/tenancy/scope.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { codeOf, diffCode } from './code-diff.js'
 import type { DatabaseInput } from './database-participant.js'
@@ -14,6 +15,9 @@ import type { CodeChange, TableReport } from './report.js'
 
 export interface InPlaceInput extends Omit<DatabaseInput, 'owner'> {
   dryRun: boolean
+  tenantTable: string
+  /** The operator has said that the database is restored whoever is in it. */
+  replacesOthers: boolean
 }
 
 /**
@@ -34,14 +38,15 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     async prepare () {},
 
     async ready (signal) {
-      const { archive, dump, tools, onBytes, loadTimeoutMs, dryRun } = input as InPlaceInput
+      const { archive, dump, tools, onBytes, loadTimeoutMs, dryRun, tenantTable, replacesOthers } = input as InPlaceInput
       const { metadata, trusted } = archive
       before = await digestLive(connection, metadata.tables)
       dropped = await listDropped(connection, metadata.tables)
       const codeBefore = dryRun ? await codeOf(connection, connection.database) : null
       const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+      const census = replacesOthers ? null : await withSql(connection, { searchPath: trustedPath }, async sql => await planCensus(sql, tenantTable, metadata.organizationId))
       load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-        restoreId, sql: readDump(archive, dump, onBytes), tables: metadata.tables, listCode: dryRun, signal
+        restoreId, sql: readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode: dryRun, signal
       }))
       if (codeBefore !== null) code = diffCode(codeBefore, load.code)
     },

@@ -123,6 +123,7 @@ async function inputsOf (
           onBytes,
           loadTimeoutMs: core.settings.loadTimeoutMs,
           tenantTable: core.settings.tenantTable,
+          replacesOthers: core.settings.databaseScope === 'instance',
           tenancy: await readTenancyFile(core.settings.tenancyFile),
           dryRun
         },

@@ -3,13 +3,13 @@ import type { Core } from '../core.js'
 import { createDatabaseParticipant } from './database-participant.js'
 import type { Transaction } from './coordinator.js'
 import { createFilesParticipant, type FilesInput } from './files-participant.js'
-import { createInPlaceParticipant } from './in-place-participant.js'
+import { createInPlaceParticipant, type InPlaceInput } from './in-place-participant.js'
 import type { Journal } from './journal.js'
 import { createMergeParticipant, type MergeInput } from './merge-participant.js'
 import type { Participant } from './participant.js'
 
 /** What the participants of a new restore start from; after a crash there is nothing left to prepare. */
-export interface Inputs { database: MergeInput | null, files: FilesInput | null }
+export interface Inputs { database: (MergeInput & InPlaceInput) | null, files: FilesInput | null }
 
 /**
  * The participants that a journal names, in the order of their commits: first the one that can be refused. A swap can be,

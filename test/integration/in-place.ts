@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { checksumDatabase } from '../../sample/checksums.js'
 import { withSql } from '../../src/database/connection/connection.js'
@@ -142,4 +143,30 @@ t.test('a lock that somebody else holds is not the dump\'s fault', async t => {
   const waiting = await forge(tenants.core, backup, { sql: dump => dump.replace(/^COPY public\.users /m, `SET LOCAL lock_timeout = '50ms';\nSELECT pg_catalog.pg_advisory_lock(${number});\n$&`) })
   t.match(await tenants.post(`restore/${waiting}`, { dryRun: true }, 409), { code: 'DATABASE_BUSY', remedy: /pg_prepared_xacts/ })
   holder.release()
+})
+
+t.test('an organization that comes while the restore is under way is not replaced', async t => {
+  const tenants = await setUp(t)
+  const { database: { sql } } = tenants
+  const backup = await tenants.create('database')
+  await sql`UPDATE users SET "fullName" = 'as it is now'`
+  for (const dryRun of [true, false]) {
+    const newcomer = await sql.reserve()
+    // Not committed, so that neither the plan nor the checkpoint sees it.
+    await newcomer.unsafe("BEGIN; INSERT INTO organizations VALUES ('globex-secret', 'Globex', now())")
+    const before = await checksumDatabase(sql)
+    const refused = tenants.post(`restore/${backup.id}`, { dryRun }, 409)
+    while ((await sql`SELECT FROM pg_locks WHERE NOT granted AND relation = 'organizations'::regclass`).length === 0) await Promise.race([delay(5), refused])
+    await newcomer`COMMIT`
+    newcomer.release()
+    const answer = await refused
+    t.match(answer, { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /holds 2 organizations/ })
+    t.notMatch(JSON.stringify(answer), /globex/i)
+    await sql`DELETE FROM organizations WHERE id = 'globex-secret'`
+    t.same(await checksumDatabase(sql), before)
+    t.same(await leftOvers(tenants.database), [])
+    t.same((await tenants.list()).map(({ id }) => id), [backup.id], 'no checkpoint of what did not happen')
+  }
+  const whole = await setUp(t, { ids: ['acme', 'globex'], env: { DATABASE_SCOPE: 'instance' } })
+  t.equal((await whole.restore((await whole.create('database')).id)).report.database?.mode, 'in-place', 'the operator has said that it is meant')
 })

@@ -9,6 +9,7 @@ import { lostConnection } from '../connection/program-error.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
+import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
 import type { PostgresTools } from '../postgres-tools.js'
 
 export interface InPlaceRequest {
@@ -17,6 +18,8 @@ export interface InPlaceRequest {
   sql: AsyncIterable<Buffer>
   /** What must be there when it is loaded. */
   tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
+  /** Nobody else may be in it, from when it is locked on; null: whoever is there is replaced. */
+  census: Census | null
   /** Tell what would run by itself in the database then. */
   listCode: boolean
   signal: AbortSignal
@@ -46,7 +49,8 @@ export function tableDigest (schema: string, name: string): string {
  * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
  * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
  * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
- * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL
+ * Organizations are counted once their table is locked, which nobody gets past until the transaction ends.
+ * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
   const token = randomBytes(16).toString('hex')
@@ -58,8 +62,16 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   const answers = readAnswers(program.stdout, token)
 
   async function * script (): AsyncGenerator<Buffer | string> {
-    yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
-    yield `SELECT '${token}', 'begin', pg_current_xact_id();\nDROP OWNED BY CURRENT_USER RESTRICT;\n`
+    yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
+    yield `SELECT '${token}', 'begin', pg_current_xact_id();\n`
+    if (request.census !== null) {
+      const { tenantTable, relation, query } = request.census
+      yield `SET LOCAL row_security = off;\nLOCK TABLE ${relation} IN ACCESS EXCLUSIVE MODE;\nSELECT '${token}', 'organizations', counted.* FROM (${query}) counted;\n`
+      await Promise.race([answers.counted, program.done])
+      if (answers.organizations === undefined) throw new AppError('DATABASE_ERROR', 'The session that replaces the database has ended.')
+      refuseWithOthers({ tenantTable, ...answers.organizations }, 'this backup would replace the rows of all of them')
+    }
+    yield 'DROP OWNED BY CURRENT_USER RESTRICT;\n'
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
     yield * removeEntries(removeRestrict(request.sql), '-- Name: EXTENSION ', '; Type: COMMENT; ')
@@ -132,12 +144,22 @@ function endsTransaction (cause?: unknown): AppError {
   return new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.', { cause })
 }
 
-interface Answers { begin?: string, end?: string, tables: string[], code: Map<string, string>, ended: Promise<void> }
+interface Answers {
+  begin?: string
+  end?: string
+  organizations?: Omit<Organizations, 'tenantTable'>
+  counted: Promise<void>
+  tables: string[]
+  code: Map<string, string>
+  ended: Promise<void>
+}
 
 /** What psql prints for our own queries, told by the token from what the dump's statements print. */
 function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
   const lines = createInterface({ input: stdout })
+  let isCounted = (): void => {}
   const answers: Answers = {
+    counted: new Promise(resolve => { isCounted = resolve }),
     tables: [],
     code: new Map(),
     ended: new Promise(resolve => {
@@ -147,6 +169,10 @@ function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
         if (kind === 'code') answers.code.set(Buffer.from(object, 'hex').toString(), value ?? '')
         if (kind === 'table') answers.tables.push(value ?? '')
         if (kind === 'begin') answers.begin = value
+        if (kind === 'organizations') {
+          answers.organizations = { all: Number(value), others: Number(object) }
+          isCounted()
+        }
         if (kind === 'end') {
           answers.end = value
           resolve()

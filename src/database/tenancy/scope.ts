@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
 import { quoteTable, readKeyedTables } from './tenant-catalog.js'
 import { findRoot } from './tenant-root.js'
 import { labelOf } from './tenant-table.js'
@@ -19,19 +19,40 @@ export interface Organizations {
  * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then nobody knows whose rows they hold
  */
 export async function countOrganizations (sql: Sql, tenantTable: string, organizationId: string): Promise<Organizations> {
+  const census = await planCensus(sql, tenantTable, organizationId)
+  if (census === null) return { tenantTable: null, all: 0, others: 0 }
+  // A table that is being migrated must not make the caller wait for ever.
+  await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
+  const [row] = await sql.unsafe<[{ all: string, others: string }]>(census.query)
+  return { tenantTable: census.tenantTable, all: Number(row.all), others: Number(row.others) }
+}
+
+/** How to count organizations in another session. */
+export interface Census {
+  /** schema.name */
+  tenantTable: string
+  /** The same, quoted. */
+  relation: string
+  /** Answers one row: all, and those that are not the one asked for. Takes row_security = off, and no search path. */
+  query: string
+}
+
+/** Null in a database without any table. @throws AppError TENANCY_UNSUPPORTED, as countOrganizations does */
+export async function planCensus (sql: Sql, tenantTable: string, organizationId: string): Promise<Census | null> {
   const tables = await readKeyedTables(sql)
-  if (tables.length === 0) return { tenantTable: null, all: 0, others: 0 }
+  if (tables.length === 0) return null
   const { table, key, obstacles } = findRoot(tables, tenantTable)
   if (table === undefined || obstacles.length > 0) {
     throw new AppError('TENANCY_UNSUPPORTED', `It can't be told how many organizations share the database. ${obstacles.join(' ')}`, {
       remedy: 'Set TENANT_TABLE to the table that has one row an organization, or DATABASE_SCOPE=instance when the whole database belongs to one.'
     })
   }
-  // A table that is being migrated must not make the caller wait for ever.
-  await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
-  const [row] = await sql.unsafe<[{ all: string, others: string }]>(
-    `SELECT count(*) AS all, count(*) FILTER (WHERE ${quoteIdentifier(key)}::text <> $1) AS others FROM ${quoteTable(table)}`, [organizationId])
-  return { tenantTable: labelOf(table), all: Number(row.all), others: Number(row.others) }
+  const isOther = `${quoteIdentifier(key)}::pg_catalog.text OPERATOR(pg_catalog.<>) ${quoteLiteral(organizationId)}`
+  return {
+    tenantTable: labelOf(table),
+    relation: quoteTable(table),
+    query: `SELECT pg_catalog.count(*) AS all, pg_catalog.count(*) FILTER (WHERE ${isOther}) AS others FROM ${quoteTable(table)}`
+  }
 }
 
 /** @throws AppError OTHER_ORGANIZATIONS_AFFECTED with their number, never their names */
