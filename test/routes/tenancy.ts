@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { buildTestApp } from '../support/app.js'
-import { loadFixture } from '../support/organization.js'
+import { fixtureClasses, loadFixture } from '../support/organization.js'
 import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 
 async function ask (t: Test, database: TestDatabase, env: NodeJS.ProcessEnv = {}): Promise<TenancyReport> {
@@ -20,19 +20,7 @@ t.test('shows each table\'s class, the path that decides it, and what needs care
   await loadFixture(database.sql)
   const report = await ask(t, database)
   t.equal(report.tenantTable, 'public.organizations')
-  t.same(classesOf(report), {
-    'Audit Log.My "Events"': 'chain',
-    'crm.Comments': 'chain',
-    'crm.labels': 'partial',
-    'crm.projects': 'direct',
-    'crm.readings': 'direct',
-    'crm.tasks': 'chain',
-    'public.countries': 'global',
-    'public.imports': 'global',
-    'public.organizations': 'root',
-    'public.settings': 'global',
-    'public.users': 'direct'
-  })
+  t.same(classesOf(report), fixtureClasses)
   t.match(report.tables.find(({ table }) => table === 'crm.tasks'), {
     path: ['crm.tasks (organization_id, project) → crm.projects (organization_id, number)', 'crm.projects (organization_id) → public.organizations (id)'],
     key: ['id']

@@ -1,4 +1,3 @@
-import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
@@ -8,10 +7,8 @@ import { describeTenancy, readTenantGraph, TenancyReport } from '../../../src/da
 import type { TenantGraph } from '../../../src/database/tenancy/tenant-table.js'
 import { checkOwnership, findViolations, requireTenancy } from '../../../src/database/tenancy/tenant-ownership.js'
 import type { AppError } from '../../../src/errors.js'
+import { fixtureClasses, loadFixture, tenantTable } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
-
-const fixture = await readFile(new URL('../../fixtures/tenancy/schema.sql', import.meta.url), 'utf8')
-const tenantTable = 'organizations'
 
 function pathOf (graph: TenantGraph, table: string): string[] | undefined {
   return describeTenancy(graph).tables.find((described) => described.table === table)?.path
@@ -29,21 +26,9 @@ async function violationsOf (sql: postgres.Sql, organizationId: string, tenancy?
 
 t.test('classifies every table and says by which path', async (t) => {
   const { sql } = await createTestDatabase(t)
-  await sql.unsafe(fixture)
+  await loadFixture(sql)
   const graph = await readTenantGraph(sql, { tenantTable })
-  t.strictSame(classes(graph), {
-    'Audit Log.My "Events"': 'chain',
-    'crm.Comments': 'chain',
-    'crm.labels': 'partial',
-    'crm.projects': 'direct',
-    'crm.readings': 'direct',
-    'crm.tasks': 'chain',
-    'public.countries': 'global',
-    'public.imports': 'global',
-    'public.organizations': 'root',
-    'public.settings': 'global',
-    'public.users': 'direct'
-  }, 'views and partitions are not tables of their own')
+  t.strictSame(classes(graph), fixtureClasses, 'views and partitions are not tables of their own')
   t.strictSame(graph.obstacles, [])
   t.strictSame(pathOf(graph, 'crm.Comments'), [
     'crm.Comments (task_id) → crm.tasks (id)',
@@ -119,7 +104,7 @@ t.test('obstacles say what stands in the way', async (t) => {
 
 t.test('rows that contradict the rule are listed without their contents', async (t) => {
   const { sql } = await createTestDatabase(t)
-  await sql.unsafe(fixture)
+  await loadFixture(sql)
   const [task] = await sql<[{ id: string }]>`SELECT min(id) AS id FROM crm.tasks WHERE organization_id = 'a'`
   const [author] = await sql<[{ id: number }]>`SELECT min(id) AS id FROM users WHERE "organizationId" = 'b'`
   const [comment] = await sql<[{ Id: string }]>`INSERT INTO crm."Comments" (task_id, author_id, body) VALUES (${task.id}, ${author.id}, 'secret words') RETURNING "Id"`
@@ -143,7 +128,7 @@ t.test('rows that contradict the rule are listed without their contents', async 
 
 t.test('many contradictions are counted, not all listed', async (t) => {
   const { sql } = await createTestDatabase(t)
-  await sql.unsafe(fixture)
+  await loadFixture(sql)
   await sql`INSERT INTO crm."Comments" (task_id, author_id) SELECT t.id, u.id FROM crm.tasks t, users u, generate_series(1, 5)
     WHERE t.organization_id = 'a' AND u."organizationId" = 'b'`
   const graph = await readTenantGraph(sql, { tenantTable })
@@ -152,7 +137,7 @@ t.test('many contradictions are counted, not all listed', async (t) => {
 
 t.test('a column without a foreign key can be declared', async (t) => {
   const { sql } = await createTestDatabase(t)
-  await sql.unsafe(fixture)
+  await loadFixture(sql)
   const graph = await readTenantGraph(sql, { tenantTable, tenancy: { tables: { imports: { owner: 'organization_id' }, 'crm.labels': { exclude: true } } } })
   t.match(classes(graph), { 'public.imports': 'declared', 'crm.labels': 'excluded' })
   t.strictSame(pathOf(graph, 'public.imports'), ['public.imports (organization_id) → public.organizations (id)'])
