@@ -28,7 +28,7 @@ export async function createCheckpointBackup (core: Core, request: CheckpointReq
     await createBackup(core, {
       id, organizationId, type: files ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
       createdBy: startedBy, createdByEmail: null, checkpoint: { restoreId, scope }
-    }, job)
+    }, withoutBytes(job))
   } catch (error) {
     job.signal.throwIfAborted()
     throw impossible('The state before the restore could not be backed up', error)
@@ -38,6 +38,11 @@ export async function createCheckpointBackup (core: Core, request: CheckpointReq
   } catch (error) {
     throw impossible('The state before the restore could be backed up, but that backup could not be restored', error)
   }
+}
+
+/** What the restore's own bytes are counted against does not hold those of the backup. */
+function withoutBytes (job: JobContext): JobContext {
+  return { ...job, progress: { ...job.progress, total () {}, advance () {} } }
 }
 
 /** What a restore of it is refused for. It would be one without a checkpoint, as an undo is. */

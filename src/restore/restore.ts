@@ -69,7 +69,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   const database = found.mode === null ? null : namesOf(core, found.mode, restoreId)
   const checkpointBackupId = keepCheckpoint && database !== null && database.mode !== 'swap' ? randomUUID() : null
   const inputs = await inputsOf(core, archive, parts, found, dryRun, job)
-  job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.metadata.counts.bytes : 0))
+  job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.files.reduce((sum, { size }) => sum + size, 0) : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId, { make: true }), {
     restoreId, backupId, organizationId, startedBy: request.startedBy, dryRun, keepCheckpoint,
     database, files: parts.files, mounted: found.mounted, checkpointBackupId
