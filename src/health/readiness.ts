@@ -1,7 +1,7 @@
 import type { Core } from '../core.js'
 import { databaseError, withSql } from '../database/connection/connection.js'
 import { AppError } from '../errors.js'
-import { reserveBytes } from '../io/disk-reserve.js'
+import { reserveBytes } from '../io/free-space.js'
 
 /** What readiness looks at, in this order. */
 export const readinessChecks = ['database', 'storage', 'repository'] as const

@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { constants } from 'node:fs'
-import { access, lstat, mkdir, open, readdir, readFile, rm, statfs } from 'node:fs/promises'
+import { access, lstat, mkdir, open, readdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
+import { freeSpace } from '../io/free-space.js'
 import { takeLock, type Lock } from '../io/lock.js'
 import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import type { Backup } from './record.js'
@@ -132,10 +133,8 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
       }
     }),
 
-    freeBytes: async () => await guarded('Asking for free space', async () => {
-      const { bavail, bsize } = await statfs(directory)
-      return bavail * bsize
-    })
+    freeBytes: async () => await guarded('Asking for free space', async () =>
+      (await freeSpace(directory)).freeBytes)
   }
 }
 

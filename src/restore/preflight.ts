@@ -1,4 +1,4 @@
-import { lstat, statfs } from 'node:fs/promises'
+import { lstat } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
@@ -11,8 +11,8 @@ import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
 import { AppError, errorCatalogue, systemCode } from '../errors.js'
-import { reserveBytes } from '../io/disk-reserve.js'
 import { fileError } from '../io/durable.js'
+import { freeSpace, reserveBytes } from '../io/free-space.js'
 import { isMountPoint, mountsInside } from '../storage/mount.js'
 import type { RestoreReport } from './report.js'
 import { attachmentShortfalls, attachmentWarnings, createdWithUs, databaseShortfalls } from './shortfalls.js'
@@ -166,9 +166,9 @@ async function roomForCheckpoint ({ repository, storage }: Core, { organizationI
 /** @param parts each takes whole blocks; holes count as they would be filled */
 async function room (place: string, folder: string, parts: ReadonlyArray<{ size: number }>): Promise<RestoreReport['disk'][number]> {
   try {
-    const { bavail, bsize } = await statfs(folder)
-    const neededBytes = parts.reduce((sum, { size }) => sum + Math.ceil(size / bsize) * bsize, 0)
-    return { place, neededBytes, availableBytes: Math.max(0, bavail * bsize - reserveBytes) }
+    const { freeBytes, blockBytes } = await freeSpace(folder)
+    const neededBytes = parts.reduce((sum, { size }) => sum + Math.ceil(size / blockBytes) * blockBytes, 0)
+    return { place, neededBytes, availableBytes: Math.max(0, freeBytes - reserveBytes) }
   } catch (error) {
     throw fileError(error, 'STORAGE_UNAVAILABLE', `Asking for the free space of ${place}`)
   }

@@ -1,24 +1,10 @@
 import postgres from 'postgres'
+import type { Connection } from './connection-url.js'
 import { environmentByKeyword } from './libpq-keywords.js'
 import { tlsFor } from './tls.js'
 
-export { parseConnectionUrl } from './connection-url.js'
+export { parseConnectionUrl, type Connection } from './connection-url.js'
 export { databaseError } from './database-error.js'
-
-/**
- * How to reach one database, in libpq's terms: what both the postgres driver and the PostgreSQL tools are given.
- * The password is in here, so a Connection is never logged.
- */
-export interface Connection {
-  /** Host name, address, or an absolute path of a socket folder. */
-  host: string
-  port: number
-  user: string
-  password: string | null
-  database: string
-  /** Further libpq parameters by keyword (sslmode, sslrootcert, …); never user, password, host, port or dbname. */
-  parameters: Readonly<Record<string, string>>
-}
 
 /** What differs from the Connection itself: another database of the server, or another role. */
 export interface ConnectionOverrides {

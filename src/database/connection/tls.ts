@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { checkServerIdentity } from 'node:tls'
 import type { ConnectionOptions, PeerCertificate, SecureVersion } from 'node:tls'
 import { AppError } from '../../errors.js'
-import type { Connection } from './connection.js'
+import type { Connection } from './connection-url.js'
 
 /**
  * libpq's sslmode in the postgres driver's terms (PostgreSQL manual, "34.19 SSL Support"). `allow` is taken as
