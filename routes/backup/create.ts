@@ -34,7 +34,7 @@ const createRoute: FastifyPluginAsyncTypebox = async app => {
     const { job, done } = app.jobs.start({
       kind: 'create',
       organizationId,
-      run: async context => await createBackup(app.core, { organizationId, type, description, createdBy: userId, createdByEmail: email }, context)
+      run: async context => await createBackup(app.core, { id: context.jobId, organizationId, type, description, createdBy: userId, createdByEmail: email }, context)
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
     const backup = await done

@@ -38,7 +38,10 @@ const restoreRoute: FastifyPluginAsyncTypebox = async app => {
       organizationId,
       backupId,
       exclusive: databaseScope === 'instance',
-      run: async context => await restoreBackup(app.core, { organizationId, backupId, ...body, startedBy: email ?? userId }, context)
+      run: async context => await restoreBackup(app.core, {
+        // So that what became of a job that a crash ended can be looked up.
+        restoreId: context.jobId, organizationId, backupId, ...body, startedBy: email ?? userId
+      }, context)
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
     return await reply.code(200).send(await done)

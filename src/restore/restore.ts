@@ -17,6 +17,8 @@ import type { RestoreReport, RestoreResult } from './report.js'
 import { openTransaction, type Inputs } from './transaction.js'
 
 export interface RestoreRequest {
+  /** Made up unless given. */
+  restoreId?: string
   organizationId: string
   backupId: string
   /** Check the archive's own SHA-256 first. Its entries are checked as they are read in any case. */
@@ -57,7 +59,7 @@ interface Found { archive: Archive, started: number }
 
 async function restoreArchive (core: Core, request: RestoreRequest, { archive, started }: Found, job: JobContext): Promise<RestoreResult> {
   const { organizationId, backupId, dryRun } = request
-  const restoreId = randomUUID()
+  const { restoreId = randomUUID() } = request
   const keepCheckpoint = request.rollbackOnFailure && !dryRun
   const parts = { database: archive.database !== null, files: archive.metadata.includesFiles && core.storage.capabilities.transferable }
   // What an earlier restore left half done, when it could go neither way, must not be built upon.

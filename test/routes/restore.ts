@@ -1,5 +1,7 @@
-import { readdir } from 'node:fs/promises'
+import { mkdir, readdir } from 'node:fs/promises'
+import { join } from 'node:path'
 import t from 'tap'
+import type { Job } from '../../src/jobs/job.js'
 import type { Backup } from '../../src/repository/record.js'
 import { buildTestApp } from '../support/app.js'
 import { createTestDatabase } from '../support/postgres.js'
@@ -67,4 +69,24 @@ t.test('to ask for restores makes no folder', async t => {
   const { app, as, backupDir } = await buildTestApp(t)
   t.same((await app.inject({ url: '/api/backup/restores', headers: as('OWNER', 'newcomer') })).json(), [])
   t.same(await readdir(backupDir), [])
+})
+
+t.test('what a job made or restored has its id, so that it is found when a restart has forgotten the job', async t => {
+  const { app, as, jobs, uploadDir } = await buildTestApp(t)
+  await mkdir(join(uploadDir, 'acme'))
+  const run = async (url: string) => {
+    const { id } = (await app.inject({ method: 'POST', url: `/api/backup/${url}`, headers: { ...as(), prefer: 'respond-async' }, payload: url === 'create' ? { type: 'files' } : {} })).json<Job>()
+    await jobs.idle()
+    return id
+  }
+  const backupId = await run('create')
+  const restoreId = await run(`restore/${backupId}`)
+  // As after a restart.
+  const { app: again } = await buildTestApp(t, { env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: join(uploadDir, '..', 'backups') } })
+  for (const id of [backupId, restoreId]) {
+    const forgotten = await again.inject({ url: `/api/backup/jobs/${id}`, headers: as() })
+    t.match(forgotten.json(), { statusCode: 404, code: 'JOB_NOT_FOUND', remedy: /restart .*GET \/api\/backup\/restores and GET \/api\/backup\/list/ })
+  }
+  t.match((await again.inject({ url: `/api/backup/${backupId}`, headers: as() })).json(), { id: backupId, state: 'available' })
+  t.match((await again.inject({ url: '/api/backup/restores', headers: as() })).json(), [{ restoreId, backupId, state: 'done' }])
 })
