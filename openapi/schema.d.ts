@@ -189,7 +189,7 @@ export interface paths {
         };
         /**
          * List jobs
-         * @description The running job of the organization and the last hundred finished ones. A restart of the service forgets them.
+         * @description The running job of the organization and the last hundred finished ones. A restart of the service forgets them, but the backup that a job made and the restore that it was have its id.
          */
         get: operations["listJobs"];
         put?: never;
@@ -322,6 +322,7 @@ export interface components {
          *       "size": 48219004,
          *       "checksum": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
          *       "trusted": true,
+         *       "signedBy": "5f0c3a9e7d21b846",
          *       "databaseType": "embedded",
          *       "databaseScope": "instance",
          *       "fileStorageType": "local",
@@ -356,8 +357,10 @@ export interface components {
             size: number;
             /** @description SHA-256 of the archive, in hex */
             checksum: string;
-            /** @description The archive carried a signature of this installation when it was made or adopted; a restore looks again */
+            /** @description The archive carries a signature with one of this installation's present keys; a restore looks again */
             trusted: boolean;
+            /** @description Tells which key: the first 16 hex digits of HMAC-SHA256(key, "key-id") */
+            signedBy?: string;
             /** @enum {string} */
             databaseType: "embedded" | "external";
             /** @description null when the database is not included */

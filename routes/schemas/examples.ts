@@ -17,6 +17,7 @@ const backup: Backup = {
   size: 48_219_004,
   checksum: '9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08',
   trusted: true,
+  signedBy: '5f0c3a9e7d21b846',
   databaseType: 'embedded',
   databaseScope: 'instance',
   fileStorageType: 'local',

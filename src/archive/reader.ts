@@ -11,7 +11,7 @@ import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, 
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { invalid, mismatch, printable } from './refusal.js'
-import { isSignedBy, type SigningKeys } from './signature.js'
+import { signerOf, type SigningKeys } from './signature.js'
 import { refuseStrange } from './strange.js'
 
 export type { ArchiveEntry }
@@ -20,6 +20,8 @@ export interface Archive {
   metadata: Metadata
   /** One of the keys has signed it, and with it all that a restore goes by. */
   trusted: boolean
+  /** Id of that key. */
+  signedBy: string | null
   database: ArchiveEntry | null
   /** Everything at and below the organization's folder, in the archive's order: a folder before what is in it. */
   files: ArchiveEntry[]
@@ -55,8 +57,8 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const { entries, byName } = await readDirectory(source, size, organizationId)
   const sums = await readWhole(own(byName, checksumsEntry), checksumsLimit)
   giveChecksums(entries, byName, sums)
-  const trusted = await isTrusted(sums, byName.get(signatureEntry))
-  if (keys !== null && !trusted) refuseStrange(entries, size)
+  const signedBy = await findSigner(sums, byName.get(signatureEntry))
+  if (keys !== null && signedBy === null) refuseStrange(entries, size)
 
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
@@ -71,11 +73,11 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(source, entry)
 
   // None of these functions may use what is only needed to open the archive: what one uses, all keep.
-  async function isTrusted (checksums: Buffer, entry: Located | undefined): Promise<boolean> {
-    if (entry === undefined) return false
+  async function findSigner (checksums: Buffer, entry: Located | undefined): Promise<string | null> {
+    if (entry === undefined) return null
     const text = (await readWhole(entry, signatureLimit)).toString('latin1')
     if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid(`${signatureEntry} is no signature`)
-    return keys !== null && isSignedBy(keys, checksums, text.slice(0, -1))
+    return keys === null ? null : signerOf(keys, checksums, text.slice(0, -1))
   }
 
   async function readWhole (entry: Located, limit: number): Promise<Buffer> {
@@ -120,7 +122,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     return { start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
   }
 
-  return { metadata, trusted, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
+  return { metadata, trusted: signedBy !== null, signedBy, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
 }
 
 /** SHA256SUMS can't name itself, nor what is made of it. */

@@ -26,11 +26,17 @@ export function signatureOf (checksums: Iterable<Buffer>, key: KeyObject): strin
   return hmac.digest('hex')
 }
 
-/** Whether one of the keys has made the signature. */
-export function isSignedBy ({ current, previous }: SigningKeys, checksums: Buffer, signature: string): boolean {
+/** Tells keys apart without telling anything of them: the first 16 hex digits of the HMAC of `key-id`. */
+export function keyId (key: KeyObject): string {
+  return createHmac('sha256', key).update('key-id').digest('hex').slice(0, 16)
+}
+
+/** Id of the key that has made the signature; null when none of them has. */
+export function signerOf ({ current, previous }: SigningKeys, checksums: Buffer, signature: string): string | null {
   const given = Buffer.from(signature, 'hex')
-  return [current, ...previous].some(key => {
+  const signer = [current, ...previous].find(key => {
     const expected = Buffer.from(signatureOf([checksums], key), 'hex')
     return given.length === expected.length && timingSafeEqual(given, expected)
   })
+  return signer === undefined ? null : keyId(signer)
 }

@@ -3,6 +3,7 @@ import type { Compression } from '../archive/compression.js'
 import { gzip } from '../archive/gzip.js'
 import { mostEntries, ownEntries } from '../archive/layout.js'
 import { formatVersion, type BackupType, type DatabaseScope } from '../archive/metadata.js'
+import { keyId } from '../archive/signature.js'
 import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } from '../archive/writer.js'
 import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
@@ -116,7 +117,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const written = await writer.finish(metadata)
   job.signal.throwIfAborted()
   await partial.commit()
-  const backup = await keepRecord(core, recordOf(metadata, { ...written, trusted: true }))
+  const backup = await keepRecord(core, recordOf(metadata, { ...written, signedBy: keyId(core.signing.current) }))
   core.log.info({ organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
   return backup
 }

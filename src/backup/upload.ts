@@ -44,12 +44,12 @@ export async function receiveBackup (core: Core, request: UploadRequest, job: Jo
     const checksum = await receive(request, partial.stream, refuseOver, job)
     job.progress.phase('verify')
     const opened = await partial.open()
-    const { metadata, trusted } = await readWhole(core, opened, organizationId, job.signal)
+    const { metadata, signedBy } = await readWhole(core, opened, organizationId, job.signal)
     await requireNew(core, organizationId, metadata.id)
     job.signal.throwIfAborted()
     await partial.commit(metadata.id)
-    const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum, trusted }))
-    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size, trusted }, 'Backup uploaded')
+    const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum, signedBy }))
+    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size, trusted: backup.trusted }, 'Backup uploaded')
     return backup
   } catch (error) {
     await partial.discard()
@@ -107,11 +107,11 @@ async function * chunksOf (stream: Readable, idleMs: number): AsyncGenerator<Buf
 
 async function readWhole (
   core: Core, { handle, size }: { handle: FileHandle, size: number }, organizationId: string, signal: AbortSignal
-): Promise<Pick<Archive, 'metadata' | 'trusted'>> {
+): Promise<Pick<Archive, 'metadata' | 'signedBy'>> {
   try {
     const archive = await openArchive(handle, size, organizationId, core.signing)
     requireTrusted(core, archive)
-    const { metadata, trusted, database, smbInfo, files } = archive
+    const { metadata, signedBy, database, smbInfo, files } = archive
     for (const entry of [database, smbInfo, ...files]) {
       if (entry === null || entry.kind === 'folder') continue
       for await (const block of archive.read(entry)) {
@@ -119,7 +119,7 @@ async function readWhole (
         void block
       }
     }
-    return { metadata, trusted }
+    return { metadata, signedBy }
   } finally {
     await handle.close()
   }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { BackupType } from '../archive/metadata.js'
 import { readBlocks } from '../archive/encode-file.js'
 import { openArchive } from '../archive/reader.js'
-import type { SigningKeys } from '../archive/signature.js'
+import { keyId, type SigningKeys } from '../archive/signature.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
 import { createRecordCache } from './record-cache.js'
@@ -27,6 +27,12 @@ interface Position { id: string, timestamp: string, type: BackupType }
 export function createCatalog (repository: Repository, signing: SigningKeys, log: Log): Catalog {
   const positions = new Map<string, Promise<Position[]>>()
   const cache = createRecordCache(repository.readRecord)
+  const keyIds = new Set([signing.current, ...signing.previous].map(keyId))
+
+  /** By the keys of now: its record tells which it was. One of a release that did not write that is believed. */
+  function judged (record: Backup): Backup {
+    return record.signedBy === undefined ? record : { ...record, trusted: keyIds.has(record.signedBy) }
+  }
 
   function positionsOf (organizationId: string): Promise<Position[]> {
     let known = positions.get(organizationId)
@@ -70,6 +76,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     const { archives, records } = await repository.list(organizationId)
     const present = new Set(archives)
     const recorded = new Set<string>()
+    let lost = 0
     for (const id of records) {
       const record = await repository.readRecord(organizationId, id)
       if (record === null) {
@@ -77,16 +84,21 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
         continue
       }
       recorded.add(id)
+      if (record.trusted && !judged(record).trusted) lost += 1
       const state = present.has(id) ? 'available' : 'missing'
       if (record.state === state) continue
       if (state === 'missing') log.warn({ organizationId, backupId: id }, 'The archive of a backup is gone')
       await repository.writeRecord({ ...record, state })
     }
+    if (lost > 0) log.warn({ organizationId, backups: lost }, 'No present key verifies backups that were signed here: put the former key into BACKUP_SIGNING_KEY_PREVIOUS, or they can\'t be restored')
     for (const id of archives) if (!recorded.has(id)) await adopt(organizationId, id)
   }
 
   return {
-    get: async (organizationId, backupId) => await repository.readRecord(organizationId, backupId),
+    async get (organizationId, backupId) {
+      const record = await repository.readRecord(organizationId, backupId)
+      return record === null ? null : judged(record)
+    },
 
     async list (organizationId, { type, limit, cursor }) {
       // What is kept in memory must not hide that the repository is gone.
@@ -102,7 +114,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
         const wanted = matching.slice(used, used + limit - backups.length)
         used += wanted.length
         const records = await Promise.all(wanted.map(async ({ id }) => await cache.read(organizationId, id)))
-        backups.push(...records.filter(record => record !== null))
+        backups.push(...records.filter(record => record !== null).map(judged))
       }
       return { backups, next: used < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
     },
@@ -141,11 +153,11 @@ async function readRecordFromArchive (repository: Repository, signing: SigningKe
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive is gone.')
   const { handle, size } = opened
   try {
-    const { metadata, trusted } = await openArchive(handle, size, organizationId, signing)
+    const { metadata, signedBy } = await openArchive(handle, size, organizationId, signing)
     if (metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.')
     const hash = createHash('sha256')
     for await (const block of readBlocks(handle, size)) hash.update(block)
-    return recordOf(metadata, { size, checksum: hash.digest('hex'), trusted })
+    return recordOf(metadata, { size, checksum: hash.digest('hex'), signedBy })
   } finally {
     await handle.close()
   }

@@ -10,7 +10,8 @@ export const Backup = Type.Object({
   type: BackupType,
   size: Type.Integer({ minimum: 0, description: 'Bytes of the archive' }),
   checksum: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'SHA-256 of the archive, in hex' }),
-  trusted: Type.Boolean({ description: 'The archive carried a signature of this installation when it was made or adopted; a restore looks again' }),
+  trusted: Type.Boolean({ description: 'The archive carries a signature with one of this installation\'s present keys; a restore looks again' }),
+  signedBy: Type.Optional(Type.String({ pattern: '^[0-9a-f]{16}$', description: 'Tells which key: the first 16 hex digits of HMAC-SHA256(key, "key-id")' })),
   databaseType: Type.Union([Type.Literal('embedded'), Type.Literal('external')]),
   databaseScope: Type.Union([DatabaseScope, Type.Null()], { description: 'null when the database is not included' }),
   fileStorageType: Type.Union([Type.Literal('local'), Type.Literal('smb')]),
@@ -28,7 +29,7 @@ export const Backup = Type.Object({
 export type Backup = Static<typeof Backup>
 
 /** The record of an archive, made from its metadata and from what was measured as it was written. */
-export function recordOf (metadata: Omit<Metadata, 'attributesDigest'>, archive: { size: number, checksum: string, trusted: boolean }): Backup {
+export function recordOf (metadata: Omit<Metadata, 'attributesDigest'>, archive: { size: number, checksum: string, signedBy: string | null }): Backup {
   return {
     id: metadata.id,
     timestamp: metadata.timestamp,
@@ -37,7 +38,8 @@ export function recordOf (metadata: Omit<Metadata, 'attributesDigest'>, archive:
     type: metadata.type,
     size: archive.size,
     checksum: archive.checksum,
-    trusted: archive.trusted,
+    trusted: archive.signedBy !== null,
+    ...(archive.signedBy === null ? {} : { signedBy: archive.signedBy }),
     databaseType: metadata.databaseType,
     databaseScope: metadata.databaseScope,
     fileStorageType: metadata.fileStorageType,

@@ -107,7 +107,7 @@ async function judgeOpen (handle: FileHandle, size: number): Promise<'detected' 
 
 t.test('the checksum of the whole archive catches every flip and every cut', async t => {
   const handle = await fileWith(t, bytes)
-  const backup = recordOf(metadataWith(), { size: bytes.length, checksum: createHash('sha256').update(bytes).digest('hex'), trusted: false })
+  const backup = recordOf(metadataWith(), { size: bytes.length, checksum: createHash('sha256').update(bytes).digest('hex'), signedBy: null })
   await verifyChecksum({ handle, size: bytes.length }, backup, testJob())
   let detected = 0
   const notices = async (size: number) => {

@@ -1,5 +1,6 @@
 import { copyFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t, { type Test } from 'tap'
 import { openArchive } from '../../src/archive/reader.js'
 import type { Backup } from '../../src/repository/record.js'
@@ -95,11 +96,36 @@ t.test('what was put or changed in BACKUP_DIR by hand is listed and not restored
   t.same((await app.inject({ url: '/api/backup/restores', headers: as() })).json(), [], 'before a restore begins')
 })
 
+t.test('a listing goes by the present keys, and a start tells of backups that none of them verifies', async t => {
+  const first = await buildTestApp(t, { env: { BACKUP_SIGNING_KEY: key('first') } })
+  await mkdir(join(first.uploadDir, 'acme'))
+  const { id, signedBy } = (await first.app.inject({ method: 'POST', url: '/api/backup/create', headers: first.as(), payload: { type: 'files' } })).json<Backup>()
+  t.match(signedBy, /^[0-9a-f]{16}$/)
+  const cases: Array<[NodeJS.ProcessEnv, boolean]> = [
+    [{ BACKUP_SIGNING_KEY: key('second') }, false],
+    [{ BACKUP_SIGNING_KEY: key('second'), BACKUP_SIGNING_KEY_PREVIOUS: key('first') }, true],
+    [{ BACKUP_SIGNING_KEY: key('first') }, true],
+    [{}, false]
+  ]
+  for (const [env, trusted] of cases) {
+    const logged: string[] = []
+    const { app, as, core } = await buildTestApp(t, { env: { BACKUP_DIR: first.backupDir, ...env }, log: pino({}, { write: line => { logged.push(line) } }) })
+    await core.catalog.reconcile()
+    t.match((await app.inject({ url: '/api/backup/list', headers: as() })).json(), [{ id, trusted, signedBy }])
+    t.match((await app.inject({ url: `/api/backup/${id}`, headers: as() })).json(), { id, trusted })
+    t.equal(logged.some(line => /No present key verifies.*BACKUP_SIGNING_KEY_PREVIOUS/.test(line)), !trusted)
+  }
+  const { signedBy: _, ...former } = JSON.parse(await readFile(join(first.backupDir, 'acme', `backup-${id}.json`), 'utf8')) as Backup
+  await writeFile(join(first.backupDir, 'acme', `backup-${id}.json`), JSON.stringify(former))
+  const later = await buildTestApp(t, { env: { BACKUP_DIR: first.backupDir } })
+  t.match((await later.app.inject({ url: `/api/backup/${id}`, headers: later.as() })).json(), { id, trusted: true }, 'a record that does not name the key is believed')
+})
+
 t.test('a record of the time before signatures is not trusted', async t => {
   const { app, as, backupDir } = await buildTestApp(t)
   const { id } = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })).json<Backup>()
   const path = join(backupDir, 'acme', `backup-${id}.json`)
-  const { trusted: _, ...former } = JSON.parse(await readFile(path, 'utf8')) as Backup
+  const { trusted: _, signedBy: __, ...former } = JSON.parse(await readFile(path, 'utf8')) as Backup
   await writeFile(path, JSON.stringify(former))
   t.match((await app.inject({ url: `/api/backup/${id}`, headers: as() })).json(), { id, trusted: false })
 })
