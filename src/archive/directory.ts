@@ -161,13 +161,13 @@ function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, org
 }
 
 /** Checks an entry's local header; returns where its data starts. @throws AppError ARCHIVE_INVALID */
-export async function checkLocalHeader (source: BytesAt, entry: Located): Promise<number> {
-  return await checkBytes(source, entry.offset, headerOf(entry).getLocalFileHeader(), entry.name)
+export async function checkLocalHeader (source: BytesAt, entry: Located, header = headerOf(entry)): Promise<number> {
+  return await checkBytes(source, entry.offset, header.getLocalFileHeader(), entry.name)
 }
 
 /** Checks what stands behind an entry's data, which ends at `position`. @throws AppError ARCHIVE_INVALID */
-export async function checkDataDescriptor (source: BytesAt, position: number, entry: Located): Promise<void> {
-  await checkBytes(source, position, headerOf(entry).getDataDescriptor(), entry.name)
+export async function checkDataDescriptor (source: BytesAt, position: number, entry: Located, header = headerOf(entry)): Promise<void> {
+  await checkBytes(source, position, header.getDataDescriptor(), entry.name)
 }
 
 async function checkBytes (source: BytesAt, position: number, expected: Buffer, name: string): Promise<number> {

@@ -90,7 +90,8 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 
   async function * read (entry: ArchiveEntry): AsyncGenerator<Buffer> {
     const located = entry as Located
-    const start = await checkLocalHeader(source, located)
+    const header = headerOf(located)
+    const start = await checkLocalHeader(source, located, header)
     const compressed = readRange(source, start, located.compressedSize)
     const hash = createHash('sha256')
     let checksum = 0
@@ -112,7 +113,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     if (bytes !== entry.size || checksum !== located.crc32) throw mismatch(entry.name)
     if (inflate !== null && inflate.bytesWritten !== located.compressedSize) throw mismatch(entry.name)
     if (entry.sha256 !== null && hash.digest('hex') !== entry.sha256) throw mismatch(entry.name)
-    await checkDataDescriptor(source, start + located.compressedSize, located)
+    await checkDataDescriptor(source, start + located.compressedSize, located, header)
   }
 
   function locate (entry: ArchiveEntry): EntryPlace {
