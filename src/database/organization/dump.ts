@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { databaseError, type Connection } from '../connection/connection.js'
+import { othersPartitions } from './partitions.js'
 import { startRows, workSettings, type RowsProgram } from './rows.js'
 import { dumpSchema, type SchemaScript } from './schema.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -64,7 +65,8 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
     // The programs take their own locks first, before a change of a table can queue up behind the snapshot's.
     const rows = await startRows({ connection, tools, snapshot, graph, organizationId, encoding, signal })
     try {
-      const schema = await dumpSchema(connection, tools, snapshot, graph, encoding, signal)
+      const without = await othersPartitions(sql, graph, organizationId)
+      const schema = await dumpSchema({ connection, tools, snapshot, graph, without, encoding, signal })
       await checkOwnership(sql, graph, organizationId)
       return {
         describe: async () => ({

@@ -19,28 +19,34 @@ export interface SchemaScript {
   after: Buffer
 }
 
+export interface SchemaOptions {
+  connection: Connection
+  tools: PostgresTools
+  snapshot: Snapshot
+  graph: TenantGraph
+  /** Relations that are left out, quoted. */
+  without: readonly string[]
+  encoding: string
+  signal: AbortSignal
+}
+
 /**
  * The schema as pg_dump writes it, in the two parts that enclose the rows, as one script of one pg_dump would be. Foreign keys
  * that lead out of the organization's rows can't hold where those rows are alone, so they become NOT VALID.
  * Held in memory: it does not grow with the rows.
  */
-export async function dumpSchema (
-  connection: Connection, tools: PostgresTools, snapshot: Snapshot, graph: TenantGraph, encoding: string, signal: AbortSignal
-): Promise<SchemaScript> {
+export async function dumpSchema (options: SchemaOptions): Promise<SchemaScript> {
   const [before, after, relaxed] = await Promise.all([
-    dumpSection(connection, tools, snapshot.id, 'pre-data', encoding, signal),
-    dumpSection(connection, tools, snapshot.id, 'post-data', encoding, signal),
-    outwardConstraints(snapshot, graph)
+    dumpSection(options, 'pre-data'), dumpSection(options, 'post-data'), outwardConstraints(options)
   ])
   return join(before, relax(after, relaxed))
 }
 
-async function dumpSection (
-  connection: Connection, tools: PostgresTools, snapshotId: string, section: string, encoding: string, signal: AbortSignal
-): Promise<string> {
+async function dumpSection ({ connection, tools, snapshot, without, encoding, signal }: SchemaOptions, section: string): Promise<string> {
   const program = startProgram(tools.pgDump, [
     '--format=plain', '--schema-only', `--section=${section}`, '--no-owner', '--no-subscriptions', '--no-publications', '--no-password',
-    '--no-sync', `--snapshot=${snapshotId}`, `--exclude-schema=${ownSchema}`, `--encoding=${encoding}`, `--lock-wait-timeout=${lockWaitMs}`
+    '--no-sync', `--snapshot=${snapshot.id}`, `--exclude-schema=${ownSchema}`, `--encoding=${encoding}`, `--lock-wait-timeout=${lockWaitMs}`,
+    ...without.map((relation) => `--exclude-table=${relation}`)
   ], { env: toEnvironment(connection), signal })
   try {
     // One character a byte, so that no encoding can change anything.
@@ -56,12 +62,12 @@ async function dumpSection (
 }
 
 /** Each foreign key that leads out of the organization's rows, as pg_dump writes it, and what takes its place. */
-async function outwardConstraints ({ sql }: Snapshot, graph: TenantGraph): Promise<Array<{ written: string, replacement: string }>> {
+async function outwardConstraints ({ snapshot: { sql }, graph, without }: SchemaOptions): Promise<Array<{ written: string, replacement: string }>> {
   const replaced = []
   for (const key of graph.keys) {
     const table = tableOf(graph, key.table)
     const leadsOut = !isTenant(tableOf(graph, key.target)) || (table.declared && table.anchor[0] !== key)
-    if (!isTenant(table) || !leadsOut || !key.validated) continue
+    if (!isTenant(table) || !leadsOut || !key.validated || without.includes(key.relation)) continue
     const [found] = await sql<[{ definition: string, name: string, partitioned: boolean }]>`
       SELECT pg_get_constraintdef(k.oid) AS definition, quote_ident(k.conname) AS name, c.relkind = 'p' AS partitioned
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE k.oid = ${key.oid}`

@@ -1,5 +1,5 @@
 import type { Catalog } from './tenant-catalog.js'
-import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
+import { describeKey, isTenant, listedOwners, type TenantGraph, type TenantTable } from './tenant-table.js'
 
 /** What stands in the way of a backup of one organization, and what it leaves out, in words for a developer. */
 export function tenancyFindings (
@@ -21,10 +21,9 @@ export function tenancyFindings (
     if (table.class === 'partial') {
       notes.push(`${table.label} reaches the tenant table only through keys that can be null: rows without an owner are left out.`)
     }
-    const owners = table === graph.root ? [graph.rootKey] : table.anchor[0]?.columns ?? []
-    if (table.listedBy.some((column) => owners.includes(column))) {
-      notes.push(`${table.label} has partitions for organizations: their names, values and comments are in every organization's backup, without ` +
-        'their rows. Partition it by hash where organizations must not know of each other.')
+    if (listedOwners(graph, table).length > 0) {
+      notes.push(`${table.label} has partitions for organizations: a backup has those that are for the organization or hold its rows, and those ` +
+        'that something else in the schema needs, with all their names, values and comments. Partition it by hash where that tells too much.')
     }
     if (table.key === null) notes.push(`${table.label} has no key: its rows are compared by their whole content.`)
   }

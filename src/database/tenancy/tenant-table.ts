@@ -43,6 +43,12 @@ export function isTenant (table: TenantTable): boolean {
   return table.class !== 'global' && table.class !== 'excluded'
 }
 
+/** The columns by which a tenant table has its partitions for organizations; empty when it has none. */
+export function listedOwners ({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, table: TenantTable): string[] {
+  const owners = table === root ? [rootKey] : table.anchor[0]?.columns ?? []
+  return table.listedBy.filter((column) => owners.includes(column))
+}
+
 /** Such as `public.tasks (project_id) → public.projects (id)`. */
 export function describeKey (graph: Pick<TenantGraph, 'tables'>, key: ForeignKey): string {
   const side = (oid: number, columns: string[]): string =>
