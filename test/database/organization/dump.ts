@@ -125,5 +125,5 @@ t.test('a dump can be cancelled, and one that breaks off fails', async (t) => {
   const ended = await live.sql`SELECT pg_terminate_backend(pid) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = 'psql'`
   t.equal(ended.length, 1)
-  await t.rejects(async () => { for await (const _ of broken.script); }, { code: 'DUMP_FAILED' })
+  await t.rejects(async () => { for await (const _ of broken.script); }, { code: 'DATABASE_UNAVAILABLE' })
 })
