@@ -1,20 +1,22 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
-import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
+import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
-/** One file, in the order in which they were given. A large one's blocks must be used up before the next is asked for. */
+/**
+ * One file, in the order in which they were given. A large one's blocks must be used up before the next is asked for.
+ * The bytes are in memory that is used again: a small file's once the next is asked for, a large one's blocks in their
+ * order with each call of `release`.
+ */
 export type EncodedFile =
   | { kind: 'gone' }
   | { kind: 'small', ready: ReadyData, sha256: string, changed: boolean }
-  | { kind: 'large', deflated: boolean, blocks: AsyncGenerator<Buffer, LargeResult> }
+  | { kind: 'large', deflated: boolean, blocks: AsyncGenerator<Buffer, LargeResult>, release: () => void }
 
 export type LargeResult = Measures & { changed: boolean }
 
-const batchBytes = 2 << 20
 const batchFiles = 256
 const tasksAhead = 2
-const blocksAhead = 4
 const mostLanes = Math.min(availableParallelism(), 4)
 
 /**
@@ -53,7 +55,7 @@ function * group (files: Iterable<FileToEncode>, level: number): Generator<Encod
   let bytes = 0
   for (const file of files) {
     const isLarge = file.size > blockBytes
-    if (batch.length > 0 && (isLarge || bytes + file.size > batchBytes || batch.length === batchFiles)) {
+    if (batch.length > 0 && (isLarge || bytes + file.size > blockBytes || batch.length === batchFiles)) {
       yield { kind: 'batch', files: batch, level }
       batch = []
       bytes = 0
@@ -73,17 +75,18 @@ async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
   if (reply.kind === 'gone') {
     yield { kind: 'gone' }
   } else if (reply.kind === 'opened') {
-    yield { kind: 'large', deflated: reply.deflated, blocks: takeBlocks(lane) }
+    yield { kind: 'large', deflated: reply.deflated, blocks: takeBlocks(lane), release: lane.releaseSlot }
   } else if (reply.kind === 'batch') {
-    const block = Buffer.from(reply.data)
+    const slot = lane.nextSlot()
     for (const result of reply.results) {
       if (result === null) {
         yield { kind: 'gone' }
         continue
       }
       const { start, length, deflated, crc32, size, sha256, changed } = result
-      yield { kind: 'small', ready: { data: block.subarray(start, start + length), deflated, crc32, size }, sha256, changed }
+      yield { kind: 'small', ready: { data: slot.subarray(start, start + length), deflated, crc32, size }, sha256, changed }
     }
+    lane.releaseSlot()
   } else {
     throw new Error(`Unexpected reply from a worker: ${reply.kind}`)
   }
@@ -94,23 +97,27 @@ async function * takeBlocks (lane: EncodeLane): AsyncGenerator<Buffer, LargeResu
     const reply = await lane.next()
     if (reply.kind === 'end') return reply
     if (reply.kind !== 'block') throw new Error(`Unexpected reply from a worker: ${reply.kind}`)
-    yield Buffer.from(reply.data, 0, reply.length)
-    lane.credit()
+    yield lane.nextSlot().subarray(0, reply.length)
   }
 }
 
 interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
-  /** Allows one more block of a large file. */
-  credit (): void
+  /** The slot that the last reply was about. To be called once for each. */
+  nextSlot (): Buffer
+  /** Gives the worker the slot back that has been out the longest. */
+  releaseSlot (): void
 }
 
 function openEncodeLane (root: string): EncodeLane {
+  const memory = new SharedArrayBuffer(slotsPerLane * slotBytes)
   const credits = new Int32Array(new SharedArrayBuffer(4))
-  credits[0] = blocksAhead
-  const workerData: LaneData = { root, credits }
+  credits[0] = slotsPerLane
+  const workerData: LaneData = { root, memory, credits }
+  let taken = 0
   return {
     ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData),
-    credit () {
+    nextSlot: () => Buffer.from(memory, (taken++ % slotsPerLane) * slotBytes, slotBytes),
+    releaseSlot () {
       Atomics.add(credits, 0, 1)
       Atomics.notify(credits, 0)
     }

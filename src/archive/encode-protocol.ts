@@ -1,6 +1,10 @@
 /** Files up to this many bytes are encoded whole, in batches; larger ones flow in blocks of this size. */
 export const blockBytes = 1 << 20
 
+/** A worker's memory: what it has read or compressed stands in one slot after the other. A deflated block can be a little longer than it was. */
+export const slotBytes = blockBytes + 4096
+export const slotsPerLane = 6
+
 export interface FileToEncode {
   /** Absolute. */
   path: string
@@ -18,7 +22,7 @@ export interface Measures {
   sha256: string
 }
 
-/** A small file's bytes in the batch's block. */
+/** A small file's bytes in the batch's slot. */
 export interface SmallResult extends Measures {
   start: number
   length: number
@@ -31,7 +35,9 @@ export interface SmallResult extends Measures {
 export interface LaneData {
   /** Nothing outside this folder is read; absolute, links resolved. */
   root: string
-  /** One number: how many more blocks of a large file may be sent. */
+  /** `slotsPerLane` slots, used in turn. */
+  memory: SharedArrayBuffer
+  /** One number: how many slots the worker may fill. */
   credits: Int32Array<SharedArrayBuffer>
 }
 
@@ -40,8 +46,8 @@ export type EncodeTask =
   | { kind: 'large', file: FileToEncode, level: number }
 
 export type EncodeReply =
-  | { kind: 'batch', results: Array<SmallResult | null>, data: ArrayBuffer }
+  | { kind: 'batch', results: Array<SmallResult | null> }
   | { kind: 'gone' }
   | { kind: 'opened', deflated: boolean }
-  | { kind: 'block', data: ArrayBuffer, length: number }
+  | { kind: 'block', length: number }
   | { kind: 'end', changed: boolean } & Measures

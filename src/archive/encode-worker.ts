@@ -4,14 +4,17 @@ import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
 import { failureOf } from '../io/lane.js'
 import { isWorthDeflating } from './compression.js'
-import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
+import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
 
 /*
  * A worker thread that reads, hashes and compresses files. Everything is synchronous: it has nothing else to do, and
  * that is several times faster for small files.
  */
 const port = parentPort as MessagePort
-const { root, credits } = workerData as LaneData
+const { root, memory, credits } = workerData as LaneData
+/** Slots that were sent so far. */
+let filled = 0
+const deflatedChunkBytes = 1 << 18
 /** No deflate stream is open between blocks, so each is one of its own that is not final; this ends the whole. */
 const finalBlock = deflateRawSync(Buffer.alloc(0))
 
@@ -24,22 +27,22 @@ port.on('message', (task: EncodeTask) => {
   }
 })
 
-/** All files of the batch in one block of memory, which is handed over, not copied. */
+/** All files of the batch in one slot. */
 function encodeBatch (files: FileToEncode[], level: number): void {
-  const block = Buffer.from(new ArrayBuffer(files.reduce((sum, { size }) => sum + size, 0)))
+  const slot = nextSlot()
   let position = 0
   const results = files.map((file): SmallResult | null => {
     const descriptor = open(file)
     if (descriptor === null) return null
     try {
       const start = position
-      const content = block.subarray(start, start + read(descriptor, block, start, file.size, 0))
+      const content = slot.subarray(start, start + read(descriptor, slot, start, file.size, 0))
       const known = { start, crc32: crc32(content), size: content.length, sha256: createHash('sha256').update(content).digest('hex') }
       const changed = hasChanged(descriptor, file)
       if (level > 0 && isWorthDeflating(file.name, content)) {
-        const deflated = deflateRawSync(content, { level })
+        const deflated = deflateRawSync(content, { level, chunkSize: Math.max(content.length, zlib.Z_MIN_CHUNK) })
         if (deflated.length < content.length) {
-          deflated.copy(block, start)
+          deflated.copy(slot, start)
           position += deflated.length
           return { ...known, length: deflated.length, deflated: true, changed }
         }
@@ -50,7 +53,7 @@ function encodeBatch (files: FileToEncode[], level: number): void {
       closeSync(descriptor)
     }
   })
-  send({ kind: 'batch', results, data: block.buffer }, [block.buffer])
+  sendSlot({ kind: 'batch', results })
 }
 
 function encodeLarge (file: FileToEncode, level: number): void {
@@ -65,8 +68,8 @@ function encodeLarge (file: FileToEncode, level: number): void {
     let size = 0
     let deflate: boolean | undefined
     while (size < file.size) {
-      const block = Buffer.from(new ArrayBuffer(Math.min(blockBytes, file.size - size)))
-      const content = block.subarray(0, read(descriptor, block, 0, block.length, size))
+      const slot = nextSlot()
+      const content = slot.subarray(0, read(descriptor, slot, 0, Math.min(blockBytes, file.size - size), size))
       if (content.length === 0) break
       if (deflate === undefined) {
         deflate = level > 0 && isWorthDeflating(file.name, content)
@@ -75,7 +78,8 @@ function encodeLarge (file: FileToEncode, level: number): void {
       hash.update(content)
       checksum = crc32(content, checksum)
       size += content.length
-      sendBlock(deflate ? deflateRawSync(content, { level, finishFlush: zlib.Z_FULL_FLUSH }) : content)
+      if (deflate) sendBlock(deflateRawSync(content, { level, finishFlush: zlib.Z_FULL_FLUSH, chunkSize: deflatedChunkBytes }))
+      else sendSlot({ kind: 'block', length: content.length })
     }
     if (deflate === undefined) send({ kind: 'opened', deflated: false })
     if (deflate === true) sendBlock(finalBlock)
@@ -85,15 +89,21 @@ function encodeLarge (file: FileToEncode, level: number): void {
   }
 }
 
-/** Waits for a credit, so that no more than a few blocks are on their way. */
+/** The next slot, once it is free. It stays the next until something in it was sent. */
+function nextSlot (): Buffer {
+  while (Atomics.load(credits, 0) === 0) Atomics.wait(credits, 0, 0)
+  return Buffer.from(memory, (filled % slotsPerLane) * slotBytes, slotBytes)
+}
+
+function sendSlot (reply: EncodeReply): void {
+  Atomics.sub(credits, 0, 1)
+  filled += 1
+  send(reply)
+}
+
 function sendBlock (block: Buffer): void {
-  while (Atomics.sub(credits, 0, 1) <= 0) {
-    Atomics.add(credits, 0, 1)
-    Atomics.wait(credits, 0, 0)
-  }
-  // A small block is a part of Buffer's pool, which is not ours to hand over; a Uint8Array of it has memory of its own.
-  const own = block.byteLength === block.buffer.byteLength ? block : new Uint8Array(block)
-  send({ kind: 'block', data: own.buffer as ArrayBuffer, length: block.length }, [own.buffer as ArrayBuffer])
+  block.copy(nextSlot())
+  sendSlot({ kind: 'block', length: block.length })
 }
 
 /** Null when it is gone, no regular file any more, or reached through a link. O_NONBLOCK: a FIFO must not block (open(2)). */
@@ -130,6 +140,6 @@ function hasChanged (descriptor: number, { size, mtimeMs }: FileToEncode): boole
   return now.size !== size || now.mtime.getTime() !== mtimeMs
 }
 
-function send (reply: EncodeReply, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(reply, transfer)
+function send (reply: EncodeReply): void {
+  port.postMessage(reply)
 }

@@ -1,40 +1,42 @@
-import { access, constants } from 'node:fs/promises'
-import { availableParallelism } from 'node:os'
-import { promisify } from 'node:util'
-import { gzip as zlibGzip } from 'node:zlib'
-import { pMapIterable } from 'p-map'
-import { runFilter } from '../io/process.js'
-import { compressionLevels, type Compression } from './compression.js'
-import { cutByContent } from './content-blocks.js'
-
-const gzipBlock = promisify(zlibGzip)
-
-/** Where Debian's and Homebrew's `isal` put it. */
-const igzipPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
+import { openLane, own } from '../io/lane.js'
+import type { Compression } from './compression.js'
+import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
 /**
- * Compresses a text as gzip members, several at a time and written in order; gunzip and zcat read concatenated members as
- * one (RFC 1952, section 2.2). `fast` uses igzip where it is installed, which is three to four times as fast as zlib's
- * level 1 at nearly the same size.
+ * Compresses a text in a worker thread, as gzip members of 1 to 8 MiB; gunzip and zcat read concatenated members as one
+ * (RFC 1952, section 2.2). `fast` uses igzip where it is installed.
+ * @param text its chunks are given away: nobody else may use their memory afterwards
  */
 export async function * gzip (text: AsyncIterable<Buffer>, compression: Compression): AsyncGenerator<Buffer> {
-  const igzip = compression === 'fast' ? await findIgzip() : null
-  const level = compressionLevels[compression]
-  const compress = igzip === null
-    ? async (block: Buffer) => await gzipBlock(block, { level })
-    : async (block: Buffer) => await runFilter(igzip, ['-1', '--stdout', '--no-name'], block)
-  let empty = true
-  for await (const member of pMapIterable(cutByContent(text), compress, { concurrency: availableParallelism() })) {
-    empty = false
-    yield member
+  const chunks = text[Symbol.asyncIterator]()
+  const settings: GzipSettings = { compression }
+  const lane = openLane<GzipTask, GzipReply>('./gzip-worker', import.meta.url, settings)
+  let isLast = false
+  try {
+    for (;;) {
+      const reply = await lane.next()
+      if (reply.kind === 'end') return
+      if (reply.kind === 'member') {
+        yield Buffer.from(reply.data.buffer)
+      } else if (!isLast) {
+        const task = await nextTask(chunks)
+        isLast = task.isLast
+        lane.post(task, task.chunks.map(({ buffer }) => buffer as ArrayBuffer))
+      }
+    }
+  } finally {
+    await lane.close()
+    await chunks.return?.()
   }
-  if (empty) yield await gzipBlock(Buffer.alloc(0))
 }
 
-/** The path of igzip, or null when it is not installed. */
-export async function findIgzip (): Promise<string | null> {
-  for (const path of igzipPaths) {
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path
+async function nextTask (text: AsyncIterator<Buffer>): Promise<GzipTask> {
+  const chunks: Uint8Array[] = []
+  for (let bytes = 0; bytes < taskBytes;) {
+    const next = await text.next()
+    if (next.done === true) return { chunks, isLast: true }
+    chunks.push(own(next.value))
+    bytes += next.value.length
   }
-  return null
+  return { chunks, isLast: false }
 }

@@ -1,14 +1,13 @@
 import type { KeyObject } from 'node:crypto'
-import { pipeline } from 'node:stream/promises'
 import type { Writable } from 'node:stream'
 import { createByteList } from '../io/byte-list.js'
-import { createHashStream } from '../io/hash-stream.js'
 import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
 import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
 import { blockBytes, type Measures } from './encode-protocol.js'
 import { checksumsEntry, databaseEntry, metadataEntry, signatureEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
+import { createArchiveOutput } from './output.js'
 import { signatureOf } from './signature.js'
 import { createZip, type Attributes } from './zip.js'
 
@@ -20,8 +19,12 @@ export interface ArchiveWriter {
   addDatabase (gzip: AsyncIterable<Buffer>): Promise<void>
   addFolder (name: string, attributes: Attributes): Promise<void>
   addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void>
-  /** `blocks` as they are to stand in the archive, deflated or not; they return what they were before. */
-  addLargeFile<Result extends Measures> (name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>): Promise<Result>
+  /**
+   * `blocks` as they are to stand in the archive, deflated or not; they return what they were before.
+   * @param onWritten called for each block as its memory may be used again; when it is left out the blocks are copied
+   */
+  addLargeFile<Result extends Measures> (name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>,
+    onWritten?: () => void): Promise<Result>
   addSmbInfo (text: string): Promise<void>
   /** Writes metadata, checksums and their signature, ends the output and waits for it. */
   finish (metadata: MetadataWithoutDigest): Promise<{ size: number, checksum: string }>
@@ -32,29 +35,27 @@ const ownEntryLevel = 6
 
 /**
  * Writes an archive in format 1 (FORMAT.md), each byte once and forward.
+ * @param stream must be done with a chunk's memory when it calls back for it
  * @param timestamp the backup's, which the archive's own entries carry as their time
  * @param onBytes told the bytes of the archive as they are written
  * @param key that signs it; null leaves it unsigned
  */
-export function createArchiveWriter (output: Writable, timestamp: Date, onBytes: (bytes: number) => void, key: KeyObject | null = null): ArchiveWriter {
-  const hashed = createHashStream(onBytes)
-  const written = pipeline(hashed, output)
-  // Awaited at the end; whoever writes until then gets the error of the destroyed stream.
-  written.catch(() => {})
-  const zip = createZip(hashed)
+export function createArchiveWriter (stream: Writable, timestamp: Date, onBytes: (bytes: number) => void, key: KeyObject | null = null): ArchiveWriter {
+  const output = createArchiveOutput(stream, onBytes)
+  const zip = createZip(output)
   const digest = createAttributesDigest()
   const sums = createByteList()
   const own: Attributes = { mode: ownEntryMode, mtime: timestamp }
 
   async function addStream<Result extends Measures> (
-    name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>
+    name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>, onWritten?: () => void
   ): Promise<Result> {
     let result: Result | undefined
     async function * source (): AsyncGenerator<Buffer, Result> {
       result = yield * blocks
       return result
     }
-    await zip.addStream(name, attributes, deflated, source())
+    await zip.addStream(name, attributes, deflated, source(), onWritten)
     const { sha256, size } = result as Result
     sums.append(formatChecksumLine(name, sha256))
     digest.add(name, attributes, size)
@@ -72,7 +73,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
   }
 
   return {
-    async addDatabase (gzip) { await addStream(databaseEntry, own, false, measureBlocks(gzip)) },
+    async addDatabase (gzip) { await addStream(databaseEntry, own, false, measureBlocks(gzip), () => {}) },
     async addFolder (name, attributes) {
       await zip.addFolder(name, attributes)
       digest.add(name, attributes, 0)
@@ -88,9 +89,7 @@ export function createArchiveWriter (output: Writable, timestamp: Date, onBytes:
       else await addStream(checksumsEntry, own, true, deflateBlocks(lines, ownEntryLevel))
       if (key !== null) await addOwn(signatureEntry, Buffer.from(`${signatureOf(lines, key)}\n`))
       await zip.end()
-      hashed.end()
-      await written
-      return { size: hashed.bytes, checksum: hashed.digest() }
+      return await output.end()
     }
   }
 }

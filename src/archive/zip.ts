@@ -1,7 +1,6 @@
-import { once } from 'node:events'
-import type { Writable } from 'node:stream'
 import { ZipFile } from 'yazl'
 import { createByteList } from '../io/byte-list.js'
+import type { ArchiveOutput } from './output.js'
 
 export interface Attributes {
   /** Permission bits only (07777). */
@@ -21,9 +20,12 @@ export interface ReadyData {
 export interface Zip {
   addFolder (name: string, attributes: Attributes): Promise<void>
   addReady (name: string, attributes: Attributes, ready: ReadyData): Promise<void>
-  /** Takes what `source` yields as the entry's bytes; its return value says what they were before compression. */
+  /**
+   * Takes what `source` yields as the entry's bytes; its return value says what they were before compression.
+   * @param onWritten called in their order as their memory may be used again; when it is left out they are copied
+   */
   addStream (name: string, attributes: Attributes, deflated: boolean,
-    source: AsyncGenerator<Buffer, { crc32: number, size: number }>): Promise<void>
+    source: AsyncGenerator<Buffer, { crc32: number, size: number }>, onWritten?: () => void): Promise<void>
   /** Writes the central directory. The output is not ended. */
   end (): Promise<void>
 }
@@ -99,7 +101,7 @@ export function createHeaders (): ZipHeaders {
 }
 
 /** Writes a zip file, with bytes that were compressed and CRC'd elsewhere. */
-export function createZip (output: Writable): Zip {
+export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
   const headers = createHeaders()
   let cursor = 0
 
@@ -107,9 +109,9 @@ export function createZip (output: Writable): Zip {
     return Object.assign(headers.make(name, attributes, deflated), { relativeOffsetOfLocalHeader: cursor })
   }
 
-  async function write (bytes: Buffer): Promise<void> {
+  async function write (bytes: Buffer, onWritten?: () => void): Promise<void> {
     cursor += bytes.length
-    await writeTo(output, bytes)
+    await output.write(bytes, onWritten)
   }
 
   return {
@@ -123,18 +125,18 @@ export function createZip (output: Writable): Zip {
       const header = nextHeader(name, attributes, deflated)
       Object.assign(header, { crcAndFileSizeKnown: true, crc32, uncompressedSize: size, compressedSize: data.length })
       await write(header.getLocalFileHeader())
-      if (data.length > 0) await write(data)
+      await write(data)
       headers.add(header)
     },
 
-    async addStream (name, attributes, deflated, source) {
+    async addStream (name, attributes, deflated, source, onWritten) {
       const header = nextHeader(name, attributes, deflated)
       try {
         await write(header.getLocalFileHeader())
         const start = cursor
         let next = await source.next()
         while (next.done !== true) {
-          await write(next.value)
+          await write(next.value, onWritten)
           next = await source.next()
         }
         const { crc32, size } = next.value
@@ -151,12 +153,6 @@ export function createZip (output: Writable): Zip {
       for await (const chunk of headers.directory(cursor)) await write(chunk)
     }
   }
-}
-
-/** A destroyed stream never drains, so waiting for it would be for ever. */
-async function writeTo (output: Writable, bytes: Buffer): Promise<void> {
-  if (output.destroyed) throw output.errored ?? new Error('The output was closed before the archive was complete.')
-  if (!output.write(bytes)) await once(output, 'drain')
 }
 
 /** yazl writes the time as an unsigned number of seconds and throws on one before 1970. */

@@ -38,7 +38,7 @@ export async function addFiles (
     }
     let { size, changed } = file.kind === 'small' ? { ...file.ready, changed: file.changed } : { size: 0, changed: false }
     if (file.kind === 'small') await writer.addFile(name, entry, { ...file.ready, sha256: file.sha256 })
-    else ({ size, changed } = await writer.addLargeFile(name, entry, file.deflated, file.blocks))
+    else ({ size, changed } = await writer.addLargeFile(name, entry, file.deflated, file.blocks, file.release))
     if (changed) part.warnings.push(`${JSON.stringify(entry.path)} changed while the backup was made; the archive has it as it was read.`)
     job.progress.advance(size)
     part.files += 1

@@ -4,7 +4,8 @@ import { Worker } from 'node:worker_threads'
 
 /** A worker thread that answers its tasks in order. */
 export interface Lane<Task, Reply> {
-  post (task: Task): void
+  /** The memory of `transfer` goes with it. */
+  post (task: Task, transfer?: ArrayBuffer[]): void
   /** @throws the failure that the worker replied with, with its `code`; Error when the worker has ended */
   next (): Promise<Reply>
   /** Ends the thread, whatever it is doing. */
@@ -26,7 +27,7 @@ export function openLane<Task, Reply extends { kind: string }> (module: string, 
   const worker = new Worker(new URL(`${module}${extname(caller)}`, caller), { workerData, resourceLimits })
   const replies = on(worker, 'message', { close: ['exit'] })
   return {
-    post (task) { worker.postMessage(task) },
+    post (task, transfer = []) { worker.postMessage(task, transfer) },
     async next () {
       const { value, done } = await replies.next() as IteratorResult<[Reply | Failure], undefined>
       if (done === true || value === undefined) throw new Error('A worker thread ended unexpectedly.')
@@ -45,4 +46,9 @@ export function openLane<Task, Reply extends { kind: string }> (module: string, 
 export function failureOf (error: unknown): Failure {
   const { code, message } = error as NodeJS.ErrnoException
   return { kind: 'failed', code, message }
+}
+
+/** The same bytes in memory that may be handed to another thread: a small Buffer is a part of a pool, which is everybody's. */
+export function own (bytes: Buffer): Uint8Array<ArrayBuffer> {
+  return (bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)) as Uint8Array<ArrayBuffer>
 }

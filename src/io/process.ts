@@ -1,5 +1,4 @@
-import { spawn } from 'node:child_process'
-import { once } from 'node:events'
+import { spawnSync } from 'node:child_process'
 import type { Readable, Writable } from 'node:stream'
 import { execa } from 'execa'
 
@@ -120,22 +119,16 @@ function programError (file: string, error: unknown, stderr: string): ProgramErr
 }
 
 /**
- * Hands a program one block of input and returns all that it writes. Plain spawn: it is called for every few megabytes.
+ * Hands a program one block of input and returns all that it writes, waiting for it: for a thread that has nothing else to do.
  * @throws ProgramError
  */
-export async function runFilter (file: string, args: readonly string[], input: Buffer): Promise<Buffer> {
-  const child = spawn(file, args, { env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'ignore'] })
-  const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>
-  // When the program ends early its exit code says so; the broken pipe is only what follows from it.
-  child.stdin.on('error', () => {})
-  child.stdin.end(input)
-  const output: Buffer[] = []
-  for await (const chunk of child.stdout) output.push(chunk as Buffer)
-  const [exitCode, signal] = await ended.catch((cause: unknown) => { throw new ProgramError(`${file} could not be run.`, { stderr: '', cause }) })
-  if (exitCode !== 0) {
-    throw new ProgramError(`${file} ended with ${exitCode ?? signal}.`, {
-      exitCode: exitCode ?? undefined, signal: signal ?? undefined, stderr: '', cause: undefined
-    })
+export function runFilter (file: string, args: readonly string[], input: Buffer): Buffer {
+  const { stdout, status, signal, error } = spawnSync(file, args, {
+    input, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'ignore'], maxBuffer: Infinity
+  })
+  if (error !== undefined) throw new ProgramError(`${file} could not be run.`, { stderr: '', cause: error })
+  if (status !== 0) {
+    throw new ProgramError(`${file} ended with ${status ?? signal}.`, { exitCode: status ?? undefined, signal: signal ?? undefined, stderr: '', cause: undefined })
   }
-  return Buffer.concat(output)
+  return stdout
 }

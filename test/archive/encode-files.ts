@@ -38,7 +38,10 @@ async function prepare (root: string, contents: Record<string, Buffer>) {
         } else {
           const blocks: Buffer[] = []
           let next = await file.blocks.next()
-          for (; next.done !== true; next = await file.blocks.next()) blocks.push(next.value)
+          for (; next.done !== true; next = await file.blocks.next()) {
+            blocks.push(Buffer.from(next.value))
+            file.release()
+          }
           data = Buffer.concat(blocks)
           measures = next.value
         }

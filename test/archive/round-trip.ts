@@ -68,7 +68,7 @@ t.test('an archive is refused for another organization', async t => {
 t.test('a backup is still readable when its timestamp no longer fits a zip', async t => {
   const late = new Date('2040-01-01T00:00:00.000Z')
   const chunks: Buffer[] = []
-  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(chunk); done() } })
+  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(Buffer.from(chunk)); done() } })
   await fillArchive(createArchiveWriter(output, late, () => {}), [], { timestamp: late.toISOString() })
   const file = Buffer.concat(chunks)
   t.match(await openArchive(await fileWith(t, file), file.length, organizationId), { metadata: { timestamp: late.toISOString() } })

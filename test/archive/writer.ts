@@ -24,11 +24,12 @@ function heldOutput (): { output: Writable, release: (error?: Error) => void } {
 t.test('an output that fails while nothing is written fails the next write', async t => {
   const { output, release } = heldOutput()
   const writer = createArchiveWriter(output, timestamp, () => {})
-  await writer.addFolder('files/acme/', attributes)
+  const adding = writer.addLargeFile('files/acme/large', attributes, false, measureBlocks(blocksOf(block)))
+  adding.catch(() => {})
   await tick()
   release(new Error('ENOSPC'))
-  await tick()
-  await t.rejects(writer.addFolder('files/acme/b/', attributes), { message: 'ENOSPC' })
+  await t.rejects(adding, { message: 'ENOSPC' })
+  await t.rejects(writer.addLargeFile('files/acme/b', attributes, false, measureBlocks(blocksOf(block))), { message: 'ENOSPC' })
   await t.rejects(writer.finish(metadataWith()), { message: 'ENOSPC' })
 })
 
@@ -53,7 +54,7 @@ t.test('what is thrown at queued bytes stops the writer, not the process, and cl
   adding.catch(() => {})
   for (let turn = 0; turn < 20; turn += 1) await tick()
   isCancelled = true
-  const releasing = setInterval(release, 1)
+  const releasing = setInterval(() => { release() }, 1)
   t.teardown(() => { clearInterval(releasing) })
   await t.rejects(adding, { message: 'cancelled' })
   t.ok(isClosed)

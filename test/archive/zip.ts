@@ -70,13 +70,11 @@ t.test('state 3 is done: a zip file that ends with such entries writes its direc
 
 /** The bytes of a zip file that the adapter writes. */
 async function written (fill: (zip: ReturnType<typeof createZip>) => Promise<void>): Promise<Buffer> {
-  const output = new PassThrough()
-  const bytes = buffer(output)
-  const zip = createZip(output)
+  const chunks: Buffer[] = []
+  const zip = createZip({ async write (bytes) { chunks.push(Buffer.from(bytes)) } })
   await fill(zip)
   await zip.end()
-  output.end()
-  return await bytes
+  return Buffer.concat(chunks)
 }
 
 /** The bytes of a zip file that yazl writes by itself. */
@@ -132,20 +130,18 @@ t.test('over 4 GiB every size and offset is in zip64 form', async t => {
 })
 
 t.test('a source that is left in the middle is closed', async t => {
-  const output = new PassThrough()
-  const zip = createZip(output)
+  let written = 0
+  const zip = createZip({ async write () { if (++written === 3) throw new Error('no space') } })
   let isClosed = false
   const source = (async function * () {
     try {
       yield content
-      output.destroy(new Error('no space'))
       yield content
       return { crc32: 0, size: 0 }
     } finally {
       isClosed = true
     }
   })()
-  output.on('error', () => {})
   await t.rejects(zip.addStream('file', { mode: 0o644, mtime }, false, source), { message: 'no space' })
   t.ok(isClosed)
 })

@@ -70,7 +70,8 @@ export async function fillArchive (
 /** An archive in memory, unsigned unless a key is given. */
 export async function archiveBytes (entries: Iterable<TestEntry>, change: Parameters<typeof fillArchive>[2] = {}, key: KeyObject | null = null): Promise<Buffer> {
   const chunks: Buffer[] = []
-  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(chunk); done() } })
+  // The writer uses a chunk's memory again once it is done.
+  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(Buffer.from(chunk)); done() } })
   await fillArchive(createArchiveWriter(output, timestamp, () => {}, key), entries, change)
   return Buffer.concat(chunks)
 }

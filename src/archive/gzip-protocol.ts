@@ -1,0 +1,15 @@
+import type { Compression } from './compression.js'
+
+/** What a worker is started with. */
+export interface GzipSettings { compression: Compression }
+
+/** A part of the text, of about this many bytes. */
+export interface GzipTask { chunks: Uint8Array[], isLast: boolean }
+export const taskBytes = 1 << 20
+/** How many tasks a worker asks for before it has used the first. */
+export const tasksAhead = 8
+
+export type GzipReply =
+  | { kind: 'more' }
+  | { kind: 'member', data: Uint8Array }
+  | { kind: 'end' }
