@@ -1,7 +1,9 @@
 import { randomUUID } from 'node:crypto'
+import { once } from 'node:events'
 import fs, { readdir, type FileHandle } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { basename, join } from 'node:path'
+import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
 import t from 'tap'
 import { createLocalRepository } from '../../src/repository/local.js'
@@ -28,6 +30,11 @@ t.before(() => {
       const stats = await handle.stat()
       step(`sync ${name}${stats.isFile() ? ` ${stats.size} bytes` : ''}`)
       await sync()
+    }
+    const datasync: FileHandle['datasync'] = handle.datasync.bind(handle)
+    handle.datasync = async () => {
+      step(`datasync ${name}`)
+      await datasync()
     }
     return handle
   }
@@ -101,3 +108,31 @@ for (const failed of ['sync .', 'rename']) {
     t.strictSame(await readdir(join(directory, 'acme')), [`backup-${record.id}.json`])
   })
 }
+
+async function writeMebibytes (stream: Writable, count: number): Promise<void> {
+  for (let block = 0; block < count; block += 1) {
+    if (!stream.write(Buffer.alloc(1 << 20, block))) await once(stream, 'drain')
+  }
+  stream.end()
+  await finished(stream)
+}
+
+t.test('a large archive goes to the disk while it grows', async t => {
+  const repository = createLocalRepository({ directory: await testFolder(t) })
+  const partial = await repository.createArchive('acme', randomUUID())
+  await writeMebibytes(partial.stream, 150)
+  await partial.commit()
+  t.equal(steps[0], 'datasync .backup-*.zip.partial')
+  t.strictSame(steps.slice(-3), ['sync .backup-*.zip.partial 157286400 bytes', 'rename .backup-*.zip.partial backup-*.zip', 'sync acme'])
+})
+
+t.test('what the disk refused on the way fails the commit, whatever the last sync says', async t => {
+  failing = 'datasync'
+  const directory = await testFolder(t)
+  const repository = createLocalRepository({ directory })
+  const partial = await repository.createArchive('acme', randomUUID())
+  await writeMebibytes(partial.stream, 150)
+  await t.rejects(partial.commit(), { code: 'REPOSITORY_UNAVAILABLE' })
+  await partial.discard()
+  t.strictSame(await readdir(join(directory, 'acme')), [])
+})
