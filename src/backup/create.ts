@@ -46,8 +46,9 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, checkpointScope: request.checkpoint?.scope ?? null }, job.signal)
   try {
     const timestamp = new Date()
-    const listing = type === 'database' ? { entries: createEntryList(), warnings: [] } : await core.storage.list(organizationId)
-    requireCountable(listing)
+    const listing = type === 'database' ? Promise.resolve({ entries: createEntryList(), warnings: [] }) : listFiles(core, organizationId)
+    // Beside the dump, which stops when it has failed.
+    listing.catch(() => {})
     const partial = await core.repository.createArchive(organizationId, id)
     try {
       return await writeBackup(core, request, { id, timestamp, source, listing, partial }, job)
@@ -61,9 +62,11 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   }
 }
 
-/** Refused now, since no reader would take the archive. */
-function requireCountable ({ entries }: Listing): void {
-  if (entries.length + ownEntries.size <= mostEntries) return
+/** Refused when it has more entries than any reader would take. */
+async function listFiles ({ storage }: Core, organizationId: string): Promise<Listing> {
+  const listing = await storage.list(organizationId)
+  const { entries } = listing
+  if (entries.length + ownEntries.size <= mostEntries) return listing
   throw new AppError('PAYLOAD_TOO_LARGE', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
     remedy: 'Remove files that are not needed, or pack many small ones into one.'
   })
@@ -73,15 +76,16 @@ interface Begun {
   id: string
   timestamp: Date
   source: DatabaseSource | null
-  listing: Listing
+  listing: Promise<Listing>
   partial: PartialArchive
 }
 
 async function writeBackup (core: Core, request: CreateRequest, begun: Begun, job: JobContext): Promise<Backup> {
-  const { id, timestamp, source, listing, partial } = begun
+  const { id, timestamp, source, partial } = begun
   const { organizationId, type } = request
   const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted(), core.signing.current)
-  const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, job)
+  const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, begun.listing, job)
+  const listing = await begun.listing
   job.progress.total((database?.sqlBytes ?? 0) + listing.entries.bytes)
   const files = await addFiles(writer, core, organizationId, listing.entries, job)
   const elsewhere = type === 'database' ? null : core.storage.describe(organizationId)
@@ -130,10 +134,12 @@ async function clockWarnings ({ catalog }: Core, organizationId: string, timesta
 }
 
 async function addDatabase (
-  writer: ArchiveWriter, source: DatabaseSource, compression: Compression, job: JobContext
+  writer: ArchiveWriter, source: DatabaseSource, compression: Compression, listing: Promise<Listing>, job: JobContext
 ): Promise<DatabasePart & { sqlBytes: number }> {
   job.progress.phase('database')
   let sqlBytes = 0
+  const unlisted = new AbortController()
+  listing.catch((error: unknown) => { unlisted.abort(error) })
   let describing: Promise<DatabasePart> | null = null
   async function describe (): Promise<DatabasePart> {
     describing ??= source.describe(job.signal)
@@ -143,6 +149,7 @@ async function addDatabase (
     for await (const chunk of source.dump(job.signal)) {
       // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited below.
       describe().catch(() => {})
+      unlisted.signal.throwIfAborted()
       sqlBytes += chunk.length
       job.progress.advance(chunk.length)
       yield chunk
