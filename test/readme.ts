@@ -42,3 +42,9 @@ t.test('every link into the repository leads somewhere', async t => {
     await t.resolves(readFile(new URL(`../${target}`, import.meta.url)), target)
   }
 })
+
+t.test('the image runs the service as npm start does', async t => {
+  const dockerfile = await readFile(new URL('../Dockerfile', import.meta.url), 'utf8')
+  const [, command] = /^CMD (\[.*\])$/m.exec(dockerfile)!
+  t.ok(manifest.scripts.start!.endsWith(` exec ${(JSON.parse(command!) as string[]).join(' ')}`))
+})
