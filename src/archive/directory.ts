@@ -1,9 +1,9 @@
 import { createHash } from 'node:crypto'
 import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
-import { blockBytes } from './encode-protocol.js'
 import { HandleReader, type BytesAt } from './handle-reader.js'
 import { filesPrefix, isInLayout, mostEntries } from './layout.js'
+import { checkBytes, readRange } from './read-entry.js'
 import { invalid, printable } from './refusal.js'
 import { createHeaders, type ZipHeader } from './zip.js'
 
@@ -165,34 +165,10 @@ export async function checkLocalHeader (source: BytesAt, entry: Located, header 
   return await checkBytes(source, entry.offset, header.getLocalFileHeader(), entry.name)
 }
 
-/** Checks what stands behind an entry's data, which ends at `position`. @throws AppError ARCHIVE_INVALID */
-export async function checkDataDescriptor (source: BytesAt, position: number, entry: Located, header = headerOf(entry)): Promise<void> {
-  await checkBytes(source, position, header.getDataDescriptor(), entry.name)
-}
-
-async function checkBytes (source: BytesAt, position: number, expected: Buffer, name: string): Promise<number> {
-  const found = Buffer.allocUnsafe(expected.length)
-  const { bytesRead } = await source.read(found, 0, found.length, position)
-  if (bytesRead !== expected.length || !found.equals(expected)) throw invalid(`the headers of ${printable(name)} disagree`)
-  return position + expected.length
-}
-
 async function hashOf (blocks: AsyncIterable<Buffer>): Promise<string> {
   const hash = createHash('sha256')
   for await (const block of blocks) hash.update(block)
   return hash.digest('hex')
-}
-
-/** @throws AppError ARCHIVE_INVALID when the file is shorter */
-export async function * readRange (source: BytesAt, start: number, length: number): AsyncGenerator<Buffer> {
-  let done = 0
-  while (done < length) {
-    const block = Buffer.allocUnsafe(Math.min(blockBytes, length - done))
-    const { bytesRead } = await source.read(block, 0, block.length, start + done)
-    if (bytesRead === 0) throw invalid('it ends too early')
-    done += bytesRead
-    yield block.subarray(0, bytesRead)
-  }
 }
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })

@@ -1,15 +1,12 @@
-import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
-import { pipeline } from 'node:stream'
-import { crc32, createInflateRaw } from 'node:zlib'
 import { AppError } from '../errors.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
-import { checkDataDescriptor, checkLocalHeader, headerOf, readDirectory, readRange, type ArchiveEntry, type Located } from './directory.js'
-import type { FileToExtract } from './extract-protocol.js'
+import { checkLocalHeader, headerOf, readDirectory, type ArchiveEntry, type Located } from './directory.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
+import { readEntry, type EntryToRead } from './read-entry.js'
 import { invalid, mismatch, printable } from './refusal.js'
 import { signerOf, type SigningKeys } from './signature.js'
 import { refuseStrange } from './strange.js'
@@ -33,11 +30,9 @@ export interface Archive {
    */
   read (entry: ArchiveEntry): AsyncIterable<Buffer>
   /** Where the entry is in the file `descriptor`, for those who read it themselves. */
-  locate (entry: ArchiveEntry): EntryPlace
+  locate (entry: ArchiveEntry): EntryToRead
   readonly descriptor: number
 }
-
-export type EntryPlace = Pick<FileToExtract, 'start' | 'header' | 'trailer' | 'compressedSize' | 'deflated' | 'crc32'>
 
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
@@ -88,39 +83,15 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     return whole
   }
 
-  async function * read (entry: ArchiveEntry): AsyncGenerator<Buffer> {
-    const located = entry as Located
-    const header = headerOf(located)
-    const start = await checkLocalHeader(source, located, header)
-    const compressed = readRange(source, start, located.compressedSize)
-    const hash = createHash('sha256')
-    let checksum = 0
-    let bytes = 0
-    const inflate = !located.deflated ? null : createInflateRaw({ chunkSize: Math.max(64, Math.min(entry.size, 1 << 18)) })
-    // The reader of a pipeline's last stream gets its error; the callback is only there because pipeline wants one.
-    const plain = inflate === null ? compressed : pipeline(compressed, inflate, () => {})
-    try {
-      for await (const block of plain as AsyncIterable<Buffer>) {
-        bytes += block.length
-        if (bytes > entry.size) throw invalid(`${printable(entry.name)} is larger than it says`)
-        hash.update(block)
-        checksum = crc32(block, checksum)
-        yield block
-      }
-    } catch (error) {
-      throw String((error as { code?: unknown }).code).startsWith('Z_') ? mismatch(entry.name, error) : error
-    }
-    if (bytes !== entry.size || checksum !== located.crc32) throw mismatch(entry.name)
-    if (inflate !== null && inflate.bytesWritten !== located.compressedSize) throw mismatch(entry.name)
-    if (entry.sha256 !== null && hash.digest('hex') !== entry.sha256) throw mismatch(entry.name)
-    await checkDataDescriptor(source, start + located.compressedSize, located, header)
+  function read (entry: ArchiveEntry): AsyncIterable<Buffer> {
+    return readEntry(source, locate(entry))
   }
 
-  function locate (entry: ArchiveEntry): EntryPlace {
+  function locate (entry: ArchiveEntry): EntryToRead {
     const located = entry as Located
     const header = headerOf(located)
-    const { offset, compressedSize, deflated, crc32 } = located
-    return { start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
+    const { name, size, sha256, offset, compressedSize, deflated, crc32 } = located
+    return { name, size, sha256, start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
   }
 
   return { metadata, trusted: signedBy !== null, signedBy, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }

@@ -2,7 +2,6 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { TableRows } from '../archive/metadata.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
-import { loadDump } from '../database/load/load-dump.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
@@ -13,8 +12,8 @@ import { AppError } from '../errors.js'
 import { compareCode } from './code-diff.js'
 import { compareDatabases } from './database-diff.js'
 import type { Journal, SwapNames } from './journal.js'
+import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
-import { readDump } from './read-dump.js'
 
 export interface DatabaseInput {
   archive: Archive
@@ -56,7 +55,7 @@ export function createDatabaseParticipant (
   return {
     name: 'database',
 
-    async prepare (signal) {
+    prepare: async signal => await withLoadThread(async load => {
       const { archive, dump, tools, owner, onBytes, loadTimeoutMs } = input as DatabaseInput
       const { metadata, trusted } = archive
       const archived = metadata.database as DatabaseDetails
@@ -69,10 +68,12 @@ export function createDatabaseParticipant (
       const limits = limitsFor(archived.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
       const created = await createScratch(connection, names, details, limits.maxBytes)
       await journal.note({ scratchOid: created.oid })
-      await withinLimits(connection, scratch, limits, signal, async signal => await loadDump(connection, tools, {
+      await withinLimits(connection, scratch, limits, signal, async signal => await load(connection, tools, {
+        archive,
+        dump,
+        onBytes,
         database: scratch,
         loader: created.loader,
-        sql: readDump(archive, dump, onBytes),
         hasDefaultPrivileges: archived.defaultPrivileges.length > 0,
         signal
       }))
@@ -81,7 +82,7 @@ export function createDatabaseParticipant (
       const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
         .catch((error: unknown) => { throw databaseError(error) })
       warnings = [...created.warnings, ...applied]
-    },
+    }),
 
     async ready () {},
 

@@ -70,11 +70,9 @@ function * smallFiles (archive: Archive, files: ArchiveEntry[], pathOf: (file: A
     if (file.size > blockBytes) continue
     yield {
       ...archive.locate(file),
-      name: file.name,
       path: pathOf(file),
       mode: file.mode & fileModeBits,
       seconds: archivedSeconds(file.mtime),
-      size: file.size,
       sha256: file.sha256 as string
     }
   }

@@ -1,5 +1,4 @@
 import type { Connection } from '../database/connection/connection.js'
-import { loadDump } from '../database/load/load-dump.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { markerStatements, removeMarker } from '../database/load/marker.js'
 import { openMerge, type OrganizationMerge } from '../database/organization/merge.js'
@@ -9,8 +8,8 @@ import { verifyLoad } from '../database/load/verify-load.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import type { DatabaseInput } from './database-participant.js'
 import { endInsideLive } from './inside-live.js'
+import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
-import { readDump } from './read-dump.js'
 
 export interface MergeInput extends DatabaseInput {
   tenantTable: string
@@ -36,19 +35,19 @@ export function createMergeParticipant (
   return {
     name: 'database',
 
-    async prepare (signal) {
+    prepare: async signal => await withLoadThread(async load => {
       const { archive, dump, tools, onBytes, loadTimeoutMs } = input as MergeInput
       const { metadata, trusted } = archive
       const details = metadata.database as DatabaseDetails
       const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
       const { loader, warnings: created } = await createScratch(connection, names, details, limits.maxBytes)
       scratch = { ...connection, database: names.database, ...(loader ?? {}) }
-      await withinLimits(connection, names.database, limits, signal, async signal => await loadDump(connection, tools, {
-        database: names.database, loader, sql: readDump(archive, dump, onBytes), hasDefaultPrivileges: details.defaultPrivileges.length > 0, signal
+      await withinLimits(connection, names.database, limits, signal, async signal => await load(connection, tools, {
+        archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0, signal
       }))
       await verifyLoad(scratch, names.database, metadata.tables, signal)
       warnings = created
-    },
+    }),
 
     // Only now: until the commit writers of the organization, and where tables have triggers all writers to them, wait.
     async ready (signal) {

@@ -1,6 +1,5 @@
 import { pipeline } from 'node:stream'
 import { createGunzip } from 'node:zlib'
-import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import { AppError, systemCode } from '../errors.js'
 
 /** What a stranger's dump may unpack to: so many times what it is, and a GiB in any case. */
@@ -12,7 +11,9 @@ const alwaysFine = 1 << 30
  * @param onBytes told the compressed bytes as they are read
  * @throws AppError DUMP_INVALID, CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
-export async function * readDump (archive: Archive, dump: ArchiveEntry, onBytes: (bytes: number) => void): AsyncGenerator<Buffer> {
+export async function * readDump<Entry extends { size: number }> (
+  archive: { trusted: boolean, read: (entry: Entry) => AsyncIterable<Buffer> }, dump: Entry, onBytes: (bytes: number) => void
+): AsyncGenerator<Buffer> {
   async function * compressed (): AsyncGenerator<Buffer> {
     for await (const block of archive.read(dump)) {
       onBytes(block.length)

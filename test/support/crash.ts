@@ -1,7 +1,7 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { rmSync } from 'node:fs'
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import { fileURLToPath } from 'node:url'
@@ -22,7 +22,9 @@ async function bundle (): Promise<string> {
   const outdir = fileOf(`../../.tap/crash-${process.pid}`)
   process.on('exit', () => { rmSync(outdir, { recursive: true, force: true }) })
   await build({
-    entryPoints: [fileOf('crash-child.ts'), fileOf('../../src/archive/extract-worker.ts'), fileOf('../../src/archive/encode-worker.ts')],
+    entryPoints: [
+      fileOf('crash-child.ts'), fileOf('../../src/archive/extract-worker.ts'), fileOf('../../src/archive/encode-worker.ts'), fileOf('../../src/restore/load-worker.ts')
+    ],
     bundle: true, platform: 'node', format: 'esm', packages: 'external', outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' }, logLevel: 'warning'
   })
   return join(outdir, 'crash-child.mjs')
@@ -115,9 +117,11 @@ export async function killServer (pid: number): Promise<void> {
   }
 }
 
+/** Those that any of its threads has started. */
 async function childrenOf (pid: number): Promise<number[]> {
-  const text = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '')
-  return text.split(' ').filter(part => part !== '').map(Number)
+  const threads = await readdir(`/proc/${pid}/task`).catch(() => [])
+  const texts = await Promise.all(threads.map(async thread => await readFile(`/proc/${pid}/task/${thread}/children`, 'utf8').catch(() => '')))
+  return texts.flatMap(text => text.split(' ')).filter(part => part !== '').map(Number)
 }
 
 /**

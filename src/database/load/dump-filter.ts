@@ -15,6 +15,12 @@ export async function * removeRestrict (dump: AsyncIterable<Buffer>): AsyncGener
   let key: string | undefined
   let headSeen = false
   for await (const chunk of dump) {
+    if (headSeen && chunk.length >= tailBytes) {
+      // The tail is in this one, so nothing need be copied.
+      yield held
+      held = chunk
+      continue
+    }
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
     if (!headSeen) {
       if (held.length < headBytes) continue
