@@ -75,7 +75,8 @@ async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
   if (reply.kind === 'gone') {
     yield { kind: 'gone' }
   } else if (reply.kind === 'opened') {
-    yield { kind: 'large', deflated: reply.deflated, blocks: takeBlocks(lane), release: lane.releaseSlot }
+    const held: Slot[] = []
+    yield { kind: 'large', deflated: reply.deflated, blocks: takeBlocks(lane, held), release: () => { held.shift()?.release() } }
   } else if (reply.kind === 'batch') {
     const slot = lane.nextSlot()
     for (const result of reply.results) {
@@ -84,28 +85,34 @@ async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
         continue
       }
       const { start, length, deflated, crc32, size, sha256, changed } = result
-      yield { kind: 'small', ready: { data: slot.subarray(start, start + length), deflated, crc32, size }, sha256, changed }
+      yield { kind: 'small', ready: { data: slot.bytes.subarray(start, start + length), deflated, crc32, size }, sha256, changed }
     }
-    lane.releaseSlot()
+    slot.release()
   } else {
     throw new Error(`Unexpected reply from a worker: ${reply.kind}`)
   }
 }
 
-async function * takeBlocks (lane: EncodeLane): AsyncGenerator<Buffer, LargeResult> {
+async function * takeBlocks (lane: EncodeLane, held: Slot[]): AsyncGenerator<Buffer, LargeResult> {
   for (;;) {
     const reply = await lane.next()
     if (reply.kind === 'end') return reply
     if (reply.kind !== 'block') throw new Error(`Unexpected reply from a worker: ${reply.kind}`)
-    yield lane.nextSlot().subarray(0, reply.length)
+    const slot = lane.nextSlot()
+    held.push(slot)
+    yield slot.bytes.subarray(0, reply.length)
   }
+}
+
+interface Slot {
+  bytes: Buffer
+  /** Nobody reads it any more. */
+  release (): void
 }
 
 interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
   /** The slot that the last reply was about. To be called once for each. */
-  nextSlot (): Buffer
-  /** Gives the worker the slot back that has been out the longest. */
-  releaseSlot (): void
+  nextSlot (): Slot
 }
 
 function openEncodeLane (root: string): EncodeLane {
@@ -114,12 +121,21 @@ function openEncodeLane (root: string): EncodeLane {
   credits[0] = slotsPerLane
   const workerData: LaneData = { root, memory, credits }
   let taken = 0
+  let returned = 0
+  const released = new Set<number>()
+
+  /** The worker fills slots in turn: one that was released before an older one, which may still be on its way to the disk, waits for it. */
+  function release (number: number): void {
+    released.add(number)
+    for (; released.delete(returned); returned += 1) Atomics.add(credits, 0, 1)
+    Atomics.notify(credits, 0)
+  }
+
   return {
     ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData),
-    nextSlot: () => Buffer.from(memory, (taken++ % slotsPerLane) * slotBytes, slotBytes),
-    releaseSlot () {
-      Atomics.add(credits, 0, 1)
-      Atomics.notify(credits, 0)
+    nextSlot () {
+      const number = taken++
+      return { bytes: Buffer.from(memory, (number % slotsPerLane) * slotBytes, slotBytes), release: () => { release(number) } }
     }
   }
 }

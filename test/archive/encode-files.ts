@@ -1,11 +1,13 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { appendFile, mkdir, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { Writable } from 'node:stream'
 import { crc32, inflateRawSync } from 'node:zlib'
 import t from 'tap'
 import { encodeFiles } from '../../src/archive/encode-files.js'
 import type { FileToEncode } from '../../src/archive/encode-protocol.js'
-import { testFolder } from '../support/archive.js'
+import { createArchiveWriter } from '../../src/archive/writer.js'
+import { metadataWith, testFolder, timestamp } from '../support/archive.js'
 
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
 t.setTimeout(300_000)
@@ -122,4 +124,41 @@ t.test('leaving in the middle of a large file ends the threads', async t => {
     break
   }
   t.pass('otherwise the process would not end')
+})
+
+t.test('memory is not used again while the output still holds it, whatever was written after it', async t => {
+  const root = await testFolder(t)
+  const contents: Record<string, Buffer> = {}
+  for (let number = 0; number < 12; number += 1) {
+    contents[`large-${number}.bin`] = randomBytes(3 * block + 5)
+    for (let small = 0; small < 8; small += 1) contents[`small-${number}-${small}.bin`] = randomBytes(300_000)
+  }
+  const { files } = await prepare(root, contents)
+  let spoiled = 0
+  const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
+  const output = new Writable({
+    highWaterMark: 4 * block,
+    write (chunk: Buffer, _encoding, done) {
+      const before = digest(chunk)
+      let turns = 0
+      const look = (): void => {
+        if (++turns < 200) {
+          setImmediate(look)
+          return
+        }
+        if (digest(chunk) !== before) spoiled += 1
+        done()
+      }
+      look()
+    }
+  })
+  const writer = createArchiveWriter(output, timestamp, () => {})
+  let index = 0
+  for await (const file of encodeFiles(files, root, 1)) {
+    const name = `files/acme/${files[index++]!.name}`
+    if (file.kind === 'large') await writer.addLargeFile(name, { mode: 0o644, mtime: timestamp }, file.deflated, file.blocks, file.release)
+    else if (file.kind === 'small') await writer.addFile(name, { mode: 0o644, mtime: timestamp }, { ...file.ready, sha256: file.sha256 })
+  }
+  await writer.finish(metadataWith())
+  t.equal(spoiled, 0)
 })
