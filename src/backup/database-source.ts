@@ -107,6 +107,7 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
     })),
     async close () {
       await dump.script.return(undefined)
+      dump.close()
       await snapshot.close()
     }
   }

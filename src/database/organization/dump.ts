@@ -42,6 +42,8 @@ export interface OrganizationDump {
    * end or to a return(). @throws AppError DUMP_FAILED after the last byte, when a program did not end well
    */
   script: AsyncGenerator<Buffer>
+  /** Ends the program behind the script, also when nobody has begun to read it. */
+  close (): void
 }
 
 /**
@@ -76,7 +78,8 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
             ...graph.notes, ...await unownedWarnings(sql, graph)
           ]
         }),
-        script: assemble(schema, rows)
+        script: assemble(schema, rows),
+        close: () => { rows.kill() }
       }
     } catch (error) {
       rows.kill()

@@ -79,7 +79,11 @@ export async function startRows (options: RowsOptions): Promise<RowsProgram> {
         throw rowsFailed(error, signal)
       }
     },
-    kill: () => { program.kill() }
+    kill () {
+      // What psql wrote and nobody reads would keep the pipe open for ever.
+      program.stdout.destroy()
+      program.kill()
+    }
   }
 }
 

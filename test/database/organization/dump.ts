@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises'
 import t from 'tap'
 import { openSql } from '../../../src/database/connection/connection.js'
 import { openOrganizationDump } from '../../../src/database/organization/dump.js'
@@ -44,6 +45,26 @@ t.test('an organization without rows, and one that is not there', async (t) => {
   await t.rejects(archive(live.connection, 'nobody'), { code: 'ORGANIZATION_NOT_FOUND' })
 })
 
+function pipes (): number {
+  return process.getActiveResourcesInfo().filter((name) => name === 'PipeWrap').length
+}
+
+t.test('a dump that nobody reads ends its program', async (t) => {
+  const live = await createTestDatabase(t)
+  await loadFixture(live.sql)
+  await live.sql`INSERT INTO users (id, "organizationId", email) SELECT 10000 + n, 'a', repeat('x', 100) || n FROM generate_series(1, 20000) n`
+  const before = pipes()
+  const snapshot = await openSnapshot(live.connection)
+  const signal = new AbortController().signal
+  const dump = await openOrganizationDump({ connection: live.connection, tools, snapshot, organizationId: 'a', tenantTable, signal })
+  t.ok(pipes() > before)
+  await dump.script.return(undefined)
+  dump.close()
+  await snapshot.close()
+  while (pipes() > before) await delay(10)
+  t.equal(pipes(), before)
+})
+
 t.test('rows that two organizations claim refuse the dump, unless they are declared', async (t) => {
   const live = await createTestDatabase(t)
   await loadFixture(live.sql)
@@ -51,6 +72,10 @@ t.test('rows that two organizations claim refuse the dump, unless they are decla
     WHERE t.organization_id = 'a' AND u."organizationId" = 'b'`
   await t.rejects(archive(live.connection, 'a'), { code: 'TENANCY_VIOLATION' })
   await t.rejects(archive(live.connection, 'b'), { code: 'TENANCY_VIOLATION' })
+  const before = pipes()
+  for (let n = 0; n < 3; n += 1) await t.rejects(archive(live.connection, 'a'), { code: 'TENANCY_VIOLATION' })
+  while (pipes() > before) await delay(10)
+  t.equal(pipes(), before, 'a refused dump leaves no pipe open')
   await archive(live.connection, 'c')
 
   const tenancy = { tables: { 'crm.Comments': { owner: 'task_id' } } }
