@@ -11,6 +11,8 @@ import { stagingFolder } from './staging-folder.js'
 import type { Listing, StorageStrategy, StoredEntry } from './strategy.js'
 
 const statsAtOnce = 16
+/** What one call takes on Linux, without the final zero (PATH_MAX in limits.h). */
+const mostPathBytes = 4095
 
 /** Uploads in folders of this machine: `{uploadDir}/{organizationId}/…`. Links are never followed. */
 export function createLocalStorage ({ uploadDir }: { uploadDir: string }): StorageStrategy {
@@ -33,13 +35,9 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       const listing: Listing = { entries: createEntryList(), warnings: [] }
       try {
         const stats = await lstat(root)
-        if (!stats.isDirectory()) {
-          throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', {
-            remedy: 'Put a real folder in its place.'
-          })
-        }
+        if (!stats.isDirectory()) throw noFolder()
         listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
-        await listFolder(root, '', listing)
+        await listFolder(join(await realpath(uploadDir), organizationId), '', listing)
       } catch (error) {
         if (systemCode(error) === 'ENOENT' && listing.entries.length === 0) {
           await this.check()
@@ -87,28 +85,46 @@ async function pathOf (handle: FileHandle, path: string): Promise<string> {
   return process.platform === 'linux' ? await readlink(`/proc/self/fd/${handle.fd}`) : await realpath(path)
 }
 
+function noFolder (): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
+}
+
+/** @param folder its real path; what is elsewhere by now, through a link on its way, is not listed */
 async function listFolder (folder: string, prefix: string, listing: Listing): Promise<void> {
-  const names = await readNames(folder, prefix, listing)
-  for await (const entry of pMapIterable(names, async name => await describeEntry(folder, prefix, name, listing), { concurrency: statsAtOnce })) {
-    if (entry === null) continue
+  const children = createEntryList()
+  const handle = await openFolder(folder, prefix, listing)
+  if (handle === null) return
+  try {
+    // On Linux its content is found through it, whatever takes its place meanwhile.
+    const at = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : folder
+    // In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay small.
+    const names = (await readdir(at, { encoding: 'latin1' })).filter(name => prefix !== '' || name !== stagingFolder).sort()
+    for await (const entry of pMapIterable(names, async name => await describeEntry(at, folder, prefix, name, listing), { concurrency: statsAtOnce })) {
+      if (entry !== null) children.append(entry)
+    }
+  } finally {
+    await handle.close()
+  }
+  for (const entry of children) {
     listing.entries.append(entry)
     if (entry.kind === 'folder') await listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing)
   }
 }
 
-/** In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay small. */
-async function readNames (folder: string, prefix: string, listing: Listing): Promise<string[]> {
+async function openFolder (folder: string, prefix: string, listing: Listing): Promise<FileHandle | null> {
   try {
-    const names = await readdir(folder, { encoding: 'latin1' })
-    return names.filter(name => prefix !== '' || name !== stagingFolder).sort()
+    const handle = await open(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    if (await pathOf(handle, folder).catch(() => null) === folder) return handle
+    await handle.close()
   } catch (error) {
-    if (prefix === '' || !['ENOENT', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
-    listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
-    return []
+    if (prefix === '' || !['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw error
   }
+  if (prefix === '') throw noFolder()
+  listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
+  return null
 }
 
-async function describeEntry (folder: string, prefix: string, bytes: string, listing: Listing): Promise<StoredEntry | null> {
+async function describeEntry (at: string, folder: string, prefix: string, bytes: string, listing: Listing): Promise<StoredEntry | null> {
   const encoded = Buffer.from(bytes, 'latin1')
   const name = encoded.toString('utf8')
   const path = prefix + name
@@ -119,8 +135,9 @@ async function describeEntry (folder: string, prefix: string, bytes: string, lis
   if (!isUtf8(encoded)) return skip('its name is not UTF-8')
   const unsafe = unsafePathReason(path)
   if (unsafe !== null) return skip(`its name ${unsafe}`)
+  if (Buffer.byteLength(join(folder, name)) > mostPathBytes) return skip('its path is too long')
   try {
-    const stats = await lstat(join(folder, name))
+    const stats = await lstat(join(at, name))
     const entry = { path, mode: stats.mode & 0o7777, mtime: stats.mtime }
     if (stats.isFile()) return { ...entry, kind: 'file', size: stats.size }
     if (stats.isDirectory()) return { ...entry, kind: 'folder', size: 0 }

@@ -124,7 +124,7 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
     if (path.endsWith('/a')) await rm(path, { recursive: true })
     if (path.endsWith('/b')) await rename(path, `${path}-moved`)
     if (path.endsWith('/b')) await writeFile(path, 'a file now')
-    if (path.endsWith('c/inside')) throw Object.assign(new Error('gone'), { code: 'ENOENT' })
+    if (path.endsWith('/inside')) throw Object.assign(new Error('gone'), { code: 'ENOENT' })
     return stats
   }) as typeof fs.lstat
   syncBuiltinESMExports()
@@ -136,6 +136,35 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
     'Left out what was in "a/": it vanished while the backup was made.',
     'Left out what was in "b/": it vanished while the backup was made.'
   ])
+})
+
+t.test('a link that takes a folder\'s place during the listing shows nothing of where it leads', async t => {
+  const { storage, root, uploadDir } = await uploads(t)
+  await mkdir(join(uploadDir, 'globex/secret'), { recursive: true })
+  for (const folder of ['a', 'b', 'b/c']) await mkdir(join(root, folder))
+  await writeFile(join(root, 'a/ours'), '')
+  const original = { lstat: fs.lstat, readdir: fs.readdir }
+  async function swap (path: string): Promise<void> {
+    await rename(path, `${path}-moved`)
+    await symlink(join(uploadDir, 'globex'), path)
+  }
+  // Before it is opened, after it was opened, and as a folder on the way.
+  fs.lstat = (async (path: string) => {
+    const stats = await original.lstat(path)
+    if (path.endsWith('/c')) await swap(join(root, 'b'))
+    return stats
+  }) as typeof fs.lstat
+  let isFirst = true
+  fs.readdir = (async (path: string, options: object) => {
+    if (!isFirst && await readlink(path) === join(root, 'a')) await swap(join(root, 'a'))
+    isFirst = false
+    return await original.readdir(path, options)
+  }) as typeof fs.readdir
+  syncBuiltinESMExports()
+  t.teardown(() => { Object.assign(fs, original); syncBuiltinESMExports() })
+  const { entries, warnings } = await storage.list('acme')
+  t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'a/ours', 'b', 'b/c'])
+  t.strictSame(warnings, ['Left out what was in "b/c/": it vanished while the backup was made.'])
 })
 
 t.test('a file that is gone or replaced by then is not opened', async t => {
