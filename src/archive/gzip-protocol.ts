@@ -1,7 +1,7 @@
 import type { Compression } from './compression.js'
 
 /** What a worker is started with. */
-export interface GzipSettings { compression: Compression }
+export interface GzipSettings { compression: Compression, igzipPaths: readonly string[] }
 
 /** A part of the text, of about this many bytes. */
 export interface GzipTask { chunks: Uint8Array[], isLast: boolean }
@@ -11,5 +11,7 @@ export const tasksAhead = 8
 
 export type GzipReply =
   | { kind: 'more' }
+  /** igzip has failed; zlib goes on. */
+  | { kind: 'fallback', reason: string }
   | { kind: 'member', data: Uint8Array }
   | { kind: 'end' }

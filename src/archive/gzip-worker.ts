@@ -16,11 +16,8 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * heap every few milliseconds: here that is a small one.
  */
 const port = parentPort as MessagePort
-const { compression } = workerData as GzipSettings
+const { compression, igzipPaths } = workerData as GzipSettings
 const gzipBlock = promisify(zlibGzip)
-
-/** Where Debian's and Homebrew's `isal` put it. */
-const igzipPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
 
 try {
   const compress = await chooseCompressor()
@@ -48,9 +45,16 @@ async function * text (): AsyncGenerator<Buffer> {
 
 /** igzip is three to four times as fast as zlib's level 1 at nearly the same size; one at a time outruns any dump. */
 async function chooseCompressor (): Promise<(text: Buffer) => Promise<Buffer>> {
-  const igzip = compression === 'fast' ? await findIgzip() : null
-  if (igzip !== null) return async text => runFilter(igzip, ['-1', '--stdout', '--no-name'], text)
-  return async text => await gzipBlock(text, { level: compressionLevels[compression] })
+  let igzip = compression === 'fast' ? await findIgzip() : null
+  return async text => {
+    try {
+      if (igzip !== null) return runFilter(igzip, ['-1', '--stdout', '--no-name'], text)
+    } catch (error) {
+      igzip = null
+      send({ kind: 'fallback', reason: (error as Error).message })
+    }
+    return await gzipBlock(text, { level: compressionLevels[compression] })
+  }
 }
 
 /** The path of igzip, or null when it is not installed. */

@@ -1,5 +1,4 @@
 import { randomUUID } from 'node:crypto'
-import type { Compression } from '../archive/compression.js'
 import { gzip } from '../archive/gzip.js'
 import { mostEntries, ownEntries } from '../archive/layout.js'
 import { formatVersion, type BackupType, type DatabaseScope } from '../archive/metadata.js'
@@ -84,7 +83,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
   const { id, timestamp, source, partial } = begun
   const { organizationId, type } = request
   const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted(), core.signing.current)
-  const database = source === null ? null : await addDatabase(writer, source, core.settings.compression, begun.listing, job)
+  const database = source === null ? null : await addDatabase(writer, core, source, begun.listing, job)
   const listing = await begun.listing
   job.progress.total((database?.sqlBytes ?? 0) + listing.entries.bytes)
   const files = await addFiles(writer, core, organizationId, listing.entries, job)
@@ -134,7 +133,7 @@ async function clockWarnings ({ catalog }: Core, organizationId: string, timesta
 }
 
 async function addDatabase (
-  writer: ArchiveWriter, source: DatabaseSource, compression: Compression, listing: Promise<Listing>, job: JobContext
+  writer: ArchiveWriter, { settings, log }: Core, source: DatabaseSource, listing: Promise<Listing>, job: JobContext
 ): Promise<DatabasePart & { sqlBytes: number }> {
   job.progress.phase('database')
   let sqlBytes = 0
@@ -155,7 +154,10 @@ async function addDatabase (
       yield chunk
     }
   }
-  await writer.addDatabase(gzip(dump(), compression))
+  await writer.addDatabase(gzip(dump(), {
+    compression: settings.compression,
+    onFallback: reason => { log.warn({ reason }, 'igzip has failed: the dump is compressed more slowly. Repair or remove the isal package') }
+  }))
   const part = await describe()
   // One organization's share of the database's size can't be told; what it dumped to comes near it.
   if (part.database?.sizeBytes === 0) part.database.sizeBytes = sqlBytes

@@ -1,9 +1,12 @@
 import { createHash } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import t from 'tap'
 import { compressionLevels, type Compression } from '../../src/archive/compression.js'
 import { gzip } from '../../src/archive/gzip.js'
+import { testFolder } from '../support/archive.js'
 
 async function collect (blocks: AsyncIterable<Buffer>): Promise<Buffer> {
   const all: Buffer[] = []
@@ -11,6 +14,7 @@ async function collect (blocks: AsyncIterable<Buffer>): Promise<Buffer> {
   return Buffer.concat(all)
 }
 
+const onFallback = (reason: string): void => { throw new Error(reason) }
 const line = (number: number) => `${number}\t${createHash('md5').update(String(number)).digest('hex')}\n`
 const text = Buffer.from(Array.from({ length: 300_000 }, (_, number) => line(number)).join(''))
 
@@ -20,7 +24,7 @@ async function * chunks (bytes: number): AsyncGenerator<Buffer> {
 
 for (const compression of Object.keys(compressionLevels) as Compression[]) {
   t.test(`${compression}: what gunzip and Node read back is the text`, async t => {
-    const compressed = await collect(gzip(chunks(65536), compression))
+    const compressed = await collect(gzip(chunks(65536), { compression, onFallback }))
     t.ok(compressed.length < text.length * 0.7)
     t.ok(gunzipSync(compressed).equals(text))
     const { stdout } = await execa('gunzip', ['-c'], { input: compressed, encoding: 'buffer', stripFinalNewline: false })
@@ -32,13 +36,13 @@ t.test('small chunks, which are parts of a shared pool, are not taken from it', 
   const words = Array.from({ length: 2000 }, (_, number) => Buffer.from(`word ${number}\n`))
   const expected = Buffer.concat(words)
   async function * source (): AsyncGenerator<Buffer> { yield * words }
-  t.ok(gunzipSync(await collect(gzip(source(), 'fast'))).equals(expected))
+  t.ok(gunzipSync(await collect(gzip(source(), { compression: 'fast', onFallback }))).equals(expected))
   t.ok(Buffer.concat(words).equals(expected))
 })
 
 t.test('no text is a gzip member of nothing', async t => {
   async function * nothing (): AsyncGenerator<Buffer> {}
-  t.equal(gunzipSync(await collect(gzip(nothing(), 'fast'))).length, 0)
+  t.equal(gunzipSync(await collect(gzip(nothing(), { compression: 'fast', onFallback }))).length, 0)
 })
 
 t.test('a text that fails, fails it, and the thread ends', async t => {
@@ -46,7 +50,7 @@ t.test('a text that fails, fails it, and the thread ends', async t => {
     yield * chunks(1 << 20)
     throw new Error('the dump broke')
   }
-  await t.rejects(collect(gzip(failing(), 'fast')), { message: 'the dump broke' })
+  await t.rejects(collect(gzip(failing(), { compression: 'fast', onFallback })), { message: 'the dump broke' })
 })
 
 t.test('who leaves in the middle closes the text', async t => {
@@ -58,7 +62,7 @@ t.test('who leaves in the middle closes the text', async t => {
       isClosed = true
     }
   }
-  for await (const block of gzip(endless(), 'fast')) {
+  for await (const block of gzip(endless(), { compression: 'fast', onFallback })) {
     t.ok(block.length > 0)
     break
   }
@@ -75,9 +79,28 @@ t.test('a reader that is slow holds the text back', async t => {
       }
     }
   }
-  const compressed = gzip(counted(), 'fast')
+  const compressed = gzip(counted(), { compression: 'fast', onFallback })
   await compressed.next()
   await new Promise(setImmediate)
   t.ok(given < 64 << 20, `${given} bytes taken ahead of the first member`)
   await compressed.return(undefined)
+})
+
+t.test('an igzip that can\'t be run or fails gives way to zlib, which is told', async t => {
+  const folder = await testFolder(t)
+  const failing = join(folder, 'igzip')
+  await writeFile(failing, '#!/bin/sh\nhead -c 100\nexit 1\n', { mode: 0o755 })
+  const noProgram = join(folder, 'no-program')
+  await writeFile(noProgram, 'this is no program', { mode: 0o755 })
+  for (const path of [failing, noProgram]) {
+    const reasons: string[] = []
+    const compressed = await collect(gzip(chunks(65536), { compression: 'fast', onFallback: reason => { reasons.push(reason) }, igzipPaths: [join(folder, 'absent'), path] }))
+    t.ok(gunzipSync(compressed).equals(text))
+    t.equal(reasons.length, 1)
+    t.match(reasons[0], path)
+  }
+})
+
+t.test('without igzip there is nothing to tell', async t => {
+  t.ok(gunzipSync(await collect(gzip(chunks(65536), { compression: 'fast', onFallback, igzipPaths: [] }))).equals(text))
 })
