@@ -3,9 +3,10 @@ import { readdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { Readable } from 'node:stream'
+import postgres from 'postgres'
 import t, { type Test } from 'tap'
 import { errorCatalogue } from '../../src/errors.js'
-import { openSql, withSql } from '../../src/database/connection/connection.js'
+import { withSql } from '../../src/database/connection/connection.js'
 import type { Job } from '../../src/jobs/job.js'
 import { signer } from '../support/app.js'
 import { otherBackup } from '../support/crash.js'
@@ -31,9 +32,9 @@ const restarted: Fault = async cluster => {
   return async () => {}
 }
 
-/** As an application with too large a pool does. */
-const outOfConnections: Fault = async (_cluster, { connection }) => {
-  const pools = Array.from({ length: 20 }, () => openSql(connection, { max: 1, applicationName: 'greedy' }))
+/** As an application with too large a pool does. It asks for no types: where its session is ended then, the driver lets a rejection go unhandled. */
+const outOfConnections: Fault = async (_cluster, { connection: { host, port, user, password, database } }) => {
+  const pools = Array.from({ length: 20 }, () => postgres({ host, port, user, password: password ?? '', database, max: 1, fetch_types: false, connection: { application_name: 'greedy' } }))
   await Promise.allSettled(pools.map(async sql => { await sql`SELECT 1` }))
   return async () => { await Promise.allSettled(pools.map(async sql => { await sql.end({ timeout: 1 }) })) }
 }

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { rmSync } from 'node:fs'
+import { readdirSync, rmSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
@@ -20,11 +20,11 @@ let bundled: Promise<string> | undefined
 async function bundle (): Promise<string> {
   // Inside the project, where its imports are found.
   const outdir = fileOf(`../../.tap/crash-${process.pid}`)
+  const sources = fileOf('../../src')
+  const workers = readdirSync(sources, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('-worker.ts')).map(name => join(sources, name))
   process.on('exit', () => { rmSync(outdir, { recursive: true, force: true }) })
   await build({
-    entryPoints: [
-      fileOf('crash-child.ts'), fileOf('../../src/archive/extract-worker.ts'), fileOf('../../src/archive/encode-worker.ts'), fileOf('../../src/restore/load-worker.ts')
-    ],
+    entryPoints: [fileOf('crash-child.ts'), ...workers],
     bundle: true, platform: 'node', format: 'esm', packages: 'external', outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' }, logLevel: 'warning'
   })
   return join(outdir, 'crash-child.mjs')
