@@ -35,12 +35,13 @@ t.test('a dry run tells that there can be no checkpoint', async t => {
   }
   Object.assign(core.repository, { freeBytes })
 
+  t.same(await leftOvers(tenants.database), [])
+  // An organization that has gone wholly has a checkpoint all the same: one without rows.
   await sql`DELETE FROM organizations WHERE id = 'acme'`
   for (const dryRun of [true, false]) {
-    t.match(await tenants.post(`restore/${backup.id}`, { dryRun }, 409), { code: 'CHECKPOINT_IMPOSSIBLE', message: /own row is not in the live database/, remedy: /rollbackOnFailure: false/ })
+    const { database } = (await tenants.restore(backup.id, { dryRun })).report
+    t.ok(database?.tables.every(({ rows, added }) => added === rows))
   }
-  t.same(await leftOvers(tenants.database), [])
-  await tenants.restore(backup.id, { rollbackOnFailure: false })
   t.equal((await sql`SELECT FROM organizations WHERE id = 'acme'`).length, 1)
 })
 
