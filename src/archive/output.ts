@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { Writable } from 'node:stream'
 import { finished } from 'node:stream/promises'
+import { blockBytes } from './encode-protocol.js'
 
 export interface ArchiveOutput {
   /** Takes the bytes and waits while too many are on their way. Their memory may be used again when `onWritten` is called; without it, at once. */
@@ -8,8 +9,6 @@ export interface ArchiveOutput {
   /** Ends the stream and waits for it. `checksum` is the SHA-256 of all bytes, in hex. */
   end (): Promise<{ size: number, checksum: string }>
 }
-
-const blockBytes = 1 << 20
 
 /**
  * Hashes what is written and gathers small pieces into blocks: an archive of small files is hundreds of thousands of them.

@@ -1,19 +1,26 @@
 import { on } from 'node:events'
 import { extname } from 'node:path'
 import { Worker } from 'node:worker_threads'
+import { AppError, type AppErrorOptions, type ErrorCode } from '../errors.js'
 
 /** A worker thread that answers its tasks in order. */
 export interface Lane<Task, Reply> {
   /** The memory of `transfer` goes with it. */
   post (task: Task, transfer?: ArrayBuffer[]): void
-  /** @throws the failure that the worker replied with, with its `code`; Error when the worker has ended */
+  /** @throws the failure that the worker replied with, an AppError or one with its `code`; Error when the worker has ended */
   next (): Promise<Reply>
   /** Ends the thread, whatever it is doing. */
   close (): Promise<void>
 }
 
 /** How a worker says that a task has failed; an Error itself would lose its code on the way. */
-export interface Failure { kind: 'failed', code: string | undefined, message: string }
+export interface Failure {
+  kind: 'failed'
+  code: string | undefined
+  message: string
+  /** Of an AppError, which would not be one any more on the other side. */
+  refusal?: AppErrorOptions
+}
 
 /** A thread keeps a few blocks, outside its heap: a small heap is swept early, and what a large one lets lie adds up. */
 const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
@@ -33,7 +40,8 @@ export function openLane<Task, Reply extends { kind: string }> (module: string, 
       if (done === true || value === undefined) throw new Error('A worker thread ended unexpectedly.')
       const [reply] = value
       if (reply.kind === 'failed') {
-        const { code, message } = reply as Failure
+        const { code, message, refusal } = reply as Failure
+        if (refusal !== undefined) throw new AppError(code as ErrorCode, message, refusal)
         throw Object.assign(new Error(message), { code })
       }
       return reply as Reply
@@ -45,7 +53,9 @@ export function openLane<Task, Reply extends { kind: string }> (module: string, 
 /** What a worker replies when a task throws. */
 export function failureOf (error: unknown): Failure {
   const { code, message } = error as NodeJS.ErrnoException
-  return { kind: 'failed', code, message }
+  if (!(error instanceof AppError)) return { kind: 'failed', code, message }
+  const { remedy, errors, cause } = error
+  return { kind: 'failed', code, message, refusal: { remedy, errors, cause } }
 }
 
 /** The same bytes in memory that may be handed to another thread: a small Buffer is a part of a pool, which is everybody's. */

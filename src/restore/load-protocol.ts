@@ -2,7 +2,6 @@ import type { EntryToRead } from '../archive/read-entry.js'
 import type { Connection } from '../database/connection/connection.js'
 import type { Load } from '../database/load/load-dump.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
-import type { AppErrorOptions, ErrorCode } from '../errors.js'
 
 export type LoadTask =
   | {
@@ -21,5 +20,3 @@ export type LoadReply =
   /** Compressed bytes, as they are read. */
   | { kind: 'read', bytes: number }
   | { kind: 'loaded' }
-  /** An AppError, which would not be one any more on the other side. */
-  | { kind: 'refused', code: ErrorCode, message: string, options: AppErrorOptions }

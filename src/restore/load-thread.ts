@@ -2,7 +2,6 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { Connection } from '../database/connection/connection.js'
 import type { Load } from '../database/load/load-dump.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
-import { AppError } from '../errors.js'
 import { openLane, type Lane } from '../io/lane.js'
 import type { LoadReply, LoadTask } from './load-protocol.js'
 
@@ -37,7 +36,6 @@ async function loadIn (
     for (;;) {
       const reply = await lane.next()
       if (reply.kind === 'loaded') return
-      if (reply.kind === 'refused') throw new AppError(reply.code, reply.message, reply.options)
       onBytes(reply.bytes)
     }
   } catch (error) {

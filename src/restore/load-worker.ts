@@ -3,7 +3,6 @@ import { promisify } from 'node:util'
 import { parentPort, type MessagePort } from 'node:worker_threads'
 import { readEntry, type EntryToRead } from '../archive/read-entry.js'
 import { loadDump } from '../database/load/load-dump.js'
-import { AppError } from '../errors.js'
 import { failureOf, type Failure } from '../io/lane.js'
 import type { LoadReply, LoadTask } from './load-protocol.js'
 import { readDump } from './read-dump.js'
@@ -30,8 +29,7 @@ async function load ({ connection, tools, load, descriptor, dump, trusted }: Ext
     })
     reply({ kind: 'loaded' })
   } catch (error) {
-    if (!(error instanceof AppError)) reply(failureOf(error))
-    else reply({ kind: 'refused', code: error.code, message: error.message, options: { remedy: error.remedy, errors: error.errors, cause: error.cause } })
+    reply(failureOf(error))
   }
 }
 
