@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import type { FastifyRequest } from 'fastify'
+import type { FastifyError, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { receiveBackup } from '../../src/backup/upload.js'
 import { AppError } from '../../src/errors.js'
@@ -61,6 +61,13 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     })
     const backup = await done
     return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)
+  })
+
+  app.setErrorHandler((error: FastifyError) => {
+    if (error.statusCode !== 415) throw error
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'An archive can\'t be uploaded with this content type.', {
+      remedy: 'Send the archive with Content-Type: application/zip, or as the file "archive" of a form (multipart/form-data).', cause: error
+    })
   })
 
   // What is still on its way need not come any more.

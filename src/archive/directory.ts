@@ -2,9 +2,9 @@ import { createHash } from 'node:crypto'
 import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
 import { HandleReader, type BytesAt } from './handle-reader.js'
-import { filesPrefix, isInLayout, mostEntries } from './layout.js'
+import { filesPrefix, isInLayout, isOfAnother, mostEntries } from './layout.js'
 import { checkBytes, readRange } from './read-entry.js'
-import { invalid, printable } from './refusal.js'
+import { invalid, ofAnother, printable } from './refusal.js'
 import { createHeaders, type ZipHeader } from './zip.js'
 
 export interface ArchiveEntry {
@@ -87,7 +87,7 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
     if (directoryBytes > largestDirectory) throw invalid('its directory is too large')
     const name = decodeName(raw.fileNameRaw)
-    if (!isInLayout(name, organizationId)) throw invalid(`the entry ${printable(name)} has no place in the layout`)
+    if (!isInLayout(name, organizationId)) throw isOfAnother(name, organizationId) ? ofAnother() : invalid(`the entry ${printable(name)} has no place in the layout`)
     if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid(`${printable(name)} is encrypted`)
     if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid(`${printable(name)} has an unknown compression`)
     const type = raw.externalFileAttributes >>> 16

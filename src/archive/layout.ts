@@ -1,4 +1,4 @@
-import { unsafePathReason } from '../io/safe-path.js'
+import { isOrganizationId, unsafePathReason } from '../io/safe-path.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 
 /** Names of the archive's own entries, format 1 (FORMAT.md). */
@@ -31,4 +31,10 @@ export function isInLayout (name: string, organizationId: string): boolean {
   // A restore's own folder stands among the files when they are on a mount of their own.
   if (path.split('/', 1)[0] === stagingFolder || Buffer.byteLength(path) > longestPath) return false
   return unsafePathReason(path) === null
+}
+
+/** Whether an entry of this name has its place in an archive of another organization, and only there. */
+export function isOfAnother (name: string, organizationId: string): boolean {
+  const [, other = ''] = /^files\/([^/]*)\//.exec(name) ?? []
+  return other !== organizationId && isOrganizationId(other) && isInLayout(name, other)
 }

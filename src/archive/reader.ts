@@ -7,7 +7,7 @@ import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, 
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { readEntry, type EntryToRead } from './read-entry.js'
-import { invalid, mismatch, printable } from './refusal.js'
+import { invalid, mismatch, ofAnother, printable } from './refusal.js'
 import { signerOf, type SigningKeys } from './signature.js'
 import { refuseStrange } from './strange.js'
 
@@ -58,7 +58,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
   checkAttributes(entries, metadata)
-  if (metadata.organizationId !== organizationId) throw invalid('it belongs to another organization')
+  if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null
   if ((database !== null) !== metadata.includesDatabase) throw invalid('metadata.json and the entries disagree on the database')
   const prefix = filesPrefix(organizationId)

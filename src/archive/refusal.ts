@@ -9,6 +9,13 @@ export function invalid (reason: string, cause?: unknown): AppError {
   return new AppError('ARCHIVE_INVALID', `The archive can't be used: ${reason}.`, { cause })
 }
 
+/** Whose it is, is nobody's business but theirs. */
+export function ofAnother (): AppError {
+  return new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: it belongs to another organization.', {
+    remedy: 'Use it with the token of an OWNER of the organization that it was made for: no other can take or restore it.'
+  })
+}
+
 export function mismatch (name: string, cause?: unknown): AppError {
   return new AppError('CHECKSUM_MISMATCH', `The archive is damaged: ${printable(name)} is not what it was when the backup was made.`, { cause })
 }

@@ -3,7 +3,7 @@ import { pipeline } from 'node:stream/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { openArchive, type Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
-import { AppError } from '../errors.js'
+import { AppError, errorCatalogue } from '../errors.js'
 import { reserveBytes } from '../io/free-space.js'
 import { fileError } from '../io/durable.js'
 import { createHashStream } from '../io/hash-stream.js'
@@ -120,9 +120,19 @@ async function readWhole (
       }
     }
     return { metadata, signedBy }
+  } catch (error) {
+    throw ofUpload(error)
   } finally {
     await handle.close()
   }
+}
+
+/** The remedies of a restore name another backup; whoever uploads one still has the file. */
+function ofUpload (error: unknown): unknown {
+  if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
+  return new AppError(error.code, error.message, {
+    remedy: 'Upload the archive again, whole; when it is refused again, the file itself is damaged: take another copy of it.', cause: error
+  })
 }
 
 /** A record whose archive is gone does not stand in the way of the archive. */

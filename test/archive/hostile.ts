@@ -60,12 +60,13 @@ t.test('paths that lead out, in every spelling', async t => {
     '..', '../x', '../../../../etc/passwd', 'files/..', 'files/../x', 'files/acme/..', 'files/acme/../x', 'files/acme/../../x', 'files/acme/a/../../../x',
     'files/acme/./x', 'files/acme/.', 'files/acme/b/./../../x', 'files/acme//x', 'files//acme/x', '/files/acme/x', '//server/share/x', './files/acme/x',
     '..\\x', 'files\\acme\\x', 'files/acme/..\\x', 'files/acme/b\\..\\..\\x', '\\x', '\\\\server\\share\\x', '\\\\?\\C:\\x', '\\\\.\\pipe\\x',
-    'C:\\x', 'C:/x', 'c:x', 'files/acme/C:/x', 'files/acme/c:x', 'file:///etc/passwd', '~/x', '~root/x', 'FILES/acme/x', 'Files/acme/x', 'files/Acme/x',
-    'files/acme', 'files/acmex', 'files/acme2/x', 'files', 'metadata.json/', 'SHA256SUMS/x', 'database.sql', 'DATABASE.SQL.GZ', 'files/SMB_BACKUP_INFO.txt/x',
+    'C:\\x', 'C:/x', 'c:x', 'files/acme/C:/x', 'files/acme/c:x', 'file:///etc/passwd', '~/x', '~root/x', 'FILES/acme/x', 'Files/acme/x', 
+    'files/acme', 'files/acmex', 'files', 'metadata.json/', 'SHA256SUMS/x', 'database.sql', 'DATABASE.SQL.GZ', 'files/SMB_BACKUP_INFO.txt/x',
     'files/acme/x\0', 'files/acme/\0', 'files/acme/x\0/../y', 'files/acme/ ../../x/..', 'files/acme/.dumbassets-backup', 'files/acme/.dumbassets-backup/x',
     `files/acme/${'x'.repeat(256)}`, `files/acme/${'a/'.repeat(2100)}x`, `files/acme/${'é'.repeat(128)}`
   ]
   for (const name of names) t.match(await refusal(withEntry(file(name))), 'has no place in the layout', JSON.stringify(name.slice(0, 60)))
+  for (const name of ['files/Acme/x', 'files/acme2/x', 'files/globex/', 'files/globex/a/b']) t.match(await refusal(withEntry(file(name))), 'it belongs to another organization', name)
   for (const bytes of [[0xc0, 0xae, 0xc0, 0xae, 0xc0, 0xaf], [0xe0, 0x80, 0xaf], [0xf0, 0x80, 0x80, 0xaf], [0xff], [0xed, 0xa0, 0x80]]) {
     t.match(await refusal(withEntry(file(Buffer.from([...Buffer.from('files/acme/'), ...bytes, 0x78])))), 'is not UTF-8')
   }

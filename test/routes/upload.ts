@@ -172,24 +172,31 @@ t.test('what is not a whole archive of the organization is refused, and leaves n
     copy[at]! ^= 1
     return copy
   }
-  const cases: Array<[string, Parameters<Uploads['upload']>, object]> = [
-    ['truncated', [archive.subarray(0, archive.length - 1000)], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+  const again = /^Upload the archive again/
+  type Cases = Array<[string, Parameters<Uploads['upload']>, object]>
+  const cases: Cases = [
+    ['truncated', [archive.subarray(0, archive.length - 1000)], { status: 422, body: { code: 'ARCHIVE_INVALID', remedy: again } }],
     ['longer', [Buffer.concat([archive, Buffer.from('more')])], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
     ['no zip', [Buffer.from('this is no archive')], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
     ['empty', [Buffer.alloc(0)], { status: /4../ }],
-    ['a bit in a file', [flipped(archive.length >> 1)], { status: 422, body: { code: 'CHECKSUM_MISMATCH' } }],
+    ['a bit in a file', [flipped(archive.length >> 1)], { status: 422, body: { code: 'CHECKSUM_MISMATCH', remedy: again } }],
     ['a bit near the start', [flipped(200)], { status: 422 }],
     ['a bit in the directory', [flipped(archive.length - 200)], { status: 422 }],
-    ['of another organization', [archive, { organizationId: 'other' }], { status: 422, body: { code: 'ARCHIVE_INVALID' } }],
+    ['of another organization', [archive, { organizationId: 'other' }], {
+      status: 422, body: { code: 'ARCHIVE_INVALID', message: 'The archive can\'t be used: it belongs to another organization.', remedy: /token of an OWNER of the organization/ }
+    }],
     ['another checksum', [archive, { query: `?checksum=${'0'.repeat(64)}` }], { status: 422, body: { code: 'CHECKSUM_MISMATCH', remedy: 'Upload the archive again.' } }],
     ['another digest', [archive, { headers: { 'repr-digest': `sha-256=:${sha256(Buffer.from('x')).toString('base64')}:` } }], { status: 422, body: { code: 'CHECKSUM_MISMATCH' } }],
     ['a digest that is none', [archive, { headers: { 'repr-digest': 'sha-256=abc' } }], { status: 400, body: { code: 'VALIDATION_FAILED', errors: [{ field: 'headers.repr-digest' }] } }],
     ['a checksum that is none', [archive, { query: '?checksum=abc' }], { status: 400, body: { code: 'VALIDATION_FAILED' } }],
-    ['JSON', [Buffer.from('{}'), { headers: { 'content-type': 'application/json' } }], { status: 415, body: { code: 'UNSUPPORTED_MEDIA_TYPE' } }]
+    ...['application/json', 'application/octet-stream', 'text/plain', 'zip', ''].map((type): Cases[number] => [`as ${type}`, [archive, { headers: { 'content-type': type } }], {
+      status: 415, body: { code: 'UNSUPPORTED_MEDIA_TYPE', remedy: /application\/zip.*multipart\/form-data/ }
+    }])
   ]
   for (const [name, args, expected] of cases) {
     const answer = await upload(...args)
     t.match({ ...answer, status: typeof (expected as { status: unknown }).status === 'number' ? answer.status : String(answer.status) }, expected, `${name}: ${JSON.stringify(answer)}`)
+    t.notMatch(JSON.stringify(answer), args[1]?.organizationId === undefined ? /restore another/ : /acme/, name)
     t.same(await stored(), [], name)
   }
   t.match(await upload(archive), { status: 201 }, 'and the organization\'s next job runs')
