@@ -2,7 +2,7 @@ import type { DatabaseScope } from '../archive/metadata.js'
 import { openArchive } from '../archive/reader.js'
 import { createBackup } from '../backup/create.js'
 import type { Core } from '../core.js'
-import { AppError } from '../errors.js'
+import { AppError, type ErrorCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { preflight } from './preflight.js'
 
@@ -57,11 +57,18 @@ async function requireRestorable (core: Core, { id, organizationId, files }: Che
   }
 }
 
+/** What is in the way of the restore too, so that going without a checkpoint would lead to the same refusal. */
+const alsoWithout: ReadonlySet<ErrorCode> = new Set([
+  'TENANCY_VIOLATION', 'TENANCY_UNSUPPORTED', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE'
+])
+
+function remedyOf ({ code, remedy }: AppError): string | undefined {
+  if (alsoWithout.has(code)) return `${remedy} Then restore again.`
+  return code === 'DISK_FULL' ? 'Free disk space, then restore again; rollbackOnFailure: false goes on without a checkpoint.' : undefined
+}
+
 function impossible (what: string, cause: unknown): AppError {
   if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: internal error`, { cause })
   const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
-  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, {
-    ...(cause.code === 'DISK_FULL' ? { remedy: 'Free disk space, then restore again; rollbackOnFailure: false goes on without a checkpoint.' } : {}),
-    errors: cause.errors, cause
-  })
+  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, { remedy: remedyOf(cause), errors: cause.errors, cause })
 }

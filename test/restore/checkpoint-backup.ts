@@ -21,3 +21,17 @@ t.test('a checkpoint that could not be restored is told while nothing is changed
   t.same(await leftOvers(tenants.database), [])
   await tenants.restore(backup.id, { rollbackOnFailure: false })
 })
+
+t.test('what refuses the checkpoint and the restore alike is told with what helps against it', async t => {
+  const tenants = await setUpTenants(t)
+  const { database: { sql } } = tenants
+  const backup = await tenants.create()
+  await haveBadDay(tenants)
+  await sql`INSERT INTO comments VALUES ('stray', 'acme-asset-1', 'globex-user-1', 'text', now())`
+  const refused = await tenants.post<{ remedy: string }>(`restore/${backup.id}`, {}, 409)
+  t.match(refused, { code: 'CHECKPOINT_IMPOSSIBLE', remedy: /^Correct the rows that are listed.*TENANCY_FILE.*Then restore again\.$/, errors: [{ field: 'public.comments' }] })
+  t.notMatch(refused.remedy, /rollbackOnFailure/)
+  t.match(await tenants.post(`restore/${backup.id}`, { rollbackOnFailure: false }, 409), { code: 'TENANCY_VIOLATION' }, 'it would not have helped')
+  await sql`DELETE FROM comments WHERE id = 'stray'`
+  await tenants.restore(backup.id)
+})
