@@ -1,7 +1,7 @@
 import { createPublicKey } from 'node:crypto'
-import { readFileSync } from 'node:fs'
+import { accessSync, constants, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { isAbsolute, relative, resolve, sep } from 'node:path'
+import { isAbsolute, join, relative, resolve, sep } from 'node:path'
 import { type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { derivedKey, givenKey, type SigningKeys } from './archive/signature.js'
@@ -102,6 +102,8 @@ function makeConfig (
   if (isGiven('DATABASE_URL')) collect(problems, () => parseConnectionUrl(values.DATABASE_URL ?? ''))
   const tenancyFile = values.TENANCY_FILE === undefined ? null : resolve(values.TENANCY_FILE)
   if (tenancyFile !== null) collect(problems, () => checkTenancyFile(tenancyFile))
+  const pgBinDir = values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
+  if (pgBinDir !== null) problems.push(...missingPrograms(pgBinDir))
   const embedded = values.USE_EMBEDDED_DB ?? !isGiven('DATABASE_URL')
   const embeddedDir = resolve(values.EMBEDDED_DB_DIR)
 
@@ -152,7 +154,7 @@ function makeConfig (
       uploadMaxBytes: values.UPLOAD_MAX_BYTES ?? null,
       loadTimeoutMs: values.LOAD_TIMEOUT === undefined ? null : milliseconds(values.LOAD_TIMEOUT),
       acceptUnsignedArchives: values.ACCEPT_UNSIGNED_ARCHIVES,
-      pgBinDir: values.PG_BIN_DIR === undefined ? null : resolve(values.PG_BIN_DIR)
+      pgBinDir
     }
   }
 }
@@ -212,6 +214,18 @@ function checkTenancyFile (path: string): void {
     throw new AppError('CONFIG_INVALID', `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`, { remedy: 'Correct the path or its permissions.' })
   }
   parseTenancy(content)
+}
+
+/** Programs from elsewhere would hide that the folder is not the one that was meant. */
+function missingPrograms (folder: string): string[] {
+  return ['pg_dump', 'psql'].flatMap(program => {
+    try {
+      accessSync(join(folder, program), constants.X_OK)
+      return []
+    } catch (error) {
+      return [`PG_BIN_DIR holds no ${program} that can be run (${systemCode(error) ?? 'unknown'}): set it to the folder that holds pg_dump and psql, or unset it to have them found.`]
+    }
+  })
 }
 
 function collect (problems: string[], check: () => unknown): void {

@@ -1,5 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto'
-import { writeFile } from 'node:fs/promises'
+import { chmod, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
@@ -133,6 +133,16 @@ t.test('a bad DATABASE_URL is refused without its password', async t => {
   const message = problemsOf(t, { DATABASE_URL: 'mysql://app:hunter2@db/app' })
   t.match(message, /DATABASE_URL does not begin with/)
   t.notMatch(message, /hunter2/)
+})
+
+t.test('PG_BIN_DIR must hold the programs, so that others are not taken in their place', async t => {
+  const folder = t.testdir({ bin: { pg_dump: '', psql: '' } })
+  t.match(problemsOf(t, { PG_BIN_DIR: join(folder, 'none') }), /^PG_BIN_DIR holds no pg_dump that can be run \(ENOENT\): set it to the folder that holds pg_dump and psql, or unset it[^\n]*\nPG_BIN_DIR holds no psql/)
+  t.match(problemsOf(t, { PG_BIN_DIR: folder }), /^PG_BIN_DIR holds no pg_dump/, 'the folder above it')
+  for (const program of ['pg_dump', 'psql']) await chmod(join(folder, 'bin', program), 0o644)
+  t.match(problemsOf(t, { PG_BIN_DIR: join(folder, 'bin') }), /^PG_BIN_DIR holds no pg_dump that can be run \(EACCES\)/)
+  for (const program of ['pg_dump', 'psql']) await chmod(join(folder, 'bin', program), 0o755)
+  t.equal(loadConfig({ JWT_SECRET: secret, PG_BIN_DIR: join(folder, 'bin') }).settings.pgBinDir, join(folder, 'bin'))
 })
 
 t.test('every variable is described', async t => {
