@@ -64,7 +64,10 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
 /** Refused when it has more entries than any reader would take. */
 async function listFiles ({ storage }: Core, organizationId: string): Promise<Listing> {
   const listing = await storage.list(organizationId)
-  const { entries } = listing
+  const { entries, warnings } = listing
+  if (storage.capabilities.transferable && entries.length === 0) {
+    warnings.push('The organization has no upload folder, so the archive holds no files. If it has uploads, correct UPLOAD_DIR or the folder\'s name and make the backup again.')
+  }
   if (entries.length + ownEntries.size <= mostEntries) return listing
   throw new AppError('PAYLOAD_TOO_LARGE', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
     remedy: 'Remove files that are not needed, or pack many small ones into one.'

@@ -55,6 +55,18 @@ t.test('create answers 201 with the backup and where it is', async t => {
   t.same((await app.inject({ url: `/api/backup/${backup.id}`, headers: as() })).json(), backup)
 })
 
+t.test('an organization without an upload folder is told that its backup holds no files', async t => {
+  const { app, as } = await setUp(t)
+  const create = async (organizationId: string) => (await app.inject({
+    method: 'POST', url: '/api/backup/create', headers: as('OWNER', organizationId), payload: { type: 'files' }
+  })).json<Backup>()
+  const empty = await create('newcomer')
+  t.match(empty, { counts: { files: 0 }, warnings: [/no upload folder.*UPLOAD_DIR/] })
+  t.same((await app.inject({ url: `/api/backup/${empty.id}`, headers: as('OWNER', 'newcomer') })).json<Backup>().warnings, empty.warnings)
+  t.match((await app.inject({ url: '/api/backup/jobs', headers: as('OWNER', 'newcomer') })).json(), [{ result: { warnings: empty.warnings } }])
+  t.same((await create('acme')).warnings, [])
+})
+
 t.test('a user without an e-mail address is named by id', async t => {
   const { app, as } = await setUp(t)
   const response = await app.inject({ method: 'POST', url: '/api/backup/create', headers: as('OWNER', 'acme', { email: undefined }), payload: { type: 'files' } })
