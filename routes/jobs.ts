@@ -10,7 +10,7 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
     schema: backupOperation({
       operationId: 'listJobs',
       summary: 'List jobs',
-      description: 'The running job of the organization and the last hundred finished ones. A restart of the service forgets them, but the backup that a job made and the restore that it was have its id.',
+      description: 'The running job of the organization and the last hundred finished ones. A restart of the service forgets them, but the backup that a job made and the restore that it was have its id; an upload is found by the archive\'s own id, an undo by the state of the restore.',
       tags: ['jobs'],
       response: { 200: listOf(Job, 'The jobs, newest first') }
     })

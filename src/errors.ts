@@ -10,7 +10,7 @@ export const errorCatalogue = {
   BACKUP_NOT_FOUND: 'List the backups of your organization with GET /api/backup/list.',
   BACKUP_EXISTS: 'Use the backup that is there, or delete it first.',
   RESTORE_NOT_FOUND: 'List the restores of your organization with GET /api/backup/restores.',
-  JOB_NOT_FOUND: 'List the jobs of your organization with GET /api/backup/jobs. A restart of the service forgets them: what was restored or made has its job\'s id in GET /api/backup/restores and GET /api/backup/list.',
+  JOB_NOT_FOUND: 'List the jobs of your organization with GET /api/backup/jobs. A restart of the service forgets them: a restore and a backup that was made have their job\'s id in GET /api/backup/restores and GET /api/backup/list. What was uploaded is in the list under its own id, what was deleted is gone from it, and what was undone is told by the state of its restore.',
   ORGANIZATION_ID_INVALID: 'Use an organization id of 1 to 64 letters, digits, "_" or "-" that is not a reserved name.',
   JOB_CONFLICT: 'Wait for the running job to end, or cancel it, and try again.',
   JOB_CANCELLED: 'Start it again when you want it.',

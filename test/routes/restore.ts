@@ -81,12 +81,18 @@ t.test('what a job made or restored has its id, so that it is found when a resta
   }
   const backupId = await run('create')
   const restoreId = await run(`restore/${backupId}`)
+  const undoId = await run(`restores/${restoreId}/undo`)
+  const archive = (await app.inject({ url: `/api/backup/${backupId}/download`, headers: as() })).rawPayload
+  await app.inject({ method: 'DELETE', url: `/api/backup/${backupId}`, headers: as() })
+  await app.inject({ method: 'POST', url: '/api/backup/upload', headers: { ...as(), 'content-type': 'application/zip' }, payload: archive })
+  const [upload, removal] = jobs.list('acme')
+  t.match([upload, removal], [{ kind: 'upload', state: 'succeeded' }, { kind: 'delete', state: 'succeeded' }])
   // As after a restart.
   const { app: again } = await buildTestApp(t, { env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: join(uploadDir, '..', 'backups') } })
-  for (const id of [backupId, restoreId]) {
+  for (const id of [backupId, restoreId, undoId, upload!.id, removal!.id]) {
     const forgotten = await again.inject({ url: `/api/backup/jobs/${id}`, headers: as() })
-    t.match(forgotten.json(), { statusCode: 404, code: 'JOB_NOT_FOUND', remedy: /restart .*GET \/api\/backup\/restores and GET \/api\/backup\/list/ })
+    t.match(forgotten.json(), { statusCode: 404, code: 'JOB_NOT_FOUND', remedy: /restart .*GET \/api\/backup\/restores and GET \/api\/backup\/list.* uploaded .*its own id.*deleted is gone.*undone .*state of its restore/ })
   }
   t.match((await again.inject({ url: `/api/backup/${backupId}`, headers: as() })).json(), { id: backupId, state: 'available' })
-  t.match((await again.inject({ url: '/api/backup/restores', headers: as() })).json(), [{ restoreId, backupId, state: 'done' }])
+  t.match((await again.inject({ url: '/api/backup/restores', headers: as() })).json(), [{ restoreId, backupId, state: 'undone' }])
 })
