@@ -28,7 +28,5 @@ export interface ExtractData {
 }
 
 export interface ExtractTask { files: FileToExtract[] }
-export interface ExtractReply { kind: 'extracted' }
-
-/** How a file system answers when what an entry needs is there already as something else: names that are one to it. */
-export const inTheWay: ReadonlySet<string> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'EISDIR'])
+/** Bytes as they are written; `extracted` ends the task. */
+export interface ExtractReply { kind: 'written' | 'extracted', bytes: number }

@@ -1,45 +1,97 @@
 import { createHash } from 'node:crypto'
-import { closeSync, fchmodSync, fchownSync, futimesSync, openSync, readSync, writeSync } from 'node:fs'
+import { closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, readSync, writeSync } from 'node:fs'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { crc32, inflateRawSync } from 'node:zlib'
-import { failureOf } from '../io/lane.js'
-import { inTheWay, type ExtractData, type ExtractTask, type FileToExtract } from './extract-protocol.js'
+import { systemCode } from '../errors.js'
+import { failureOf, type Failure } from '../io/lane.js'
+import { blockBytes } from './encode-protocol.js'
+import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
+import { readEntry } from './read-entry.js'
+import { invalid, mismatch, printable } from './refusal.js'
 
 /*
- * A worker thread that takes small files out of an archive: checks, inflates, hashes and writes them. Everything is
- * synchronous: it has nothing else to do, and that is several times faster for small files.
+ * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is synchronous:
+ * it has nothing else to do, and that is several times faster for small files.
  */
 const port = parentPort as MessagePort
 const { descriptor: archive, owner } = workerData as ExtractData
+const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readSync(archive, target, offset, length, position) }) }
+/** Small enough for the processor's cache, where a block is read, hashed and written from. */
+const block = Buffer.allocUnsafe(1 << 18)
+/** How a file system answers when what an entry needs is there already as something else: names that are one to it. */
+const inTheWay: ReadonlySet<string> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'EISDIR'])
 
-port.on('message', ({ files }: ExtractTask) => {
+port.on('message', ({ files }: ExtractTask) => { void extractAll(files) })
+
+async function extractAll (files: FileToExtract[]): Promise<void> {
+  let bytes = 0
   try {
-    for (const file of files) extract(file)
-    port.postMessage({ kind: 'extracted' })
+    for (const file of files) {
+      if (file.size > blockBytes) {
+        await extractInBlocks(file)
+      } else {
+        extractWhole(file)
+        bytes += file.size
+      }
+    }
+    reply({ kind: 'extracted', bytes })
   } catch (error) {
-    port.postMessage(failureOf(error))
+    reply(failureOf(error))
   }
-})
+}
 
-function extract (file: FileToExtract): void {
+function reply (message: ExtractReply | Failure): void {
+  port.postMessage(message)
+}
+
+function extractWhole (file: FileToExtract): void {
   const content = decode(file, readExtent(file))
   const target = create(file)
   try {
-    for (let written = 0; written < content.length;) written += writeSync(target, content, written)
-    if (owner !== null) fchownSync(target, owner.uid, owner.gid)
-    fchmodSync(target, file.mode)
-    futimesSync(target, file.seconds, file.seconds)
+    writeAt(target, content, 0)
+    finish(target, file)
   } finally {
     closeSync(target)
   }
+}
+
+async function extractInBlocks (file: FileToExtract): Promise<void> {
+  const target = create(file)
+  try {
+    let end = 0
+    for await (const content of readEntry(source, file, block)) {
+      if (!isAllZeros(content)) writeAt(target, content, end)
+      end += content.length
+      reply({ kind: 'written', bytes: content.length })
+    }
+    // Zeros that were not written are holes; those at the end need the length.
+    ftruncateSync(target, end)
+    finish(target, file)
+  } finally {
+    closeSync(target)
+  }
+}
+
+function finish (target: number, { mode, seconds }: FileToExtract): void {
+  if (owner !== null) fchownSync(target, owner.uid, owner.gid)
+  fchmodSync(target, mode)
+  futimesSync(target, seconds, seconds)
+}
+
+function isAllZeros (content: Buffer): boolean {
+  return content[0] === 0 && content.compare(content, 1, content.length, 0, content.length - 1) === 0
+}
+
+function writeAt (target: number, content: Buffer, position: number): void {
+  for (let written = 0; written < content.length;) written += writeSync(target, content, written, content.length - written, position + written)
 }
 
 function create ({ path, name }: FileToExtract): number {
   try {
     return openSync(path, 'wx', 0o600)
   } catch (error) {
-    if (!inTheWay.has((error as NodeJS.ErrnoException).code ?? '')) throw error
-    throw refusal('IN_THE_WAY', name)
+    if (!inTheWay.has(systemCode(error) ?? '')) throw error
+    throw invalid(`${printable(name)} stands in another entry's way`, error)
   }
 }
 
@@ -49,7 +101,7 @@ function readExtent ({ start, header, compressedSize, trailer, name }: FileToExt
   let filled = 0
   while (filled < extent.length) {
     const bytes = readSync(archive, extent, filled, extent.length - filled, start + filled)
-    if (bytes === 0) throw refusal('DAMAGED', name)
+    if (bytes === 0) throw mismatch(name)
     filled += bytes
   }
   return extent
@@ -59,11 +111,11 @@ function decode (file: FileToExtract, extent: Buffer): Buffer {
   const { header, trailer, compressedSize, deflated, size, name } = file
   const data = extent.subarray(header.length, header.length + compressedSize)
   if (!extent.subarray(0, header.length).equals(header) || !extent.subarray(header.length + compressedSize).equals(trailer)) {
-    throw refusal('HEADERS_DISAGREE', name)
+    throw invalid(`the headers of ${printable(name)} disagree`)
   }
   const content = deflated ? inflate(data, size, name) : data
-  if (content.length !== size || crc32(content) !== file.crc32) throw refusal('DAMAGED', name)
-  if (createHash('sha256').update(content).digest('hex') !== file.sha256) throw refusal('DAMAGED', name)
+  if (content.length !== size || crc32(content) !== file.crc32) throw mismatch(name)
+  if (createHash('sha256').update(content).digest('hex') !== file.sha256) throw mismatch(name)
   return content
 }
 
@@ -71,13 +123,9 @@ function decode (file: FileToExtract, extent: Buffer): Buffer {
 function inflate (data: Buffer, size: number, name: string): Buffer {
   try {
     const { buffer, engine } = inflateRawSync(data, { maxOutputLength: Math.max(size, 1), info: true }) as unknown as { buffer: Buffer, engine: { bytesWritten: number } }
-    if (engine.bytesWritten !== data.length) throw refusal('DAMAGED', name)
+    if (engine.bytesWritten !== data.length) throw mismatch(name)
     return buffer
   } catch {
-    throw refusal('DAMAGED', name)
+    throw mismatch(name)
   }
-}
-
-function refusal (code: 'DAMAGED' | 'HEADERS_DISAGREE' | 'IN_THE_WAY', name: string): Error {
-  return Object.assign(new Error(name), { code })
 }

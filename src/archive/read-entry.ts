@@ -15,12 +15,13 @@ export type EntryToRead = Pick<FileToExtract, 'name' | 'start' | 'header' | 'tra
 
 /**
  * An entry's bytes. What was read is only to be trusted when the last block has come without an error.
+ * @param block read into again and again where the data are not deflated, so that each block is gone when the next is asked for
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
-export async function * readEntry (source: BytesAt, entry: EntryToRead): AsyncGenerator<Buffer> {
+export async function * readEntry (source: BytesAt, entry: EntryToRead, block?: Buffer): AsyncGenerator<Buffer> {
   const { name, size, compressedSize } = entry
   const start = await checkBytes(source, entry.start, entry.header, name)
-  const compressed = readRange(source, start, compressedSize)
+  const compressed = readRange(source, start, compressedSize, entry.deflated ? undefined : block)
   const hash = createHash('sha256')
   let checksum = 0
   let bytes = 0
@@ -53,11 +54,11 @@ export async function checkBytes (source: BytesAt, position: number, expected: U
 }
 
 /** @throws AppError ARCHIVE_INVALID when the file is shorter */
-export async function * readRange (source: BytesAt, start: number, length: number): AsyncGenerator<Buffer> {
+export async function * readRange (source: BytesAt, start: number, length: number, again?: Buffer): AsyncGenerator<Buffer> {
   let done = 0
   while (done < length) {
-    const block = Buffer.allocUnsafe(Math.min(blockBytes, length - done))
-    const { bytesRead } = await source.read(block, 0, block.length, start + done)
+    const block = again ?? Buffer.allocUnsafe(Math.min(blockBytes, length - done))
+    const { bytesRead } = await source.read(block, 0, Math.min(block.length, length - done), start + done)
     if (bytesRead === 0) throw invalid('it ends too early')
     done += bytesRead
     yield block.subarray(0, bytesRead)

@@ -1,12 +1,10 @@
-import { chmod, lchown, lstat, mkdir, open, utimes, type FileHandle } from 'node:fs/promises'
+import { chmod, lchown, lstat, mkdir, open, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { archivedSeconds } from '../archive/attributes-digest.js'
-import { blockBytes } from '../archive/encode-protocol.js'
-import { inTheWay, type FileOwner, type FileToExtract } from '../archive/extract-protocol.js'
-import { extractSmall } from '../archive/extract-small.js'
+import type { FileOwner, FileToExtract } from '../archive/extract-protocol.js'
+import { extractEntries } from '../archive/extract-entries.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { Archive, ArchiveEntry } from '../archive/reader.js'
-import { AppError, systemCode } from '../errors.js'
 
 const fileModeBits = 0o777
 
@@ -47,16 +45,7 @@ async function extractBelow (root: string, { archive, organizationId, owner, sig
   const files = archive.files.filter(({ kind }) => kind === 'file')
 
   for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
-  // The threads take the small ones while this one takes the large; when either fails the other stops.
-  const stop = new AbortController()
-  const either = AbortSignal.any([signal, stop.signal])
-  const [first, second] = await Promise.allSettled([
-    extractSmall(archive.descriptor, smallFiles(archive, files, pathOf), owner, either, onBytes),
-    (async () => {
-      for (const file of files.filter(({ size }) => size > blockBytes)) await extractFile(archive, file, pathOf(file), owner, either, onBytes)
-    })()
-  ].map(async part => { await part.catch((error: unknown) => { stop.abort(error); throw error }) }))
-  for (const part of [first, second]) if (part?.status === 'rejected') throw either.reason ?? part.reason
+  await extractEntries(archive.descriptor, filesToExtract(archive, files, pathOf), owner, signal, onBytes)
   // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything.
   for (const folder of folders.reverse()) {
     if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
@@ -65,9 +54,8 @@ async function extractBelow (root: string, { archive, organizationId, owner, sig
   }
 }
 
-function * smallFiles (archive: Archive, files: ArchiveEntry[], pathOf: (file: ArchiveEntry) => string): Generator<FileToExtract> {
+function * filesToExtract (archive: Archive, files: ArchiveEntry[], pathOf: (file: ArchiveEntry) => string): Generator<FileToExtract> {
   for (const file of files) {
-    if (file.size > blockBytes) continue
     yield {
       ...archive.locate(file),
       path: pathOf(file),
@@ -75,45 +63,6 @@ function * smallFiles (archive: Archive, files: ArchiveEntry[], pathOf: (file: A
       seconds: archivedSeconds(file.mtime),
       sha256: file.sha256 as string
     }
-  }
-}
-
-async function extractFile (archive: Archive, file: ArchiveEntry, path: string, owner: FileOwner | null, signal: AbortSignal, onBytes: Extraction['onBytes']): Promise<void> {
-  const handle = await create(path, file)
-  try {
-    let end = 0
-    for await (const block of archive.read(file)) {
-      signal.throwIfAborted()
-      if (!isAllZeros(block)) await writeAt(handle, block, end)
-      end += block.length
-      onBytes(block.length)
-    }
-    // Zeros that were not written are holes; those at the end need the length.
-    await handle.truncate(end)
-    if (owner !== null) await handle.chown(owner.uid, owner.gid)
-    await handle.chmod(file.mode & fileModeBits)
-    await handle.utimes(file.mtime, file.mtime)
-  } finally {
-    await handle.close()
-  }
-}
-
-function isAllZeros (block: Buffer): boolean {
-  return block[0] === 0 && block.compare(block, 1, block.length, 0, block.length - 1) === 0
-}
-
-async function writeAt (handle: FileHandle, block: Buffer, position: number): Promise<void> {
-  for (let written = 0; written < block.length;) {
-    written += (await handle.write(block, written, block.length - written, position + written)).bytesWritten
-  }
-}
-
-async function create (path: string, { name }: ArchiveEntry) {
-  try {
-    return await open(path, 'wx', 0o600)
-  } catch (error) {
-    if (!inTheWay.has(systemCode(error) ?? '')) throw error
-    throw new AppError('ARCHIVE_INVALID', `The archive can't be used: ${JSON.stringify(name)} stands in another entry's way.`, { cause: error })
   }
 }
 
