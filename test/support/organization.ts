@@ -102,10 +102,17 @@ export interface MergeTestOptions { organizationId: string, dryRun?: boolean, te
 
 /** Loads the archive into a database of its own and opens the merge into the live one. */
 export async function mergeFrom (
-  t: Parameters<typeof createTestDatabase>[0], live: Connection, { script, dump }: Archived,
+  t: Parameters<typeof createTestDatabase>[0], live: Connection, archived: Archived, options: MergeTestOptions
+): Promise<OrganizationMerge> {
+  const { connection: scratch } = await loadScript(t, archived.script)
+  return await mergeLoaded(t, live, scratch, archived, options)
+}
+
+/** The same where the archive is loaded already. */
+export async function mergeLoaded (
+  t: Parameters<typeof createTestDatabase>[0], live: Connection, scratch: Connection, { dump }: Archived,
   { organizationId, dryRun = false, tenancy, signal = new AbortController().signal }: MergeTestOptions
 ): Promise<OrganizationMerge> {
-  const { connection: scratch } = await loadScript(t, script)
   const merge = await openMerge({ connection: live, scratch, tools, organizationId, tenantTable, tenancy, tables: dump.tables, dryRun, signal })
   t.teardown(async () => await merge.rollback())
   return merge
@@ -115,12 +122,21 @@ export async function mergeFrom (
 export async function restore (
   t: Parameters<typeof createTestDatabase>[0], live: Connection, archived: Archived, options: MergeTestOptions
 ): Promise<TableChange[]> {
-  const merge = await mergeFrom(t, live, archived, options)
+  return await finish(await mergeFrom(t, live, archived, options))
+}
+
+/** Applies and commits, and returns what was changed, without the tables that were not. */
+export async function finish (merge: OrganizationMerge): Promise<TableChange[]> {
   try {
     await merge.apply()
     await merge.commit()
   } finally {
     await merge.rollback()
   }
-  return merge.changes.filter(({ added, changed, removed }) => added + changed + removed > 0)
+  return changed(merge)
+}
+
+/** The tables that a merge changes. */
+export function changed ({ changes }: OrganizationMerge): TableChange[] {
+  return changes.filter(({ added, changed, removed }) => added + changed + removed > 0)
 }

@@ -12,9 +12,9 @@ import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
 export type ExpectedWrites = Map<number, { inserted: number, updated: number, deleted: number }>
 
 /**
- * Makes the planned changes in the caller's transaction: all of them in one statement, since foreign keys are checked at its
- * end, so that no order of tables is needed and no cascade strikes.
- * @param changes as planExchanges hands them back
+ * Makes the planned changes in the caller's transaction: in one statement, since foreign keys are checked at its end, so that
+ * no order of tables is needed and no cascade strikes. The rows that one would strike all the same are added by a second.
+ * @param changes as planStages hands them back
  * @throws AppError RESTORE_CONFLICT, DATABASE_BUSY
  */
 export async function applyChanges (
@@ -26,8 +26,10 @@ export async function applyChanges (
     // From here to the commit writers to tables with triggers wait, so nothing that can be done before is done after.
     const triggers = await triggersOff(session, graph, tables, changes)
     const parked = await parkValues(session, parkings)
-    const [result] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
-    if (Number(result!.written) !== planned) throw changedMeanwhile(`${result!.written} rows were changed instead of ${planned}`)
+    const [first] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
+    const [second] = await session.unsafe<Array<{ written: string }>>(laterStatement(tables, changes))
+    const written = Number(first!.written) + Number(second!.written)
+    if (written !== planned) throw changedMeanwhile(`${written} rows were changed instead of ${planned}`)
     // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.
     await session.unsafe('SET CONSTRAINTS ALL IMMEDIATE')
     await triggersOn(session, triggers)
@@ -45,17 +47,26 @@ export async function applyChanges (
  * What has nothing to do is left out, since triggers of a statement fire for no row too.
  */
 function mergeStatement (tables: readonly MergeTable[], changes: readonly TableChange[]): string {
-  const phase = (name: string, statements: string[], start: string): string => [
-    ...statements.map((statement, index) => `${name}_${index} AS (${statement} RETURNING 1)`),
-    `${name} AS (SELECT ${[start, ...statements.map((_, index) => `(SELECT count(*) FROM ${name}_${index})`)].join(' + ')} AS rows)`
-  ].join(',\n')
   const having = (count: 'removed' | 'changed' | 'added'): MergeTable[] => tables.filter((merged) => changeOf(changes, merged)[count] > 0)
   return `WITH ${[
     phase('deleted', having('removed').map(deleteStatement), '0'),
     phase('updated', having('changed').filter((merged) => updatedColumns(merged).length > 0).map(updateStatement), '(SELECT rows FROM deleted)'),
-    phase('inserted', having('added').map(insertStatement), '(SELECT rows FROM updated)')
+    phase('inserted', having('added').map((merged) => `${insertStatement(merged)} AND NOT p.later AND (SELECT rows FROM updated) >= 0`), '(SELECT rows FROM updated)')
   ].join(',\n')}
   SELECT rows AS written FROM inserted`
+}
+
+/** Every action has fired by now, and none does when rows are added. */
+function laterStatement (tables: readonly MergeTable[], changes: readonly TableChange[]): string {
+  const added = tables.filter((merged) => changeOf(changes, merged).added > 0)
+  return `WITH ${phase('inserted', added.map((merged) => `${insertStatement(merged)} AND p.later`), '0')} SELECT rows AS written FROM inserted`
+}
+
+function phase (name: string, statements: string[], start: string): string {
+  return [
+    ...statements.map((statement, index) => `${name}_${index} AS (${statement} RETURNING 1)`),
+    `${name} AS (SELECT ${[start, ...statements.map((_, index) => `(SELECT count(*) FROM ${name}_${index})`)].join(' + ')} AS rows)`
+  ].join(',\n')
 }
 
 // By place and not by key: a row that another session has moved to another organization meanwhile is somewhere else now.
@@ -75,7 +86,7 @@ function updateStatement (merged: MergeTable): string {
 function insertStatement ({ table, columns, archive, plan }: MergeTable): string {
   return `INSERT INTO ${table.relation} (${quoteColumns(columns)}) OVERRIDING SYSTEM VALUE
     SELECT ${quoteColumns(columns, 'a')} FROM ${plan} p JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}
-    WHERE p.operation = 'i' AND (SELECT rows FROM updated) >= 0`
+    WHERE p.operation = 'i'`
 }
 
 /** The organization's own users went on writing: what was planned is not what is there any more. */

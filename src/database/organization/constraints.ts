@@ -8,7 +8,7 @@ import { contradict, exclusionConstraints, livePlace, termsOf, uniqueIndexes, ty
 
 /**
  * Planned rows that the live tables would refuse, by constraints that came after the backup or by what others have written
- * since. For a rehearsal, which writes nothing: a restore is told by the tables themselves. What the archive has no value for
+ * since. For a rehearsal, which writes nothing: a restore is told by most tables themselves. What the archive has no value for
  * is not tried.
  */
 export async function brokenConstraints (session: postgres.Sql, tables: readonly MergeTable[], changes: readonly TableChange[]): Promise<Conflict[]> {
@@ -23,7 +23,7 @@ export async function brokenConstraints (session: postgres.Sql, tables: readonly
     }
     for (const index of await uniqueIndexes(session, merged)) {
       const rows = await count(session, `${plannedTerms(merged, index)} WHERE ${comesBack(merged, index)}`)
-      if (rows > 0) conflicts.push({ field: label, message: `${rows} rows of ${label} would be refused by ${index.name}: the backup has their values twice` })
+      if (rows > 0) conflicts.push({ field: label, message: `${rows} rows of ${label} would be refused by ${index.name}: ${merged.isNewer ? 'what they lead to goes, and without it they have the same values' : 'the backup has their values twice'}` })
     }
     for (const exclusion of await exclusionConstraints(session, merged)) {
       const rows = await count(session, `${plannedTerms(merged, exclusion)} WHERE ${comesBack(merged, exclusion)} OR ${stays(merged, exclusion)}`)

@@ -23,7 +23,7 @@ export async function planChanges (
 ): Promise<TableChange[]> {
   const changes: TableChange[] = []
   for (const merged of tables) {
-    await session.unsafe(`INSERT INTO ${merged.plan} ${differences(graph, merged, organizationId)}`)
+    await session.unsafe(`INSERT INTO ${merged.plan} (operation, ${rowNumber}, relation, place) ${differences(graph, merged, organizationId)}`)
     await session.unsafe(`ANALYZE ${merged.plan}`)
     const counted = await session.unsafe<Array<{ operation: string, rows: string }>>(
       `SELECT operation, count(*) AS rows FROM ${merged.plan} GROUP BY operation`)
@@ -63,29 +63,43 @@ export async function remainingDifferences (
  * equality, and that of citext and numeric hides changes. The same bytes make the same text, so only the others are written out.
  */
 function differences (graph: TenantGraph, merged: MergeTable, organizationId: string): string {
+  const { from, differs } = compared(graph, merged, organizationId)
+  const operation = `CASE WHEN l."merge place" IS NULL THEN 'i' WHEN a.${rowNumber} IS NULL THEN 'd' ELSE 'u' END::"char"`
+  return `SELECT ${operation}, a.${rowNumber}, l."merge relation", l."merge place" FROM ${from} WHERE ${differs}`
+}
+
+/** The query of live rows that are equal to the archive's: number, relation, place. */
+export function equalRows (graph: TenantGraph, merged: MergeTable, organizationId: string): string {
+  const { from, differs } = compared(graph, merged, organizationId)
+  return `SELECT a.${rowNumber} AS number, l."merge relation" AS relation, l."merge place" AS place FROM ${from} WHERE NOT (${differs})`
+}
+
+interface Compared { from: string, differs: string }
+
+function compared (graph: TenantGraph, merged: MergeTable, organizationId: string): Compared {
   return merged.key === null ? byContent(graph, merged, organizationId) : byKey(graph, merged, merged.key, organizationId)
 }
 
-const operation = `CASE WHEN l."merge place" IS NULL THEN 'i' WHEN a.${rowNumber} IS NULL THEN 'd' ELSE 'u' END::"char"`
-
-function byKey (graph: TenantGraph, { table, columns, archive }: MergeTable, key: string[], organizationId: string): string {
+function byKey (graph: TenantGraph, { table, columns, archive }: MergeTable, key: string[], organizationId: string): Compared {
   const condition = key.map((column, index) =>
     `l.${quoteIdentifier(column)} ${table.keyOperators[index]} a.${quoteIdentifier(column)}`).join(' AND ')
-  return `SELECT ${operation}, a.${rowNumber}, l."merge relation", l."merge place"
-    FROM (SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${quoteColumns(columns, 't')} ${ownedRows(graph, table, 't', organizationId)}) l
-      FULL JOIN ${archive} a ON ${condition}
-    WHERE l."merge place" IS NULL OR a.${rowNumber} IS NULL OR ${differ(columns, 'l', 'a')}`
+  return {
+    from: `(SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${quoteColumns(columns, 't')} ${ownedRows(graph, table, 't', organizationId)}) l
+      FULL JOIN ${archive} a ON ${condition}`,
+    differs: `l."merge place" IS NULL OR a.${rowNumber} IS NULL OR ${differ(columns, 'l', 'a')}`
+  }
 }
 
 /** Equal rows are paired off; what is left over on one side is removed, on the other added. */
-function byContent (graph: TenantGraph, { table, columns, archive }: MergeTable, organizationId: string): string {
-  return `SELECT ${operation}, a.${rowNumber}, l."merge relation", l."merge place"
-    FROM (SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${rowText(columns, 't')} AS content,
-        row_number() OVER (PARTITION BY ${rowText(columns, 't')}) AS copy ${ownedRows(graph, table, 't', organizationId)}) l
+function byContent (graph: TenantGraph, { table, columns, archive }: MergeTable, organizationId: string): Compared {
+  return {
+    from: `(SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${rowText(columns, 't')} AS content,
+        row_number() OVER (PARTITION BY ${rowText(columns, 't')} ORDER BY t.tableoid, t.ctid) AS copy ${ownedRows(graph, table, 't', organizationId)}) l
       FULL JOIN (SELECT ${rowNumber}, ${rowText(columns, 't')} AS content,
-        row_number() OVER (PARTITION BY ${rowText(columns, 't')}) AS copy FROM ${archive} t) a
-      ON l.content = a.content AND l.copy = a.copy
-    WHERE l."merge place" IS NULL OR a.${rowNumber} IS NULL`
+        row_number() OVER (PARTITION BY ${rowText(columns, 't')} ORDER BY ${rowNumber}) AS copy FROM ${archive} t) a
+      ON l.content = a.content AND l.copy = a.copy`,
+    differs: `l."merge place" IS NULL OR a.${rowNumber} IS NULL`
+  }
 }
 
 function differ (columns: readonly string[], one: string, other: string): string {

@@ -14,6 +14,8 @@ export interface MergeTable {
   columns: string[]
   /** Tells rows apart on both sides; null: by their whole content. */
   key: string[] | null
+  /** Some of its live rows become archived rows of another key; see pairReplacements. */
+  rekeyed: boolean
   /** The archive's rows, and the changes that make the live rows equal to them: temporary tables. */
   archive: string
   plan: string
@@ -28,8 +30,9 @@ const equalByBytes = /^(?:smallint|integer|bigint|uuid|text|character varying.*|
  * The columns that an UPDATE of the table's rows sets. Those of the key are equal already where that means the same bytes, and
  * an identity that is always generated can't be written by UPDATE.
  */
-export function updatedColumns ({ table, columns, key }: Pick<MergeTable, 'table' | 'columns' | 'key'>): string[] {
-  const fixed = table.columns.filter(({ name, type, identity }) => identity === 'always' || (key?.includes(name) === true && equalByBytes.test(type)))
+export function updatedColumns ({ table, columns, key, rekeyed }: Pick<MergeTable, 'table' | 'columns' | 'key' | 'rekeyed'>): string[] {
+  const fixed = table.columns.filter(({ name, type, identity }) =>
+    identity === 'always' || (!rekeyed && key?.includes(name) === true && equalByBytes.test(type)))
   return columns.filter((column) => !fixed.some(({ name }) => name === column))
 }
 
@@ -70,6 +73,7 @@ export function compareSchemas (live: TenantGraph, archived: Catalog, dumped: re
         isNewer: false,
         columns,
         key: now.key !== null && now.key.every((column) => columns.includes(column)) ? now.key : null,
+        rekeyed: false,
         archive: `pg_temp.archive_${number}`,
         plan: `pg_temp.plan_${number}`,
         rows

@@ -6,8 +6,8 @@ import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
 import { findParking, type Parking } from './parking.js'
+import { canBeReplaced } from './stages.js'
 import { exclusionConstraints, operationsOn, sameValues, uniqueIndexes, type Exclusion } from './unique.js'
-import { storedColumns } from '../tenancy/tenant-rows.js'
 import type { TenantGraph } from '../tenancy/tenant-table.js'
 
 export interface ExchangePlan {
@@ -20,12 +20,13 @@ export interface ExchangePlan {
  * Looks for rows that an UPDATE can't bring back. Where rows exchange unique values, whichever is updated first finds its value
  * still held, since such a key is checked row by row; and no UPDATE writes a column that is always generated. They are replaced
  * where no key leads to their table, since what nobody refers to can be deleted and inserted in the one statement; else those
- * that hold a value in another row's way are parked first. Writes into the plans alone, so that a rehearsal finds out too.
- * @throws AppError RESTORE_CONFLICT when some can neither be replaced nor parked
+ * that hold a value in another row's way are parked first, or replaced too, which planStages looks after. Writes into the
+ * plans alone, so that a rehearsal finds out too.
+ * @returns conflicts where some can neither be replaced nor parked
  */
 export async function planExchanges (
   session: postgres.ReservedSql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[]
-): Promise<ExchangePlan> {
+): Promise<ExchangePlan & { conflicts: Conflict[] }> {
   const conflicts: Conflict[] = []
   const parkings: Parking[] = []
   const replaced = new Map<string, number>()
@@ -33,7 +34,8 @@ export async function planExchanges (
     const { table } = merged
     const change = changeOf(changes, merged)
     if (change.changed === 0) continue
-    const replaceable = canBeReplaced(graph, merged)
+    const replaceable = canBeReplaced(merged)
+    const isReferred = graph.keys.some(({ target }) => target === table.oid)
     const replace = async (rows: string): Promise<void> => {
       replaced.set(table.label, (replaced.get(table.label) ?? 0) + await replaceRows(session, merged, rows))
     }
@@ -49,28 +51,20 @@ export async function planExchanges (
       const rows = inTheWay(merged, constraint)
       const found = await count(session, rows)
       if (found === 0) continue
-      if (replaceable) {
-        await replace(rows)
-        continue
-      }
-      const parking = await findParking(session, graph, merged, constraint, rows, parkings)
-      if (parking === null) conflicts.push(cannotExchange(merged, constraint, found))
-      else parkings.push(parking)
+      const parking = replaceable && !isReferred ? null : await findParking(session, graph, merged, constraint, rows, parkings)
+      if (parking !== null) parkings.push(parking)
+      else if (replaceable) await replace(rows)
+      else conflicts.push(cannotExchange(merged, constraint, found))
     }
   }
-  refuseExchanges(conflicts)
   return {
+    conflicts,
     parkings,
     changes: changes.map((change) => {
       const rows = replaced.get(change.table) ?? 0
       return { ...change, added: change.added + rows, changed: change.changed - rows, removed: change.removed + rows }
     })
   }
-}
-
-/** No key leads to its rows, and the archive has every value of them. */
-function canBeReplaced (graph: TenantGraph, { table, columns }: MergeTable): boolean {
-  return graph.keys.every(({ target }) => target !== table.oid) && storedColumns(table).every((column) => columns.includes(column))
 }
 
 async function replaceRows (session: postgres.ReservedSql, { plan }: MergeTable, rows: string): Promise<number> {
@@ -116,7 +110,8 @@ function cannotExchange ({ table }: MergeTable, { name, columns }: Exclusion, ro
   }
 }
 
-function refuseExchanges (conflicts: Conflict[]): void {
+/** @throws AppError RESTORE_CONFLICT */
+export function refuseExchanges (conflicts: Conflict[]): void {
   if (conflicts.length === 0) return
   throw new AppError('RESTORE_CONFLICT', 'The backup fits the database, but the restore has no way to give some rows their values back.', {
     errors: conflicts.slice(0, 100),

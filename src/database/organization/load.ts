@@ -40,7 +40,7 @@ export async function loadRows (
 export async function createMergeTables (session: postgres.Sql, { archive, plan }: MergeTable, rows: string): Promise<void> {
   await session.unsafe(`CREATE TEMPORARY TABLE ${bare(archive)} ON COMMIT DROP AS ${rows}`)
   await session.unsafe(`ALTER TABLE ${archive} ADD COLUMN ${rowNumber} bigint GENERATED ALWAYS AS IDENTITY`)
-  await session.unsafe(`CREATE TEMPORARY TABLE ${bare(plan)} (operation "char" NOT NULL, ${rowNumber} bigint, relation oid, place tid) ON COMMIT DROP`)
+  await session.unsafe(`CREATE TEMPORARY TABLE ${bare(plan)} (operation "char" NOT NULL, ${rowNumber} bigint, relation oid, place tid, later boolean NOT NULL DEFAULT false) ON COMMIT DROP`)
 }
 
 async function copyRows (

@@ -4,16 +4,19 @@ import { databaseError, openSql, quoteIdentifier, withSql, type Connection } fro
 import { applyChanges, conflictError } from './apply.js'
 import { watchBlockers, type BlockerWatch } from './blockers.js'
 import { brokenConstraints } from './constraints.js'
-import { foreignRows, heldRows, refuseConflicts, takenValues } from './conflicts.js'
+import { foreignRows, refuseConflicts, takenValues } from './conflicts.js'
 import { planChanges, type TableChange } from './diff.js'
 import { compareSchemas, type MergeTable } from './drift.js'
 import type { TableRows } from './dump.js'
-import { planExchanges, type ExchangePlan } from './exchanges.js'
+import { planExchanges, refuseExchanges, type ExchangePlan } from './exchanges.js'
+import { heldRows } from './held.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
 import { planNewerTables } from './newer-tables.js'
+import { pairReplacements } from './pairing.js'
 import { mayLockRows, requirePrivileges, requireTemporaryTables } from './privileges.js'
 import { transferSettings, workSettings } from './rows.js'
 import { lockWaitMs } from './schema.js'
+import { planStages } from './stages.js'
 import { verifyMerge } from './verify.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { reserveSession } from '../connection/reserve-session.js'
@@ -159,16 +162,21 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   signal.throwIfAborted()
   const planned = await planChanges(session, graph, dumped, organizationId)
   const newer = await planNewerTables(session, graph, dumped, organizationId)
-  const [tables, changes] = [[...dumped, ...newer.tables], [...planned, ...newer.changes]]
+  const merged = [...dumped, ...newer.tables]
+  const changes = await pairReplacements(session, graph, merged, [...planned, ...newer.changes])
   for (const { table } of newer.changes) {
     notes.set(table, 'The backup does not have this table: rows that hang on rows which go follow them, as their keys say (ON DELETE). The others are left as they are.')
   }
-  refuseConflicts([
-    ...await takenValues(session, graph, tables, changes, organizationId),
-    ...await heldRows(session, graph, tables, changes, organizationId),
-    ...(dryRun ? await brokenConstraints(session, tables, changes) : [])
-  ])
-  const exchanges = await planExchanges(session, graph, tables, changes)
+  const refusals = [
+    ...await takenValues(session, graph, merged, changes, organizationId),
+    // What is left of a newer table's rows no backup has held before.
+    ...await brokenConstraints(session, dryRun ? merged : newer.tables, changes)
+  ]
+  const { changes: exchanged, parkings, conflicts } = await planExchanges(session, graph, merged, changes)
+  const { tables, changes: written } = await planStages(session, graph, merged, exchanged, organizationId)
+  refuseConflicts([...refusals, ...await heldRows(session, graph, tables, written, organizationId)])
+  refuseExchanges(conflicts)
+  const exchanges = { changes: written, parkings }
   await requirePrivileges(session, graph, tables, exchanges, async () => await laggingSequences(session, oidsOf(dumped), highestIn(session, dumped)))
   return { graph, dumped, tables, notes, changes, exchanges }
 }

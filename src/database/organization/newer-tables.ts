@@ -48,12 +48,16 @@ function isFollowed (graph: TenantGraph, tables: readonly MergeTable[], key: For
   if (!isTenant(child) || child.hasRules || key.onPartition || tables.some(({ table }) => table === child)) return false
   if (key.onDelete === 'cascade') return true
   const required = child.columns.filter(({ notNull }) => notNull).map(({ name }) => name)
-  return key.onDelete === 'set null' && key.columns.every((column) => !required.includes(column) && child.anchor[0]?.columns.includes(column) !== true)
+  return key.onDelete === 'set null' && key.emptied.every((column) => !required.includes(column) && child.anchor[0]?.columns.includes(column) !== true)
 }
 
-/** FROM: rows that go from the parent table (l), by its plan. */
-function leaving ({ plan }: MergeTable, key: ForeignKey): string {
-  return `${plan} p JOIN ${key.targetRelation} l ON p.operation = 'd' AND l.tableoid = p.relation AND l.ctid = p.place`
+/** Whether a row (c) leads to one that goes from the parent table, by its plan, while no other row comes back with the value. */
+function losesParent ({ plan, archive, columns }: MergeTable, key: ForeignKey): string {
+  const comesBack = key.references.every((column) => columns.includes(column))
+    ? `EXISTS (SELECT FROM ${archive} a WHERE ${keyCondition(key, 'c', 'a')})`
+    : 'false'
+  return `EXISTS (SELECT FROM ${plan} p JOIN ${key.targetRelation} l ON p.operation = 'd' AND l.tableoid = p.relation AND l.ctid = p.place
+    WHERE ${keyCondition(key, 'c', 'l')}) AND NOT ${comesBack}`
 }
 
 async function areHanging (
@@ -61,9 +65,17 @@ async function areHanging (
 ): Promise<boolean> {
   const child = tableOf(graph, key.table)
   const { joins, owner } = ownerOf(graph, child, 'c')
-  const [row] = await session.unsafe<Array<{ hanging: boolean }>>(`SELECT EXISTS (SELECT FROM ${leaving(parent, key)}
-    JOIN ${child.source} c ON ${keyCondition(key, 'c', 'l')}${joins} WHERE ${owner} = ${quoteLiteral(organizationId)}) AS hanging`)
+  const [row] = await session.unsafe<Array<{ hanging: boolean }>>(`SELECT EXISTS (SELECT FROM ${child.source} c${joins}
+    WHERE ${owner} = ${quoteLiteral(organizationId)} AND ${losesParent(parent, key)}) AS hanging`)
   return row!.hanging
+}
+
+/** A table that the backup does not have, with its rows as they are: nothing is planned for them yet. */
+export async function planUntouched (
+  session: postgres.Sql, graph: TenantGraph, table: TenantTable, number: number, organizationId: string
+): Promise<{ merged: MergeTable, change: TableChange }> {
+  const merged = await copyOwnRows(session, graph, table, number, organizationId)
+  return { merged, change: await planAgain(session, graph, merged, organizationId) }
 }
 
 async function copyOwnRows (
@@ -75,6 +87,7 @@ async function copyOwnRows (
     isNewer: true,
     columns,
     key: table.key !== null && table.key.every((column) => columns.includes(column)) ? table.key : null,
+    rekeyed: false,
     archive: `pg_temp.archive_${number}`,
     plan: `pg_temp.plan_${number}`,
     rows: 0
@@ -84,10 +97,9 @@ async function copyOwnRows (
 }
 
 function followStatement (parent: MergeTable, child: MergeTable, key: ForeignKey): string {
-  const condition = `EXISTS (SELECT FROM ${leaving(parent, key)} WHERE ${keyCondition(key, 'c', 'l')})`
   return key.onDelete === 'cascade'
-    ? `DELETE FROM ${child.archive} c WHERE ${condition}`
-    : `UPDATE ${child.archive} c SET ${key.columns.map((column) => `${quoteIdentifier(column)} = NULL`).join(', ')} WHERE ${condition}`
+    ? `DELETE FROM ${child.archive} c WHERE ${losesParent(parent, key)}`
+    : `UPDATE ${child.archive} c SET ${key.emptied.map((column) => `${quoteIdentifier(column)} = NULL`).join(', ')} WHERE ${losesParent(parent, key)}`
 }
 
 async function planAgain (session: postgres.Sql, graph: TenantGraph, merged: MergeTable, organizationId: string): Promise<TableChange> {

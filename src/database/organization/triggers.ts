@@ -83,7 +83,7 @@ function writes (merged: MergeTable, changes: readonly TableChange[]): number {
 
 /** Those of the keys' actions (ON DELETE CASCADE, …): they find no row any more, but triggers of a statement fire for none too. */
 function actions (graph: TenantGraph, { table }: MergeTable, tables: readonly MergeTable[], changes: readonly TableChange[]): number {
-  const acting = graph.keys.filter((key) => key.acts && key.table === table.oid)
+  const acting = graph.keys.filter((key) => (key.deleteActs || key.updateActs) && key.table === table.oid)
   return tables.some((parent) => acting.some(({ target }) => target === parent.table.oid) &&
     changeOf(changes, parent).removed + changeOf(changes, parent).changed > 0) ? onDelete | onUpdate : 0
 }

@@ -69,8 +69,11 @@ export function termsOf ({ terms, predicate }: Exclusion, extra: string, from: s
 }
 
 /** Whether the terms of two such rows contradict each other. */
-export function contradict ({ operators }: Exclusion, one: string, other: string): string {
-  return operators.map((operator, position) => `${one}."merge term ${position}" ${operator} ${other}."merge term ${position}"`).join(' AND ')
+export function contradict ({ operators, nullsDistinct }: Exclusion, one: string, other: string): string {
+  return operators.map((operator, position) => {
+    const [left, right] = [`${one}."merge term ${position}"`, `${other}."merge term ${position}"`]
+    return nullsDistinct ? `${left} ${operator} ${right}` : `(${left} ${operator} ${right} OR (${left} IS NULL AND ${right} IS NULL))`
+  }).join(' AND ')
 }
 
 /** The planned operations that give a row another value of the index: an update that leaves its columns alone does not. */

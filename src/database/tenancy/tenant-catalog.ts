@@ -49,10 +49,14 @@ export interface ForeignKey {
   operators: string[]
   notNull: boolean
   validated: boolean
-  /** ON DELETE or ON UPDATE changes rows, or RESTRICT refuses at once: anything but NO ACTION. */
-  acts: boolean
+  /** ON DELETE changes rows, or RESTRICT refuses at once, although the value may be another row's by then: anything but NO ACTION. */
+  deleteActs: boolean
+  /** ON UPDATE likewise. */
+  updateActs: boolean
   /** What happens to its rows when those that they lead to are deleted; other: nothing, or what only the key itself can do. */
   onDelete: 'cascade' | 'set null' | 'other'
+  /** The columns that ON DELETE SET NULL empties, all of the key but where it lists some. */
+  emptied: string[]
   /** The key is on one partition only, so it says nothing about the table as a whole. */
   onPartition: boolean
 }
@@ -167,10 +171,12 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
     select k.oid, k.conname::text as name, child.root as table, child.relation, parent.root as target,
       parent.relation as "targetRelation", k.convalidated as validated,
-      k.confdeltype <> 'a' or k.confupdtype <> 'a' as acts,
-      case when k.confdeltype = 'c' then 'cascade'
-        when k.confdeltype = 'n' and jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') is distinct from 'array' then 'set null'
-        else 'other' end as "onDelete", child.partition as "onPartition",
+      k.confdeltype <> 'a' as "deleteActs", k.confupdtype <> 'a' as "updateActs",
+      case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
+      -- Through jsonb, since PostgreSQL before 15 does not know the column.
+      array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(
+        case when jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') = 'array'
+          then array(select jsonb_array_elements_text(to_jsonb(k) -> 'confdelsetcols')::int2) else k.conkey end)) as emptied,
       pairs.*
     from pg_constraint k join relations child on child.oid = k.conrelid join relations parent on parent.oid = k.confrelid,
       lateral (

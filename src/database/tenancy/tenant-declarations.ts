@@ -50,8 +50,10 @@ function declaredKey (
     operators: ['OPERATOR(pg_catalog.=)'],
     notNull: column.notNull,
     validated: true,
-    acts: false,
+    deleteActs: false,
+    updateActs: false,
     onDelete: 'other',
+    emptied: [],
     onPartition: false
   }
 }
