@@ -8,7 +8,8 @@ export interface BytesAt {
   read (target: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>
 }
 
-const windowBytes = 1 << 18
+/** Others of this thread have their turn at each new one, so it is some hundred entries, no more. */
+const windowBytes = 1 << 16
 
 /** Reads ahead: an archive has a few small pieces for each of its entries, one after the other, and each call of the system costs memory too. */
 export function readAhead (handle: FileHandle): BytesAt {

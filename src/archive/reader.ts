@@ -1,4 +1,5 @@
 import type { FileHandle } from 'node:fs/promises'
+import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
@@ -37,6 +38,8 @@ export interface Archive {
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
 const signatureLimit = 1024
+/** Then others of this thread have their turn: there can be a million. */
+const entriesAtOnce = 500
 
 /**
  * Opens an archive in format 1 and checks everything that can be checked without reading the files: layout, names,
@@ -51,13 +54,13 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const source = readAhead(handle)
   const { entries, byName } = await readDirectory(source, size, organizationId)
   const sums = await readWhole(own(byName, checksumsEntry), checksumsLimit)
-  giveChecksums(entries, byName, sums)
+  await giveChecksums(entries, byName, sums)
   const signedBy = await findSigner(sums, byName.get(signatureEntry))
   if (keys !== null && signedBy === null) refuseStrange(entries, size)
 
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
-  checkAttributes(entries, metadata)
+  await checkAttributes(entries, metadata)
   if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null
   if ((database !== null) !== metadata.includesDatabase) throw invalid('metadata.json and the entries disagree on the database')
@@ -100,25 +103,28 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 /** SHA256SUMS can't name itself, nor what is made of it. */
 const unlisted: ReadonlySet<string> = new Set([checksumsEntry, signatureEntry])
 
-function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer): void {
+async function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer): Promise<void> {
   const lines = readChecksums(text)
   let line = lines.next()
+  let given = 0
   for (; line.done !== true; line = lines.next()) {
     const { name, sha256 } = line.value
     const entry = byName.get(name)
     if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid(`${checksumsEntry} names an entry that is not there`)
     if (entry.sha256 !== null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
     entry.sha256 = sha256
+    if (++given % entriesAtOnce === 0) await setImmediate()
   }
   if (!line.value) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
   const unnamed = entries.find(({ name, kind, sha256 }) => sha256 === null && kind === 'file' && !unlisted.has(name))
   if (unnamed !== undefined) throw invalid(`${checksumsEntry} does not name ${printable(unnamed.name)}`)
 }
 
-function checkAttributes (entries: Located[], metadata: Metadata): void {
+async function checkAttributes (entries: Located[], metadata: Metadata): Promise<void> {
   const digest = createAttributesDigest()
   const timestamp = archivedSeconds(new Date(metadata.timestamp))
-  for (const entry of entries) {
+  for (const [index, entry] of entries.entries()) {
+    if (index % entriesAtOnce === 0) await setImmediate()
     if (entry.name !== metadataEntry && !unlisted.has(entry.name)) digest.add(entry.name, entry, entry.size)
     if (ownEntries.has(entry.name) && (entry.mode !== 0o644 || archivedSeconds(entry.mtime) !== timestamp)) {
       throw mismatch(entry.name)
