@@ -45,24 +45,25 @@ async function extractBelow (root: string, { archive, organizationId, owner, sig
   const files = archive.files.filter(({ kind }) => kind === 'file')
 
   for (const folder of folders) await mkdir(pathOf(folder), { recursive: true, mode: 0o700 })
-  await extractEntries(archive.descriptor, filesToExtract(archive, files, pathOf), owner, signal, onBytes)
-  // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything.
-  for (const folder of folders.reverse()) {
-    if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
-    await chmod(pathOf(folder), folder.mode)
-    await utimes(pathOf(folder), folder.mtime, folder.mtime)
-  }
-}
-
-function * filesToExtract (archive: Archive, files: ArchiveEntry[], pathOf: (file: ArchiveEntry) => string): Generator<FileToExtract> {
-  for (const file of files) {
-    yield {
+  await extractEntries({
+    descriptor: archive.descriptor,
+    files,
+    describe: (file): FileToExtract => ({
       ...archive.locate(file),
       path: pathOf(file),
       mode: file.mode & fileModeBits,
       seconds: archivedSeconds(file.mtime),
       sha256: file.sha256 as string
-    }
+    }),
+    owner,
+    signal,
+    onBytes
+  })
+  // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything.
+  for (const folder of folders.reverse()) {
+    if (owner !== null) await lchown(pathOf(folder), owner.uid, owner.gid)
+    await chmod(pathOf(folder), folder.mode)
+    await utimes(pathOf(folder), folder.mtime, folder.mtime)
   }
 }
 
