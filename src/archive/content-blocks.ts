@@ -43,8 +43,9 @@ export async function * cutByContent (text: AsyncIterable<Buffer>): AsyncGenerat
 
 /** Where a block ends of which nothing before `known` ends it; -1 when it needs more than these `length` bytes. */
 function findCut (memory: Buffer, known: number, length: number): number {
+  const text = memory.subarray(0, length)
   for (let position = Math.max(known, leastBytes); position < length;) {
-    const end = memory.subarray(0, length).indexOf(newline, position)
+    const end = text.indexOf(newline, position)
     if (end === -1) break
     if (endsBlock(memory, end)) return end + 1
     position = end + 1

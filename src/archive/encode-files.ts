@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
+import { createRing, emptyRing, type Slot } from '../io/ring.js'
 import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
@@ -104,38 +105,13 @@ async function * takeBlocks (lane: EncodeLane, held: Slot[]): AsyncGenerator<Buf
   }
 }
 
-interface Slot {
-  bytes: Buffer
-  /** Nobody reads it any more. */
-  release (): void
-}
-
 interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
   /** The slot that the last reply was about. To be called once for each. */
   nextSlot (): Slot
 }
 
 function openEncodeLane (root: string): EncodeLane {
-  const memory = new SharedArrayBuffer(slotsPerLane * slotBytes)
-  const credits = new Int32Array(new SharedArrayBuffer(4))
-  credits[0] = slotsPerLane
-  const workerData: LaneData = { root, memory, credits }
-  let taken = 0
-  let returned = 0
-  const released = new Set<number>()
-
-  /** The worker fills slots in turn: one that was released before an older one, which may still be on its way to the disk, waits for it. */
-  function release (number: number): void {
-    released.add(number)
-    for (; released.delete(returned); returned += 1) Atomics.add(credits, 0, 1)
-    Atomics.notify(credits, 0)
-  }
-
-  return {
-    ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData),
-    nextSlot () {
-      const number = taken++
-      return { bytes: Buffer.from(memory, (number % slotsPerLane) * slotBytes, slotBytes), release: () => { release(number) } }
-    }
-  }
+  const ring = createRing(slotsPerLane, slotBytes)
+  const workerData: LaneData = { root, ring }
+  return { ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData), nextSlot: emptyRing(ring) }
 }

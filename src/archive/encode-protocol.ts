@@ -1,3 +1,5 @@
+import type { Ring } from '../io/ring.js'
+
 /** Files up to this many bytes are encoded whole, in batches; larger ones flow in blocks of this size. */
 export const blockBytes = 1 << 20
 
@@ -35,10 +37,7 @@ export interface SmallResult extends Measures {
 export interface LaneData {
   /** Nothing outside this folder is read; absolute, links resolved. */
   root: string
-  /** `slotsPerLane` slots, used in turn. */
-  memory: SharedArrayBuffer
-  /** One number: how many slots the worker may fill. */
-  credits: Int32Array<SharedArrayBuffer>
+  ring: Ring
 }
 
 export type EncodeTask =

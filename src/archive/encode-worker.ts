@@ -3,17 +3,17 @@ import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } fro
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
 import { failureOf } from '../io/lane.js'
+import { fillRing } from '../io/ring.js'
 import { isWorthDeflating } from './compression.js'
-import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
+import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
 
 /*
  * A worker thread that reads, hashes and compresses files. Everything is synchronous: it has nothing else to do, and
  * that is several times faster for small files.
  */
 const port = parentPort as MessagePort
-const { root, memory, credits } = workerData as LaneData
-/** Slots that were sent so far. */
-let filled = 0
+const { root, ring } = workerData as LaneData
+const slots = fillRing(ring)
 const deflatedChunkBytes = 1 << 18
 /** No deflate stream is open between blocks, so each is one of its own that is not final; this ends the whole. */
 const finalBlock = deflateRawSync(Buffer.alloc(0))
@@ -29,7 +29,7 @@ port.on('message', (task: EncodeTask) => {
 
 /** All files of the batch in one slot. */
 function encodeBatch (files: FileToEncode[], level: number): void {
-  const slot = nextSlot()
+  const slot = slots.slot()
   let position = 0
   const results = files.map((file): SmallResult | null => {
     const descriptor = open(file)
@@ -68,7 +68,7 @@ function encodeLarge (file: FileToEncode, level: number): void {
     let size = 0
     let deflate: boolean | undefined
     while (size < file.size) {
-      const slot = nextSlot()
+      const slot = slots.slot()
       const content = slot.subarray(0, read(descriptor, slot, 0, Math.min(blockBytes, file.size - size), size))
       if (content.length === 0) break
       if (deflate === undefined) {
@@ -89,20 +89,13 @@ function encodeLarge (file: FileToEncode, level: number): void {
   }
 }
 
-/** The next slot, once it is free. It stays the next until something in it was sent. */
-function nextSlot (): Buffer {
-  while (Atomics.load(credits, 0) === 0) Atomics.wait(credits, 0, 0)
-  return Buffer.from(memory, (filled % slotsPerLane) * slotBytes, slotBytes)
-}
-
 function sendSlot (reply: EncodeReply): void {
-  Atomics.sub(credits, 0, 1)
-  filled += 1
+  slots.advance()
   send(reply)
 }
 
 function sendBlock (block: Buffer): void {
-  block.copy(nextSlot())
+  block.copy(slots.slot())
   sendSlot({ kind: 'block', length: block.length })
 }
 

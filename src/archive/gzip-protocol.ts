@@ -1,7 +1,12 @@
 import type { Compression } from './compression.js'
 
 /** What a worker is started with. */
-export interface GzipSettings { compression: Compression, igzipPaths: readonly string[] }
+export interface GzipSettings {
+  compression: Compression
+  igzipPaths: readonly string[]
+  /** A pipe that the text is read from; null when it comes in tasks. */
+  descriptor: number | null
+}
 
 /** A part of the text, of about this many bytes. */
 export interface GzipTask { chunks: Uint8Array[], isLast: boolean }
@@ -13,5 +18,5 @@ export type GzipReply =
   | { kind: 'more' }
   /** igzip has failed; zlib goes on. */
   | { kind: 'fallback', reason: string }
-  | { kind: 'member', data: Uint8Array }
+  | { kind: 'member', data: Uint8Array, textBytes: number }
   | { kind: 'end' }

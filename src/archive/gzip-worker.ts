@@ -7,8 +7,9 @@ import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
 import { failureOf, own } from '../io/lane.js'
 import { runFilter } from '../io/process.js'
+import { readPipe } from '../io/read-pipe.js'
 import { compressionLevels } from './compression.js'
-import { cutByContent } from './content-blocks.js'
+import { cutByContent, type ContentBlock } from './content-blocks.js'
 import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
 /*
@@ -16,18 +17,19 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * heap every few milliseconds: here that is a small one.
  */
 const port = parentPort as MessagePort
-const { compression, igzipPaths } = workerData as GzipSettings
+const { compression, igzipPaths, descriptor } = workerData as GzipSettings
 const gzipBlock = promisify(zlibGzip)
 
 try {
   const compress = await chooseCompressor()
-  const members = pMapIterable(cutByContent(text()), async block => await compress(block.text).finally(block.release), { concurrency: availableParallelism() })
+  const compressBlock = async ({ text, release }: ContentBlock): Promise<Member> => ({ data: await compress(text).finally(release), textBytes: text.length })
+  const members = pMapIterable(cutByContent(descriptor === null ? text() : readPipe(descriptor)), compressBlock, { concurrency: availableParallelism() })
   let empty = true
   for await (const member of members) {
     empty = false
     sendMember(member)
   }
-  if (empty) sendMember(await gzipBlock(Buffer.alloc(0)))
+  if (empty) sendMember({ data: await gzipBlock(Buffer.alloc(0)), textBytes: 0 })
   send({ kind: 'end' })
 } catch (error) {
   port.postMessage(failureOf(error))
@@ -65,9 +67,11 @@ async function findIgzip (): Promise<string | null> {
   return null
 }
 
-function sendMember (member: Buffer): void {
-  const data = own(member)
-  send({ kind: 'member', data }, [data.buffer])
+interface Member { data: Buffer, textBytes: number }
+
+function sendMember (member: Member): void {
+  const data = own(member.data)
+  send({ ...member, kind: 'member', data }, [data.buffer])
 }
 
 function send (reply: GzipReply, transfer: ArrayBuffer[] = []): void {

@@ -5,8 +5,24 @@ import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './g
 /** Where Debian's and Homebrew's `isal` put it. */
 const usualPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
 
+/** What a program writes into a pipe. */
+export interface PipedText {
+  descriptor: number
+  /** Waits for the program. @throws when it has failed: the text is not whole */
+  finish (): Promise<void>
+  /** Ends the program, which ends the text. */
+  stop (): void
+  /** Once nobody reads. */
+  close (): Promise<void>
+}
+
+/** Chunks are given away: nobody else may use their memory afterwards. */
+export type Text = AsyncIterable<Buffer> | PipedText
+
 export interface GzipOptions {
   compression: Compression
+  /** Told the bytes of the text that each member holds, before it is handed on; what it throws ends the whole. */
+  onText?: (bytes: number) => void
   /** Told the reason when igzip has failed and zlib goes on in its place. */
   onFallback: (reason: string) => void
   igzipPaths?: readonly string[]
@@ -15,30 +31,36 @@ export interface GzipOptions {
 /**
  * Compresses a text in a worker thread, as gzip members of 1 to 8 MiB; gunzip and zcat read concatenated members as one
  * (RFC 1952, section 2.2). `fast` uses igzip where it is installed.
- * @param text its chunks are given away: nobody else may use their memory afterwards
+ * @throws what the text throws
  */
-export async function * gzip (text: AsyncIterable<Buffer>, { compression, onFallback, igzipPaths = usualPaths }: GzipOptions): AsyncGenerator<Buffer> {
-  const chunks = text[Symbol.asyncIterator]()
-  const settings: GzipSettings = { compression, igzipPaths }
+export async function * gzip (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions): AsyncGenerator<Buffer> {
+  const pipe = 'descriptor' in text ? text : null
+  const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
+  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null }
   const lane = openLane<GzipTask, GzipReply>('./gzip-worker', import.meta.url, settings)
   let isLast = false
   try {
     for (;;) {
       const reply = await lane.next()
-      if (reply.kind === 'end') return
+      if (reply.kind === 'end') break
       if (reply.kind === 'member') {
+        onText(reply.textBytes)
         yield Buffer.from(reply.data.buffer)
       } else if (reply.kind === 'fallback') {
         onFallback(reply.reason)
-      } else if (!isLast) {
+      } else if (chunks !== null && !isLast) {
         const task = await nextTask(chunks)
         isLast = task.isLast
         lane.post(task, task.chunks.map(({ buffer }) => buffer as ArrayBuffer))
       }
     }
+    await pipe?.finish()
   } finally {
+    // A thread that waits for the pipe can't be ended before the pipe has.
+    pipe?.stop()
     await lane.close()
-    await chunks.return?.()
+    await pipe?.close()
+    await chunks?.return?.()
   }
 }
 

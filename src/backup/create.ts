@@ -147,18 +147,15 @@ async function addDatabase (
     describing ??= source.describe(job.signal)
     return await describing
   }
-  async function * dump (): AsyncGenerator<Buffer> {
-    for await (const chunk of source.dump(job.signal)) {
+  await writer.addDatabase(gzip(await source.dump(job.signal), {
+    compression: settings.compression,
+    onText (bytes) {
       // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited below.
       describe().catch(() => {})
       unlisted.signal.throwIfAborted()
-      sqlBytes += chunk.length
-      job.progress.advance(chunk.length)
-      yield chunk
-    }
-  }
-  await writer.addDatabase(gzip(dump(), {
-    compression: settings.compression,
+      sqlBytes += bytes
+      job.progress.advance(bytes)
+    },
     onFallback: reason => { log.warn({ reason }, 'igzip has failed: the dump is compressed more slowly. Repair or remove the isal package') }
   }))
   const part = await describe()

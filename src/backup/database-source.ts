@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import type { Text } from '../archive/gzip.js'
 import type { DatabaseScope, Metadata } from '../archive/metadata.js'
 import type { Core, Settings } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
@@ -18,8 +19,8 @@ export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 
 
 /** The database at one moment, ready to be dumped. */
 export interface DatabaseSource {
-  /** Plain SQL, to be read once. @throws AppError DUMP_FAILED after the last byte when the dump is not complete */
-  dump (signal: AbortSignal): AsyncIterable<Buffer>
+  /** Plain SQL, to be read once. It throws AppError DUMP_FAILED after the last byte when the dump is not complete. */
+  dump (signal: AbortSignal): Promise<Text>
   /** May run beside the dump. */
   describe (signal: AbortSignal): Promise<DatabasePart>
   close (): Promise<void>
@@ -72,7 +73,7 @@ interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snaps
 function openInstance ({ connection, tools, snapshot, version }: Opened): DatabaseSource {
   const { sql } = snapshot
   return {
-    dump: signal => dumpInstance(connection, tools, snapshot.id, signal),
+    dump: async signal => await dumpInstance(connection, tools, snapshot.id, signal),
     describe: async signal => await described(async () => ({
       databaseScope: 'instance',
       postgresVersion: version,
@@ -93,7 +94,7 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
   const tenancy = await readTenancyFile(settings.tenancyFile)
   const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, signal })
   return {
-    dump: () => dump.script,
+    dump: async () => dump.script,
     describe: async () => await described(async () => ({
       databaseScope: 'organization',
       postgresVersion: version,

@@ -16,6 +16,7 @@ export interface ProgramOptions {
   signal?: AbortSignal
 }
 
+
 export interface RunningProgram {
   readonly pid: number | undefined
   readonly stdin: Writable
@@ -45,20 +46,25 @@ export class ProgramError extends Error {
 
 /** Starts a program with streams for its input and output. It is killed when this process exits. */
 export function startProgram (file: string, args: readonly string[], options: ProgramOptions = {}): RunningProgram {
-  const child = execa(file, args, {
-    ...spawnOptions(options),
-    buffer: false,
-    stdin: 'pipe',
-    stdout: 'pipe',
-    stderr: 'pipe'
-  })
+  const child = execa(file, args, { ...spawnOptions(options), buffer: false, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' })
   // execa drops the output that nobody reads yet, unless the stream is paused on purpose.
   child.stdout.pause()
+  return { pid: child.pid, stdin: child.stdin, stdout: child.stdout, done: doneOf(file, child), kill: () => { child.kill() } }
+}
+
+/** Starts a program that reads nothing and writes to a file, or a pipe. It is killed when this process exits. */
+export function startProgramInto (descriptor: number, file: string, args: readonly string[], options: ProgramOptions = {}): Pick<RunningProgram, 'done' | 'kill'> {
+  // execa takes any descriptor; its types know those up to 9.
+  const child = execa(file, args, { ...spawnOptions(options), buffer: false, stdin: 'ignore', stdout: descriptor as 3, stderr: 'pipe' })
+  return { done: doneOf(file, child), kill: () => { child.kill() } }
+}
+
+function doneOf (file: string, child: Promise<unknown> & { stderr: Readable }): Promise<void> {
   const errors = keepLast(child.stderr)
   const done = child.then(() => {}, (error: unknown) => { throw programError(file, error, errors()) })
   // The caller may still be busy with the streams when the program fails.
   done.catch(() => {})
-  return { pid: child.pid, stdin: child.stdin, stdout: child.stdout, done, kill: () => { child.kill() } }
+  return done
 }
 
 /**

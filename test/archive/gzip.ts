@@ -5,7 +5,9 @@ import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import t from 'tap'
 import { compressionLevels, type Compression } from '../../src/archive/compression.js'
-import { gzip } from '../../src/archive/gzip.js'
+import { gzip, type PipedText } from '../../src/archive/gzip.js'
+import { makePipe } from '../../src/io/pipe.js'
+import { startProgramInto } from '../../src/io/process.js'
 import { testFolder } from '../support/archive.js'
 
 async function collect (blocks: AsyncIterable<Buffer>): Promise<Buffer> {
@@ -51,6 +53,54 @@ t.test('a text that fails, fails it, and the thread ends', async t => {
     throw new Error('the dump broke')
   }
   await t.rejects(collect(gzip(failing(), { compression: 'fast', onFallback })), { message: 'the dump broke' })
+})
+
+/** A program's output as a text; `ends` tells what was done with it. */
+async function piped (program: string, ...args: string[]): Promise<{ text: PipedText, ends: string[] }> {
+  const { reader, writer } = await makePipe()
+  const { done, kill } = startProgramInto(writer.fd, program, args)
+  await writer.close()
+  const ends: string[] = []
+  const close = async (): Promise<void> => {
+    await reader.close()
+    ends.push('closed')
+  }
+  return { text: { descriptor: reader.fd, finish: async () => { await done }, stop () { ends.push('stopped'); kill() }, close }, ends }
+}
+
+t.test('a text from a pipe, its bytes told with each member', async t => {
+  const { text, ends } = await piped('seq', '1000000')
+  let told = 0
+  const read = gunzipSync(await collect(gzip(text, { compression: 'fast', onText: bytes => { told += bytes }, onFallback })))
+  t.equal(read.toString(), Array.from({ length: 1_000_000 }, (_, number) => `${number + 1}\n`).join(''))
+  t.equal(told, read.length)
+  t.strictSame(ends, ['stopped', 'closed'])
+})
+
+t.test('a program that fails, fails the text after its last byte', async t => {
+  const { text, ends } = await piped('sh', '-c', 'echo half of it; exit 3')
+  let members = 0
+  await t.rejects(async () => {
+    for await (const _ of gzip(text, { compression: 'fast', onFallback })) members += 1
+  }, { message: /ended with exit code 3/ })
+  t.equal(members, 1)
+  t.strictSame(ends, ['stopped', 'closed'])
+})
+
+t.test('who leaves in the middle ends a program that would never end, silent or not', async t => {
+  for (const never of [['yes'], ['sh', '-c', 'seq 3000000; exec sleep 1000']] as Array<[string, ...string[]]>) {
+    const { text, ends } = await piped(...never)
+    for await (const member of gzip(text, { compression: 'fast', onFallback })) {
+      t.ok(member.length > 0)
+      break
+    }
+    t.strictSame(ends, ['stopped', 'closed'])
+  }
+})
+
+t.test('what is told of the text can end it', async t => {
+  const { text } = await piped('yes')
+  await t.rejects(collect(gzip(text, { compression: 'fast', onText () { throw new Error('the listing broke') }, onFallback })), { message: 'the listing broke' })
 })
 
 t.test('who leaves in the middle closes the text', async t => {

@@ -3,16 +3,19 @@ import t from 'tap'
 import { openSql, withSql, type Connection } from '../../../src/database/connection/connection.js'
 import { dumpInstance } from '../../../src/database/instance-dump.js'
 import { openSnapshot } from '../../../src/database/snapshot.js'
+import { readPipe } from '../../../src/io/read-pipe.js'
 import { tools } from '../../support/organization.js'
 import { startCluster } from '../../support/postgres.js'
 
 /** Reads the dump to its end; `at` is called once its first bytes are there. */
 async function dump (connection: Connection, snapshotId: string, at: () => Promise<void> = async () => {}): Promise<void> {
+  const { descriptor, finish, close } = await dumpInstance(connection, tools, snapshotId, new AbortController().signal)
   let begun = false
-  for await (const _ of dumpInstance(connection, tools, snapshotId, new AbortController().signal)) {
+  for await (const _ of readPipe(descriptor)) {
     if (!begun) await at()
     begun = true
   }
+  await finish().finally(close)
 }
 
 t.test('a dump that loses its connection says so, and not that pg_dump failed', async t => {

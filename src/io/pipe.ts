@@ -1,0 +1,31 @@
+import { mkdtemp, open, rm, type FileHandle } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { runProgram } from './process.js'
+
+export interface Pipe {
+  reader: FileHandle
+  writer: FileHandle
+}
+
+/**
+ * A pipe of the operating system, which Node itself does not make: for a program's output it takes half the time of the
+ * socket that Node makes, and another thread can read it.
+ * @throws ProgramError and the file system's errors where mkfifo or the temporary folder can't be used
+ */
+export async function makePipe (): Promise<Pipe> {
+  const folder = await mkdtemp(join(tmpdir(), 'dumbassets-pipe-'))
+  try {
+    const path = join(folder, 'pipe')
+    await runProgram('mkfifo', [path])
+    // Opened for both, it waits for nobody; opened for one, it waits for the other (fifo(7)).
+    const both = await open(path, 'r+')
+    try {
+      return { reader: await open(path, 'r'), writer: await open(path, 'w') }
+    } finally {
+      await both.close()
+    }
+  } finally {
+    await rm(folder, { recursive: true })
+  }
+}
