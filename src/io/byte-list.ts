@@ -8,12 +8,12 @@ export interface ByteList {
 
 const blockBytes = 1 << 18
 
-/** Keeps many small pieces in few large blocks: an object for each of 200,000 pieces would take ten times their bytes. */
-export function createByteList (): ByteList {
-  const full: Buffer[] = []
+/** Keeps many small pieces in few large blocks: an object for each of 200,000 pieces would take ten times their bytes. `blocks` are those of another list, which it goes on with. */
+export function createByteList (blocks: Buffer[] = []): ByteList {
+  const full = [...blocks]
   let block = Buffer.allocUnsafe(0)
   let filled = 0
-  let total = 0
+  let total = full.reduce((sum, { length }) => sum + length, 0)
 
   function reserve (length: number): void {
     if (filled + length <= block.length) return

@@ -1,6 +1,6 @@
 import { on } from 'node:events'
 import { extname } from 'node:path'
-import { Worker } from 'node:worker_threads'
+import { Worker, type ResourceLimits } from 'node:worker_threads'
 import { AppError, type AppErrorOptions, type ErrorCode } from '../errors.js'
 
 /** A worker thread that answers its tasks in order. */
@@ -23,14 +23,17 @@ export interface Failure {
 }
 
 /** A thread keeps a few blocks, outside its heap: a small heap is swept early, and what a large one lets lie adds up. */
-const resourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
+const smallHeap: ResourceLimits = { maxYoungGenerationSizeMb: 8, maxOldGenerationSizeMb: 128 }
 
 /**
  * Starts a worker thread.
  * @param module the worker's module without its extension, which is that of `caller`: both run compiled, or as TypeScript
  * @param caller import.meta.url of who starts it
+ * @param resourceLimits V8's; small unless given
  */
-export function openLane<Task, Reply extends { kind: string }> (module: string, caller: string, workerData: unknown): Lane<Task, Reply> {
+export function openLane<Task, Reply extends { kind: string }> (
+  module: string, caller: string, workerData: unknown, resourceLimits: ResourceLimits = smallHeap
+): Lane<Task, Reply> {
   const worker = new Worker(new URL(`${module}${extname(caller)}`, caller), { workerData, resourceLimits })
   const replies = on(worker, 'message', { close: ['exit'] })
   return {

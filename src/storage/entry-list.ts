@@ -7,16 +7,19 @@ export interface EntryList extends Iterable<StoredEntry> {
   /** Bytes of all files. */
   readonly bytes: number
   append (entry: StoredEntry): void
+  /** The same for another thread, which makes a list of it again. */
+  packed (): PackedEntries
 }
+
+export interface PackedEntries { blocks: Uint8Array[], length: number, bytes: number }
 
 /** Bytes before the path: kind, mode, size, time, bytes of the path. */
 const headBytes = 1 + 2 + 8 + 8 + 4
 
 /** Keeps an entry in about 60 bytes; as an object with a Date it takes ten times as much, and there can be millions. */
-export function createEntryList (): EntryList {
-  const records = createByteList()
-  let length = 0
-  let bytes = 0
+export function createEntryList (packed: PackedEntries = { blocks: [], length: 0, bytes: 0 }): EntryList {
+  const records = createByteList(packed.blocks.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)))
+  let { length, bytes } = packed
 
   return {
     get length () { return length },
@@ -35,6 +38,8 @@ export function createEntryList (): EntryList {
       length += 1
       bytes += size
     },
+
+    packed: () => ({ blocks: records.blocks(), length, bytes }),
 
     * [Symbol.iterator] () {
       for (const block of records.blocks()) {

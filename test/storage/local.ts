@@ -1,10 +1,12 @@
 import { once } from 'node:events'
-import fs, { chmod, lstat, mkdir, readlink, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
+import fs from 'node:fs'
+import { chmod, lstat, mkdir, readlink, rename, rm, symlink, utimes, writeFile } from 'node:fs/promises'
 import { syncBuiltinESMExports } from 'node:module'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { execa } from 'execa'
 import t from 'tap'
+import { listTree } from '../../src/storage/list-tree.js'
 import { createLocalStorage } from '../../src/storage/local.js'
 import type { StorageStrategy } from '../../src/storage/strategy.js'
 import { testFolder } from '../support/archive.js'
@@ -113,23 +115,24 @@ t.test('a path that is longer than the system takes is left out with a warning',
 })
 
 t.test('what vanishes during the listing is left out with a warning', async t => {
-  const { storage, root } = await uploads(t)
+  const { root } = await uploads(t)
   for (const folder of ['a', 'b', 'c']) await mkdir(join(root, folder))
   await writeFile(join(root, 'b/inside'), '')
   await writeFile(join(root, 'c/inside'), '')
-  const original = fs.lstat
-  fs.lstat = (async (path: string) => {
-    const stats = await original(path)
+  const original = fs.lstatSync
+  const lstatSync = (path: string): fs.Stats => {
+    const stats = original(path)
     // Between the listing of their parent and their own.
-    if (path.endsWith('/a')) await rm(path, { recursive: true })
-    if (path.endsWith('/b')) await rename(path, `${path}-moved`)
-    if (path.endsWith('/b')) await writeFile(path, 'a file now')
+    if (path.endsWith('/a')) fs.rmdirSync(path)
+    if (path.endsWith('/b')) fs.renameSync(path, `${path}-moved`)
+    if (path.endsWith('/b')) fs.writeFileSync(path, 'a file now')
     if (path.endsWith('/inside')) throw Object.assign(new Error('gone'), { code: 'ENOENT' })
     return stats
-  }) as typeof fs.lstat
+  }
+  Object.assign(fs, { lstatSync })
   syncBuiltinESMExports()
-  t.teardown(() => { fs.lstat = original; syncBuiltinESMExports() })
-  const { entries, warnings } = await storage.list('acme')
+  t.teardown(() => { Object.assign(fs, { lstatSync: original }); syncBuiltinESMExports() })
+  const { entries, warnings } = listTree(root)
   t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'b', 'c'])
   t.strictSame(warnings.sort(), [
     'Left out "c/inside": it vanished while the backup was made.',
@@ -139,30 +142,31 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
 })
 
 t.test('a link that takes a folder\'s place during the listing shows nothing of where it leads', async t => {
-  const { storage, root, uploadDir } = await uploads(t)
+  const { root, uploadDir } = await uploads(t)
   await mkdir(join(uploadDir, 'globex/secret'), { recursive: true })
   for (const folder of ['a', 'b', 'b/c']) await mkdir(join(root, folder))
   await writeFile(join(root, 'a/ours'), '')
-  const original = { lstat: fs.lstat, readdir: fs.readdir }
-  async function swap (path: string): Promise<void> {
-    await rename(path, `${path}-moved`)
-    await symlink(join(uploadDir, 'globex'), path)
+  const original = { lstatSync: fs.lstatSync, readdirSync: fs.readdirSync }
+  function swap (path: string): void {
+    fs.renameSync(path, `${path}-moved`)
+    fs.symlinkSync(join(uploadDir, 'globex'), path)
   }
   // Before it is opened, after it was opened, and as a folder on the way.
-  fs.lstat = (async (path: string) => {
-    const stats = await original.lstat(path)
-    if (path.endsWith('/c')) await swap(join(root, 'b'))
+  const lstatSync = (path: string): fs.Stats => {
+    const stats = original.lstatSync(path)
+    if (path.endsWith('/c')) swap(join(root, 'b'))
     return stats
-  }) as typeof fs.lstat
+  }
   let isFirst = true
-  fs.readdir = (async (path: string, options: object) => {
-    if (!isFirst && await readlink(path) === join(root, 'a')) await swap(join(root, 'a'))
+  const readdirSync = (path: string, options: { encoding: 'latin1' }): string[] => {
+    if (!isFirst && fs.readlinkSync(path) === join(root, 'a')) swap(join(root, 'a'))
     isFirst = false
-    return await original.readdir(path, options)
-  }) as typeof fs.readdir
+    return original.readdirSync(path, options)
+  }
+  Object.assign(fs, { lstatSync, readdirSync })
   syncBuiltinESMExports()
   t.teardown(() => { Object.assign(fs, original); syncBuiltinESMExports() })
-  const { entries, warnings } = await storage.list('acme')
+  const { entries, warnings } = listTree(root)
   t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'a/ours', 'b', 'b/c'])
   t.strictSame(warnings, ['Left out what was in "b/c/": it vanished while the backup was made.'])
 })

@@ -1,0 +1,98 @@
+import { isUtf8 } from 'node:buffer'
+import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
+import { join } from 'node:path'
+import { AppError, systemCode } from '../errors.js'
+import { unsafePathReason } from '../io/safe-path.js'
+import { createEntryList } from './entry-list.js'
+import { stagingFolder } from './staging-folder.js'
+import type { Listing, StoredEntry } from './strategy.js'
+
+/** What one call takes on Linux, without the final zero (PATH_MAX in limits.h). */
+const mostPathBytes = 4095
+
+/**
+ * Lists a folder and all that is in it. Synchronous, which takes a fifth of the time: for a thread that has nothing else to do.
+ * @param root its real path; what is elsewhere by now, through a link on its way, is not listed
+ * @throws AppError STORAGE_UNAVAILABLE where `root` is no folder, and the file system's errors
+ */
+export function listTree (root: string): Listing {
+  const stats = lstatSync(root)
+  if (!stats.isDirectory()) throw noFolder()
+  const listing: Listing = { entries: createEntryList(), warnings: [] }
+  listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
+  listFolder(root, '', listing)
+  return listing
+}
+
+function noFolder (): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
+}
+
+function listFolder (folder: string, prefix: string, listing: Listing): void {
+  const children = createEntryList()
+  const descriptor = openFolder(folder, prefix, listing)
+  if (descriptor === null) return
+  try {
+    // On Linux its content is found through it, whatever takes its place meanwhile.
+    const at = process.platform === 'linux' ? `/proc/self/fd/${descriptor}` : folder
+    // In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay small.
+    const names = readdirSync(at, { encoding: 'latin1' }).filter(name => prefix !== '' || name !== stagingFolder).sort()
+    for (const name of names) {
+      const entry = describeEntry(at, folder, prefix, name, listing)
+      if (entry !== null) children.append(entry)
+    }
+  } finally {
+    closeSync(descriptor)
+  }
+  for (const entry of children) {
+    listing.entries.append(entry)
+    if (entry.kind === 'folder') listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing)
+  }
+}
+
+function openFolder (folder: string, prefix: string, listing: Listing): number | null {
+  try {
+    const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
+    if (pathOf(descriptor, folder) === folder) return descriptor
+    closeSync(descriptor)
+  } catch (error) {
+    if (prefix === '' || !['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw error
+  }
+  if (prefix === '') throw noFolder()
+  listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
+  return null
+}
+
+/** Where an open folder really is; null when it can't be told. */
+function pathOf (descriptor: number, path: string): string | null {
+  try {
+    return process.platform === 'linux' ? readlinkSync(`/proc/self/fd/${descriptor}`) : realpathSync(path)
+  } catch {
+    return null
+  }
+}
+
+function describeEntry (at: string, folder: string, prefix: string, bytes: string, listing: Listing): StoredEntry | null {
+  const encoded = Buffer.from(bytes, 'latin1')
+  const name = encoded.toString('utf8')
+  const path = prefix + name
+  const skip = (why: string) => {
+    listing.warnings.push(`Left out ${JSON.stringify(path)}: ${why}.`)
+    return null
+  }
+  if (!isUtf8(encoded)) return skip('its name is not UTF-8')
+  const unsafe = unsafePathReason(path)
+  if (unsafe !== null) return skip(`its name ${unsafe}`)
+  if (Buffer.byteLength(join(folder, name)) > mostPathBytes) return skip('its path is too long')
+  try {
+    const stats = lstatSync(join(at, name))
+    const entry = { path, mode: stats.mode & 0o7777, mtime: stats.mtime }
+    if (stats.isFile()) return { ...entry, kind: 'file', size: stats.size }
+    if (stats.isDirectory()) return { ...entry, kind: 'folder', size: 0 }
+    return skip('it is no regular file or folder')
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return skip('it vanished while the backup was made')
+    if (systemCode(error) === 'ENAMETOOLONG') return skip('its path is too long')
+    throw error
+  }
+}
