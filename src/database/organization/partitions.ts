@@ -18,7 +18,7 @@ export async function othersPartitions (sql: postgres.Sql, graph: TenantGraph, o
     if (owners.length === 0) continue
     const partitions = await readPartitions(sql, table)
     const holding = await sql.unsafe<Array<{ oid: number }>>(`SELECT DISTINCT t.tableoid AS oid ${ownedRows(graph, table, 't', organizationId)}`)
-    const below = (oid: number): Partition[] => partitions.filter((partition) => partition.oid === oid || isBelow(partitions, partition, oid))
+    const below = partsOf(partitions)
     for (const partition of partitions) {
       const { oid, column, bound } = partition
       if (column === null || !owners.includes(column) || bound === null || bound === 'DEFAULT') continue
@@ -52,9 +52,17 @@ async function ownedSequences (sql: postgres.Sql, parts: readonly Partition[]): 
       AND d.refobjid = ANY(${parts.map(({ oid }) => oid)}::oid[])`
 }
 
-function isBelow (partitions: readonly Partition[], { parent }: Partition, oid: number): boolean {
-  const above = partitions.find((partition) => partition.oid === parent)
-  return parent === oid || (above !== undefined && isBelow(partitions, above, oid))
+/** A partition with all that are below it. There may be thousands, so each is looked up. */
+function partsOf (partitions: readonly Partition[]): (oid: number) => Partition[] {
+  const own = new Map(partitions.map((partition) => [partition.oid, partition]))
+  const children = new Map<number, number[]>()
+  for (const { oid, parent } of partitions) {
+    const siblings = children.get(parent)
+    if (siblings === undefined) children.set(parent, [oid])
+    else siblings.push(oid)
+  }
+  const below = (oid: number): Partition[] => [own.get(oid)!, ...(children.get(oid) ?? []).flatMap(below)]
+  return below
 }
 
 /** Whether the column holds the organization's id itself. */
