@@ -39,6 +39,8 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
   const staging = join(mounted ? live : uploadDir, stagingFolder)
   const paths = stagingPaths(live, join(staging, requireUuid(restoreId)))
   const { base, fresh } = paths
+  // Tells after a crash, too, that the archive has no files.
+  const emptied = join(base, 'emptied')
   const exchange = mounted ? exchangeChildren(paths) : exchangeFolder(paths)
 
   async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
@@ -71,6 +73,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       await mkdir(base, { mode: 0o700 })
       await exchange.prepare(before)
       await extractFiles({ archive, organizationId, target: fresh, owner: await ownerLike(live, uploadDir), signal, onBytes })
+      if (archive.files.length === 0) await mkdir(emptied)
       await syncTree(base)
       await syncFolder(staging)
       await syncFolder(dirname(staging))
@@ -119,8 +122,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
 
     // Where the organization had no folder there is none again. One that the application writes into by now is not empty.
     settle: async () => await guarded('Removing an empty upload folder', async () => {
-      if (mounted || input === null || input.archive.files.length > 0) return
-      await removeIfEmpty(live)
+      if (!mounted && await exists(emptied)) await removeIfEmpty(live)
     }),
 
     release: async () => await guarded('Removing the checkpoint of the files', async () => { await remove(live) })
