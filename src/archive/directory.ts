@@ -1,11 +1,13 @@
 import { createHash } from 'node:crypto'
 import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
+import type { Turn } from '../io/turns.js'
+import { createEntryTable } from './entry-table.js'
 import { HandleReader, type BytesAt } from './handle-reader.js'
 import { filesPrefix, isInLayout, isOfAnother, mostEntries } from './layout.js'
 import { checkBytes, readRange } from './read-entry.js'
 import { invalid, ofAnother, printable } from './refusal.js'
-import { createHeaders, type ZipHeader } from './zip.js'
+import { createHeaders, endRecords, type ZipHeader } from './zip.js'
 
 export interface ArchiveEntry {
   /** As it stands in the archive; a folder's ends with `/`. */
@@ -33,24 +35,6 @@ export interface Located extends ArchiveEntry {
   dosDate: number
 }
 
-/** There can be a million, so a time is kept as a number: a Date takes as much room as all the rest but the name. */
-class LocatedEntry implements Located {
-  readonly #seconds: number
-  sha256: string | null = null
-
-  constructor (
-    readonly name: string, readonly kind: Located['kind'], readonly size: number, readonly mode: number, mtime: Date, readonly offset: number,
-    readonly compressedSize: number, readonly deflated: boolean, readonly crc32: number, readonly measuredFirst: boolean,
-    readonly dosTime: number, readonly dosDate: number
-  ) {
-    this.#seconds = mtime.getTime() / 1000
-  }
-
-  get mtime (): Date {
-    return new Date(this.#seconds * 1000)
-  }
-}
-
 export interface Directory {
   /** In the archive's order. */
   entries: Located[]
@@ -61,6 +45,8 @@ const encryptedFlags = 0x2041
 const dataDescriptorFlag = 0x8
 const largest32 = 0xfffffffe
 const largestDirectory = 512 << 20
+/** Bytes of an entry's two headers, without its name. */
+const leastEntry = 30 + 46
 
 /**
  * The entries that the central directory names, checked for everything that it alone can tell: layout, names, kinds,
@@ -68,22 +54,29 @@ const largestDirectory = 512 << 20
  * would not have written.
  * @throws AppError ARCHIVE_INVALID
  */
-export async function readDirectory (source: BytesAt, size: number, organizationId: string): Promise<Directory> {
-  const entries = await refusing(async () => await locateEntries(source, size, organizationId))
+export async function readDirectory (source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Directory> {
+  const entries = await refusing(async () => await locateEntries(source, size, organizationId, turn))
   const byName = new Map<string, Located>()
-  for (const entry of entries) byName.set(entry.name, entry)
-  checkTree(entries, byName, organizationId)
+  for (const entry of entries) {
+    if (turn.isOver()) await turn.next()
+    byName.set(entry.name, entry)
+  }
+  await checkTree(entries, byName, organizationId, turn)
   return { entries, byName }
 }
 
-async function locateEntries (source: BytesAt, size: number, organizationId: string): Promise<Located[]> {
+async function locateEntries (source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Located[]> {
   const zip = await fromRandomAccessReaderPromise(new HandleReader(source), size, { autoClose: false, decodeStrings: false })
   if (zip.entryCount > mostEntries) throw invalid(`it has more than ${mostEntries} entries`)
   const entries: Located[] = []
+  // What it says of their number need not be true.
+  const table = createEntryTable(Math.min(zip.entryCount, Math.ceil(size / leastEntry)))
   let directoryBytes = 0
-  const headers = createHeaders()
+  let recordBytes = 0
+  const found = createHash('sha256')
   let end = 0
   for await (const raw of zip.eachEntry()) {
+    if (turn.isOver()) await turn.next()
     directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
     if (directoryBytes > largestDirectory) throw invalid('its directory is too large')
     const name = decodeName(raw.fileNameRaw)
@@ -101,17 +94,20 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
     if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
     checkSizes(raw)
-    const entry = new LocatedEntry(
-      name, kind, raw.uncompressedSize, mode, mtime, end, raw.compressedSize, raw.compressionMethod === 8, raw.crc32,
-      (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, raw.lastModFileTime, raw.lastModFileDate
-    )
+    const entry = table.add(name, {
+      size: raw.uncompressedSize, mode, mtime, offset: end, compressedSize: raw.compressedSize, deflated: raw.compressionMethod === 8, crc32: raw.crc32,
+      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, dosTime: raw.lastModFileTime, dosDate: raw.lastModFileDate
+    })
     const header = headerOf(entry)
-    headers.add(header)
+    const record = header.getCentralDirectoryRecord()
+    found.update(record)
+    recordBytes += record.length
     end += 30 + raw.fileNameLength + raw.compressedSize + header.getDataDescriptor().length
     if (end > size) throw invalid('it ends too early')
     entries.push(entry)
   }
-  if (await hashOf(headers.directory(end)) !== await hashOf(readRange(source, end, size - end))) {
+  for await (const block of endRecords({ count: entries.length, start: end, bytes: recordBytes })) found.update(block)
+  if (found.digest('hex') !== await hashOf(readRange(source, end, size - end))) {
     throw invalid('its directory is not as it was written')
   }
   return entries
@@ -141,15 +137,15 @@ export function headerOf ({ name, mode, mtime, size, offset, compressedSize, def
   })
 }
 
-/** Only makes headers; each directory that is read has a list of its own. */
 const maker = createHeaders()
 
 /** Every entry once, and every folder before what is in it. */
-function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string): void {
+async function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string, turn: Turn): Promise<void> {
   if (names.size !== entries.length) throw invalid('two entries have the same name')
   const root = filesPrefix(organizationId)
   const folders = new Set<string>()
   for (const { name, kind } of entries) {
+    if (turn.isOver()) await turn.next()
     if (kind === 'folder') {
       if (names.has(name.slice(0, -1))) throw invalid(`${printable(name)} is a file and a folder`)
       folders.add(name)

@@ -8,7 +8,7 @@ export const checksumsEntry = 'SHA256SUMS'
 export const signatureEntry = 'SHA256SUMS.hmac'
 export const smbInfoEntry = 'files/SMB_BACKUP_INFO.txt'
 
-/** Folders and own entries too. A reader keeps them all in memory, about 1 KB each. */
+/** Folders and own entries too. A reader keeps them all in memory, about half a KB each. */
 export const mostEntries = 1_000_000
 /** In bytes, below the organization's folder: no longer path can be opened (PATH_MAX of Linux). */
 const longestPath = 4096

@@ -1,6 +1,6 @@
 import type { FileHandle } from 'node:fs/promises'
-import { setImmediate } from 'node:timers/promises'
 import { AppError } from '../errors.js'
+import { beginTurn, type Turn } from '../io/turns.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
 import { checkLocalHeader, headerOf, readDirectory, type ArchiveEntry, type Located } from './directory.js'
@@ -38,8 +38,6 @@ export interface Archive {
 const metadataLimit = 16 << 20
 const checksumsLimit = 256 << 20
 const signatureLimit = 1024
-/** Then others of this thread have their turn: there can be a million. */
-const entriesAtOnce = 500
 
 /**
  * Opens an archive in format 1 and checks everything that can be checked without reading the files: layout, names,
@@ -52,15 +50,16 @@ const entriesAtOnce = 500
  */
 export async function openArchive (handle: FileHandle, size: number, organizationId: string, keys: SigningKeys | null = null): Promise<Archive> {
   const source = readAhead(handle)
-  const { entries, byName } = await readDirectory(source, size, organizationId)
+  const turn = beginTurn()
+  const { entries, byName } = await readDirectory(source, size, organizationId, turn)
   const sums = await readWhole(own(byName, checksumsEntry), checksumsLimit)
-  await giveChecksums(entries, byName, sums)
+  await giveChecksums(entries, byName, sums, turn)
   const signedBy = await findSigner(sums, byName.get(signatureEntry))
-  if (keys !== null && signedBy === null) refuseStrange(entries, size)
+  if (keys !== null && signedBy === null) await refuseStrange(entries, byName, size, turn)
 
   const metadataFound = own(byName, metadataEntry)
   const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
-  await checkAttributes(entries, metadata)
+  await checkAttributes(entries, metadata, turn)
   if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null
   if ((database !== null) !== metadata.includesDatabase) throw invalid('metadata.json and the entries disagree on the database')
@@ -68,7 +67,10 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const files = entries.filter(entry => entry.name.startsWith(prefix))
   if (files.length > 0 && !metadata.includesFiles) throw invalid('metadata.json and the entries disagree on the files')
   // Files' own headers are checked when they are read.
-  for (const entry of files) if (entry.kind === 'folder') await checkLocalHeader(source, entry)
+  for (const entry of files) {
+    if (turn.isOver()) await turn.next()
+    if (entry.kind === 'folder') await checkLocalHeader(source, entry)
+  }
 
   // None of these functions may use what is only needed to open the archive: what one uses, all keep.
   async function findSigner (checksums: Buffer, entry: Located | undefined): Promise<string | null> {
@@ -103,28 +105,27 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
 /** SHA256SUMS can't name itself, nor what is made of it. */
 const unlisted: ReadonlySet<string> = new Set([checksumsEntry, signatureEntry])
 
-async function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer): Promise<void> {
+async function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer, turn: Turn): Promise<void> {
   const lines = readChecksums(text)
   let line = lines.next()
-  let given = 0
   for (; line.done !== true; line = lines.next()) {
+    if (turn.isOver()) await turn.next()
     const { name, sha256 } = line.value
     const entry = byName.get(name)
     if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid(`${checksumsEntry} names an entry that is not there`)
     if (entry.sha256 !== null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
     entry.sha256 = sha256
-    if (++given % entriesAtOnce === 0) await setImmediate()
   }
   if (!line.value) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
   const unnamed = entries.find(({ name, kind, sha256 }) => sha256 === null && kind === 'file' && !unlisted.has(name))
   if (unnamed !== undefined) throw invalid(`${checksumsEntry} does not name ${printable(unnamed.name)}`)
 }
 
-async function checkAttributes (entries: Located[], metadata: Metadata): Promise<void> {
+async function checkAttributes (entries: Located[], metadata: Metadata, turn: Turn): Promise<void> {
   const digest = createAttributesDigest()
   const timestamp = archivedSeconds(new Date(metadata.timestamp))
-  for (const [index, entry] of entries.entries()) {
-    if (index % entriesAtOnce === 0) await setImmediate()
+  for (const entry of entries) {
+    if (turn.isOver()) await turn.next()
     if (entry.name !== metadataEntry && !unlisted.has(entry.name)) digest.add(entry.name, entry, entry.size)
     if (ownEntries.has(entry.name) && (entry.mode !== 0o644 || archivedSeconds(entry.mtime) !== timestamp)) {
       throw mismatch(entry.name)

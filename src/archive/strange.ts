@@ -1,3 +1,4 @@
+import type { Turn } from '../io/turns.js'
 import type { ArchiveEntry } from './directory.js'
 import { invalid, printable } from './refusal.js'
 
@@ -10,14 +11,17 @@ const alwaysFine = 1 << 30
  * signed: names that are one on a file system without case or Unicode forms, and data that unpack to very much more.
  * @throws AppError ARCHIVE_INVALID
  */
-export function refuseStrange (entries: readonly ArchiveEntry[], archiveBytes: number): void {
+export async function refuseStrange (entries: readonly ArchiveEntry[], names: ReadonlyMap<string, unknown>, archiveBytes: number, turn: Turn): Promise<void> {
+  // Of those that folding changes: with the others they are compared by name.
   const seen = new Set<string>()
   let bytes = 0
   for (const { name, size } of entries) {
-    const folded = name.normalize('NFC').toUpperCase().toLowerCase()
-    if (seen.has(folded)) throw invalid(`${printable(name)} differs from another name in case only`)
-    seen.add(folded)
+    if (turn.isOver()) await turn.next()
     bytes += size
+    const folded = name.normalize('NFC').toUpperCase().toLowerCase()
+    if (folded === name) continue
+    if (seen.has(folded) || names.has(folded)) throw invalid(`${printable(name)} differs from another name in case only`)
+    seen.add(folded)
   }
   if (bytes > alwaysFine && bytes > archiveBytes * mostTimes) throw invalid(`it unpacks to more than ${mostTimes} times its size`)
 }

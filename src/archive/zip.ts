@@ -87,17 +87,23 @@ export function createHeaders (): ZipHeaders {
     },
 
     async * directory (start) {
-      // yazl asks each entry for its record; here a few answer with all of them. Were the rest to answer with nothing, its
-      // stream would keep as many empty pieces.
-      const blocks = records.blocks().map(block => ({ state: fileDataDone, getCentralDirectoryRecord: () => block }))
-      const entries: unknown[] = new Array(added).fill({ state: fileDataDone })
-      entries.forEach = ask => { blocks.forEach(ask) }
-      internals.entries = entries
-      internals.outputStreamCursor = start
-      yazl.end()
-      yield * yazl.outputStream as AsyncIterable<Buffer>
+      yield * records.blocks()
+      yield * endRecords({ count: added, start, bytes: records.length() })
     }
   }
+}
+
+/** What stands behind the central directory's records and ends the file: `start` is where they begin, `bytes` their length. */
+export async function * endRecords ({ count, start, bytes }: { count: number, start: number, bytes: number }): AsyncGenerator<Buffer> {
+  const yazl = new ZipFile()
+  const internals = yazl as unknown as YazlInternals
+  // yazl only counts them, and asks each for its record.
+  const entries: unknown[] = new Array(count).fill({ state: fileDataDone })
+  entries.forEach = () => { internals.outputStreamCursor += bytes }
+  internals.entries = entries
+  internals.outputStreamCursor = start
+  yazl.end()
+  yield * yazl.outputStream as AsyncIterable<Buffer>
 }
 
 /** Writes a zip file, with bytes that were compressed and CRC'd elsewhere. */
