@@ -3,7 +3,7 @@ import { closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { crc32, inflateRawSync } from 'node:zlib'
 import { systemCode } from '../errors.js'
-import { failureOf, type Failure } from '../io/lane.js'
+import { failureOf, giveWay, type Failure } from '../io/lane.js'
 import { blockBytes } from './encode-protocol.js'
 import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
 import { readEntry } from './read-entry.js'
@@ -13,6 +13,7 @@ import { invalid, mismatch, printable } from './refusal.js'
  * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is synchronous:
  * it has nothing else to do, and that is several times faster for small files.
  */
+giveWay()
 const port = parentPort as MessagePort
 const { descriptor: archive, owner } = workerData as ExtractData
 const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readSync(archive, target, offset, length, position) }) }

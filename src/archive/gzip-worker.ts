@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
-import { failureOf, own } from '../io/lane.js'
+import { failureOf, giveWay, own } from '../io/lane.js'
 import { runFilter } from '../io/process.js'
 import { readPipe } from '../io/read-pipe.js'
 import { compressionLevels } from './compression.js'
@@ -16,6 +16,7 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * A worker thread that compresses a text. What flows through it is garbage outside V8's heap, which makes V8 search the
  * heap every few milliseconds: here that is a small one.
  */
+giveWay()
 const port = parentPort as MessagePort
 const { compression, igzipPaths, descriptor } = workerData as GzipSettings
 const gzipBlock = promisify(zlibGzip)

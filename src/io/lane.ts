@@ -1,4 +1,5 @@
 import { on } from 'node:events'
+import { constants, setPriority } from 'node:os'
 import { extname } from 'node:path'
 import { Worker, type ResourceLimits } from 'node:worker_threads'
 import { AppError, type AppErrorOptions, type ErrorCode } from '../errors.js'
@@ -50,6 +51,19 @@ export function openLane<Task, Reply extends { kind: string }> (
       return reply as Reply
     },
     async close () { await worker.terminate() }
+  }
+}
+
+/**
+ * For a worker to begin with: where cores are scarce, the main thread and what it answers go before it, and before the
+ * programs that it starts. On Linux a priority is a thread's own (setpriority(2), "Notes"), elsewhere that of the process.
+ */
+export function giveWay (): void {
+  if (process.platform !== 'linux') return
+  try {
+    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+  } catch {
+    // Where a sandbox forbids it, all go on alike.
   }
 }
 
