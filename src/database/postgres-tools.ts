@@ -1,4 +1,4 @@
-import { access, constants, readdir, realpath } from 'node:fs/promises'
+import { access, constants, readdir, realpath, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError } from '../errors.js'
 import { runProgram } from '../io/process.js'
@@ -90,8 +90,7 @@ async function installations (binDir: string | null, program: string, needed: st
     const file = join(folder, program)
     const target = await realpath(file)
     if (found.has(target)) continue
-    const text = await runProgram(file, ['--version']).catch(() => '')
-    const version = /\s(\d+[\w.]*)/.exec(text)?.[1]
+    const version = /\s(\d+[\w.]*)/.exec(await askProgram(file, '--version'))?.[1]
     if (version !== undefined) found.set(target, { binDir: folder, version, major: Number.parseInt(version, 10) })
   }
   return [...found.values()].sort((a, b) => a.major - b.major)
@@ -107,9 +106,25 @@ async function versionedFolders (): Promise<string[]> {
 }
 
 async function configuredFolders (): Promise<string[]> {
-  const asked = unversioned.map((folder) => join(folder, 'pg_config'))
-  const answers = await Promise.all(asked.map((file) => runProgram(file, ['--bindir']).catch(() => '')))
+  const answers = await Promise.all(unversioned.map((folder) => askProgram(join(folder, 'pg_config'), '--bindir')))
   return answers.filter((answer) => answer !== '')
+}
+
+const asked = new Map<string, { file: string, answer: string }>()
+
+/**
+ * What an installed program says of itself; nothing when it is not there or does not run. Asked again only when another file
+ * is in its place: to start a program holds up everybody, and this is looked for at each backup and restore.
+ */
+async function askProgram (path: string, question: '--version' | '--bindir'): Promise<string> {
+  const found = await stat(path).catch(() => null)
+  if (found === null) return ''
+  const file = `${found.dev} ${found.ino} ${found.size} ${found.mtimeMs} ${found.ctimeMs}`
+  const known = asked.get(path)
+  if (known?.file === file) return known.answer
+  const answer = await runProgram(path, [question]).catch(() => '')
+  if (answer !== '') asked.set(path, { file, answer })
+  return answer
 }
 
 async function holdsAll (folder: string, programs: string[]): Promise<boolean> {

@@ -1,4 +1,4 @@
-import { mkdtemp, chmod, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, chmod, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import t from 'tap'
@@ -50,4 +50,18 @@ t.test('the server\'s programs are of one version', async (t) => {
   const { initdb, pgCtl, postgres, major } = await findServerBinaries()
   for (const program of [initdb, pgCtl, postgres]) t.match(await runProgram(program, ['--version']), ` ${major}`)
   t.equal((await findServerBinaries({ major })).postgres, postgres)
+})
+
+t.test('a program is started again to be asked only when another is in its place', async (t) => {
+  const binDir = await installed(t, '99.1')
+  const asked = join(binDir, 'asked')
+  const put = async (version: string): Promise<void> => {
+    await rm(join(binDir, 'pg_dump'))
+    await writeFile(join(binDir, 'pg_dump'), `#!/bin/sh\necho ${version} >> ${asked}\necho "pg_dump (PostgreSQL) ${version}"\n`, { mode: 0o755 })
+  }
+  for (const version of ['99.1', '99.2']) {
+    await put(version)
+    for (let look = 0; look < 3; look += 1) t.equal((await findPostgresTools({ binDir, serverMajor: 99 })).version, version)
+  }
+  t.equal(await readFile(asked, 'utf8'), '99.1\n99.2\n')
 })
