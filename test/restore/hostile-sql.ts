@@ -101,6 +101,25 @@ t.test('no statement reaches outside of the scratch database', async t => {
   await t.rejects(access(proof))
 })
 
+t.test('a NUL, however it is written, is refused and hides nothing', async t => {
+  const database = await createTestDatabase(t)
+  const rows = (text: string): string => `CREATE TABLE x (t text);\nCOPY x FROM stdin;\nbefore\n${text}\nafter\n\\.\n`
+  const cases: Record<string, string> = {
+    'a byte in a row': rows('a\0b'),
+    'a row that is one byte': rows('\0'),
+    'an octal escape in a row': rows('a\\000b'),
+    'a hexadecimal escape in a row': rows('a\\x00b'),
+    'a byte in a string': 'SELECT \'a\0b\';\n',
+    'an escape in a string': 'SELECT E\'a\\000b\';\n',
+    'a Unicode escape': 'SELECT U&\'a\\0000b\';\n',
+    'a character': 'SELECT chr(0);\n',
+    'in JSON': 'SELECT \'{"a": "\\u0000"}\'::jsonb;\n',
+    'a command behind one': 'SELECT 1;\0\n\\! true\n',
+    'a command on its line': '\0\\! true\n;SELECT 1/0;\n'
+  }
+  for (const [what, statement] of Object.entries(cases)) t.equal(await load(database, statement), 'DUMP_INVALID', what)
+})
+
 t.test('what never ends, or grows without end, is stopped by time and by size', async t => {
   const database = await createTestDatabase(t)
   const soon = { ...generous, maxMs: 3000 }

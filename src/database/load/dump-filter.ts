@@ -1,3 +1,5 @@
+import { AppError } from '../../errors.js'
+
 const newline = 0x0a
 const headBytes = 4096
 const tailBytes = 1024
@@ -9,12 +11,14 @@ const endOfRows = Buffer.from('\n\\.\n')
 /**
  * The dump without pg_dump's own `\restrict` and `\unrestrict` lines, which psql refuses inside another `\restrict`.
  * Only the one line in the dump's head and its counterpart at the very end are taken out: a row of a COPY may begin alike.
+ * @throws AppError DUMP_INVALID on a NUL: psql drops a line's rest behind one without a word, and pg_dump writes none
  */
 export async function * removeRestrict (dump: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   let held: Buffer = Buffer.alloc(0)
   let key: string | undefined
   let headSeen = false
   for await (const chunk of dump) {
+    if (chunk.includes(0)) throw new AppError('DUMP_INVALID', 'The dump could not be loaded: it holds a NUL, which is in no dump of PostgreSQL\'s.')
     if (headSeen && chunk.length >= tailBytes) {
       // The tail is in this one, so nothing need be copied.
       yield held

@@ -1,10 +1,12 @@
 import { randomBytes } from 'node:crypto'
+import { writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { withSql } from '../../../src/database/connection/connection.js'
 import { loadDump, type Load } from '../../../src/database/load/load-dump.js'
 import { createScratch, dropScratch } from '../../../src/database/load/scratch.js'
 import { tools } from '../../support/organization.js'
-import { createTestDatabase, type TestDatabase } from '../../support/postgres.js'
+import { createTestDatabase, startCluster, type TestDatabase } from '../../support/postgres.js'
 
 const locale = { encoding: 'UTF8', collate: 'C', ctype: 'C', localeProvider: 'c', icuLocale: null }
 
@@ -75,4 +77,22 @@ t.test('default privileges are left to those who may set them', async t => {
   await t.rejects(load(`\n${dump}`), { code: 'DUMP_INVALID', message: /member of role "postgres"|permission denied/ })
   await load(`\n${dump}`, { hasDefaultPrivileges: true })
   t.match(await inside('SELECT to_regclass(\'a\')::text AS a'), [{ a: 'a' }])
+})
+
+t.test('a server that does not let the loader in is told with the line that it needs', async t => {
+  const { connection: admin, files } = await startCluster(t)
+  const { connection, user } = await createTestDatabase(t, { cluster: files })
+  const lines = ['postgres', user].map(role => `host all ${role} 127.0.0.1/32 scram-sha-256\n`)
+  await writeFile(join(files.dataDirectory, 'pg_hba.conf'), lines.join(''))
+  await withSql(admin, {}, async sql => await sql`SELECT pg_reload_conf()`)
+  const suffix = randomBytes(16).toString('hex')
+  const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
+  const { loader } = await createScratch(connection, names, locale, 1 << 30)
+  t.teardown(async () => { await dropScratch(connection, names) })
+  const load: Load = {
+    database: names.database, loader, hasDefaultPrivileges: false, signal: new AbortController().signal, sql: (async function * () { yield Buffer.from('SELECT 1;\n') })()
+  }
+  await t.rejects(loadDump(connection, tools, load), {
+    code: 'DATABASE_UNAVAILABLE', message: /does not let in the role.*dab_loader_/, remedy: /pg_hba\.conf.*scram-sha-256.*CREATEROLE/
+  })
 })
