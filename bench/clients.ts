@@ -2,7 +2,15 @@ import { Agent, get, type IncomingMessage } from 'node:http'
 import { setTimeout } from 'node:timers/promises'
 import { distribution, type Distribution } from './measure.js'
 
-interface Load { baseUrl: string, token: string, clients: number, cycles: number, pauseMs: number }
+interface Load {
+  baseUrl: string
+  token: string
+  clients: number
+  cycles: number
+  pauseMs: number
+  /** Whose connections are used and kept; its own, unless one is given. */
+  agent?: Agent
+}
 
 export interface Served {
   /** Calls a second that were answered, of all clients. */
@@ -12,8 +20,8 @@ export interface Served {
 }
 
 /** Clients that look through the list again and again: its first page, its second, one backup of it; a pause before each. */
-export async function runClients ({ baseUrl, token, clients, cycles, pauseMs }: Load): Promise<Served> {
-  const agent = new Agent({ keepAlive: true })
+export async function runClients ({ baseUrl, token, clients, cycles, pauseMs, agent: given }: Load): Promise<Served> {
+  const agent = given ?? new Agent({ keepAlive: true })
   const taken: Record<string, number[]> = {}
 
   async function call (kind: string, address: string): Promise<{ body: Buffer, link: string }> {
@@ -43,7 +51,7 @@ export async function runClients ({ baseUrl, token, clients, cycles, pauseMs }: 
     for (let cycle = 0; cycle < cycles; cycle += 1) await lookThrough()
   }))
   const seconds = (performance.now() - started) / 1000
-  agent.destroy()
+  if (given === undefined) agent.destroy()
   const answered = Object.values(taken).reduce((sum, { length }) => sum + length, 0)
   return {
     perSecond: answered / seconds,

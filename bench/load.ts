@@ -1,4 +1,4 @@
-import { get, type IncomingMessage } from 'node:http'
+import { Agent, get, type IncomingMessage } from 'node:http'
 import { readdir } from 'node:fs/promises'
 import path from 'node:path'
 import { runClients, type Served } from './clients.js'
@@ -8,6 +8,7 @@ import { readOptions } from './options.js'
 import { inMegabytes, inSeconds, print } from './print.js'
 import { makeRecords } from './records.js'
 import { onStage, type Stage } from './stage.js'
+import type { LoopDelays } from './watch/event-loop.js'
 import { watchHealth } from './watch/health.js'
 
 const help = `
@@ -21,8 +22,8 @@ const { numbers, json } = readOptions(help, {
   backups: 1000, clients: 50, cycles: 5, 'pause-ms': 500, organizations: 10, downloads: 4, 'database-mb': 5, 'large-mb': 20, 'small-files': 200, 'max-jobs': 2
 })
 
-/** How the service felt meanwhile, as GET /health/live saw it every 10 ms. */
-interface Felt { alive: Distribution, peakBytes: number | null, wallMs: number }
+/** How the service felt meanwhile: its event loop from inside, and GET /health/live every 10 ms. */
+interface Felt { loop: LoopDelays, alive: Distribution, peakBytes: number | null, wallMs: number }
 
 const other = 'bench-other'
 let busy: (Felt & { served: Served, backups: number, downloadedBytes: number }) | undefined
@@ -57,25 +58,27 @@ async function prepare (stage: Stage): Promise<void> {
   for (const id of crowdOf()) await addFiles(path.join(uploadDir, id), { first: 0, count: Math.ceil(numbers['small-files'] / 20) })
 }
 
-async function feel (stage: Pick<Stage, 'service'>, work: () => Promise<unknown>): Promise<Felt> {
+async function feel (stage: Pick<Stage, 'service' | 'loopDelays'>, work: () => Promise<unknown>): Promise<Felt> {
   const { baseUrl, pid } = stage.service
   const health = await watchHealth({ baseUrl })
+  await stage.loopDelays()
   const { wallMs, peakBytes } = await measure(work, async () => await processBytes(pid))
-  return { wallMs, peakBytes, alive: await health.stop() }
+  return { wallMs, peakBytes, loop: await stage.loopDelays(), alive: await health.stop() }
 }
 
 async function whileBusy (stage: Stage): Promise<NonNullable<typeof busy>> {
   const { service: { baseUrl }, token } = stage
   const { id } = await stage.create('full')
-  // The first listing reads every record, and the first calls are compiled.
-  await runClients({ baseUrl, token, clients: numbers.clients, cycles: 1, pauseMs: 0 })
+  // The first listing reads every record, the first calls are compiled, and who asks again and again has connected before.
+  const agent = new Agent({ keepAlive: true })
+  await runClients({ baseUrl, token, clients: numbers.clients, cycles: 1, pauseMs: 0, agent })
   let served: Served | undefined
   let [backups, downloadedBytes] = [0, 0]
   const felt = await feel(stage, async () => {
     let clientsWork = true
     const whileTheyDo = async (step: () => Promise<void>): Promise<void> => { while (clientsWork) await step() }
     await Promise.all([
-      runClients({ baseUrl, token, clients: numbers.clients, cycles: numbers.cycles, pauseMs: numbers['pause-ms'] }).then(answer => {
+      runClients({ baseUrl, token, clients: numbers.clients, cycles: numbers.cycles, pauseMs: numbers['pause-ms'], agent }).then(answer => {
         served = answer
         clientsWork = false
       }),
@@ -86,6 +89,7 @@ async function whileBusy (stage: Stage): Promise<NonNullable<typeof busy>> {
       ...Array.from({ length: numbers.downloads }, async () => await whileTheyDo(async () => { downloadedBytes += await download(stage, id) }))
     ])
   })
+  agent.destroy()
   return { ...felt, served: served!, backups, downloadedBytes }
 }
 
@@ -143,7 +147,8 @@ async function download ({ service, token }: Stage, backupId: string): Promise<n
 
 function printResults (): void {
   if (busy === undefined || crowd === undefined || stopped === undefined) return
-  const feltBy = ({ alive, peakBytes, wallMs }: Felt): Record<string, string> => ({
+  const feltBy = ({ loop, alive, peakBytes, wallMs }: Felt): Record<string, string> => ({
+    'loop p50 ms': loop.p50.toFixed(1), 'loop p99 ms': loop.p99.toFixed(1), 'loop max ms': loop.max.toFixed(1), 'no core %': (100 * loop.waitedMs / wallMs).toFixed(0),
     'live p50 ms': alive.p50.toFixed(1), 'live p99 ms': alive.p99.toFixed(1), 'live max ms': alive.max.toFixed(1),
     'peak MB': peakBytes === null ? '–' : inMegabytes(peakBytes), seconds: inSeconds(wallMs)
   })
@@ -152,7 +157,7 @@ function printResults (): void {
     data: { ...numbers, busy, crowd, stopped },
     tables: [
       {
-        caption: 'The service meanwhile, by GET /health/live every 10 ms, and its own peak memory:',
+        caption: 'The service meanwhile: the delay of its event loop, measured inside it, and how long its main thread waited for a core; GET /health/live every 10 ms; its peak memory:',
         rows: [
           [`${busy.backups} backups and ${inMegabytes(busy.downloadedBytes)} MB downloaded`, feltBy(busy)],
           [`${crowd.made} of ${numbers.organizations} organizations have their backup`, feltBy(crowd)]

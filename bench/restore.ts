@@ -8,6 +8,7 @@ import { extractDump, loadAndDrop } from './psql.js'
 import { areInstalled, shell } from './shell.js'
 import { onStage, type Stage } from './stage.js'
 import { watchDatabase, type DatabaseFindings } from './watch/database.js'
+import type { LoopDelays } from './watch/event-loop.js'
 import { watchHealth } from './watch/health.js'
 
 const help = `
@@ -21,7 +22,7 @@ const { numbers, peers, json } = readOptions(help, { 'database-mb': 5, 'large-mb
 const { factor, rounds } = numbers
 
 /** One restore of everything, as others saw it. */
-interface Seen { client: DatabaseFindings, report: RestoreReport, liveness: Distribution }
+interface Seen { client: DatabaseFindings, report: RestoreReport, loop: LoopDelays, liveness: Distribution }
 /** Wall times of each round, in ms. */
 interface Timed { part: 'files' | 'database', peer: string, ours: number[], theirs: number[] }
 interface Result { databaseMb: number, largeMb: number, smallFiles: number, seen: Seen[], times: Timed[] }
@@ -38,15 +39,16 @@ for (const scale of [1, factor]) {
 }
 printResults()
 
-async function watchRestores ({ create, restore, connection, service }: Stage): Promise<Seen[]> {
+async function watchRestores ({ create, restore, connection, service, loopDelays }: Stage): Promise<Seen[]> {
   const { id } = await create('full')
   const seen: Seen[] = []
   for (let round = 1; round <= rounds; round += 1) {
     console.error(`Watched restore ${round} of ${rounds} …`)
     const health = await watchHealth({ baseUrl: service.baseUrl })
     const client = await watchDatabase({ connection, statement: 'SELECT count(*) FROM organizations', everyMs: 1, connections: 5 })
+    await loopDelays()
     const report = await restore(id)
-    seen.push({ report, client: await client.stop(), liveness: await health.stop() })
+    seen.push({ report, loop: await loopDelays(), client: await client.stop(), liveness: await health.stop() })
   }
   return seen
 }
@@ -93,13 +95,15 @@ function printResults (): void {
     data: { rounds, results },
     tables: [
       {
-        caption: 'A full restore, seen by a client with a pool that asks every millisecond, and by GET /health/live every 10 ms (all in ms; the worst round):',
+        caption: 'A full restore, seen by a client with a pool that asks every millisecond, by the service\'s event loop from inside, and by GET /health/live every 10 ms (all in ms; the worst round):',
         rows: results.map(result => {
           const worst = (value: (seen: Seen) => number): number => Math.round(Math.max(...result.seen.map(value)))
           return [sizeOf(result), {
             'client outage': worst(({ client }) => client.pauseMs),
             errors: worst(({ client }) => client.errors),
             'report\'s outageMs': worst(({ report }) => report.outageMs ?? 0),
+            'loop p99': worst(({ loop }) => loop.p99),
+            'loop max': worst(({ loop }) => loop.max),
             'live p50': worst(({ liveness }) => liveness.p50),
             'live p99': worst(({ liveness }) => liveness.p99),
             'live max': worst(({ liveness }) => liveness.max)

@@ -12,6 +12,7 @@ import { runProgram } from '../src/io/process.js'
 import { findPostgresTools } from '../src/database/postgres-tools.js'
 import type { Backup } from '../src/repository/record.js'
 import type { RestoreReport } from '../src/restore/report.js'
+import { probeEnvironment, readLoopDelays, type LoopDelays } from './watch/event-loop.js'
 
 const projectDir = path.resolve(import.meta.dirname, '..')
 
@@ -31,6 +32,8 @@ export interface Stage {
   /** For the stage's organization, unless another is named. */
   create (type: BackupType, organizationId?: string): Promise<Backup>
   restore (backupId: string, options?: { rollbackOnFailure?: boolean }): Promise<RestoreReport>
+  /** Of the service's event loop, since the last call. */
+  loopDelays (): Promise<LoopDelays>
   archiveOf (backupId: string): string
   /** A new empty folder, gone at the end. */
   scratchFolder (): Promise<string>
@@ -44,17 +47,21 @@ export async function onStage (
 ): Promise<void> {
   const jwtSecret = randomBytes(32).toString('hex')
   await runProgram(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: projectDir })
-  const service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', DATABASE_SCOPE: 'instance', ...environment } })
   const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
+  const probe = path.join(scratch, 'loop.sock')
+  let service: Service | undefined
   try {
-    await use(await setUp({ service, scratch, organizationId, jwtSecret }))
+    service = await startService({ jwtSecret, compiled: true, environment: { LOG_LEVEL: 'warn', DATABASE_SCOPE: 'instance', ...probeEnvironment(probe), ...environment } })
+    await use(await setUp({ service, scratch, probe, organizationId, jwtSecret }))
   } finally {
-    await service.remove()
+    await service?.remove()
     await rm(scratch, { recursive: true, force: true })
   }
 }
 
-async function setUp ({ service, scratch, organizationId, jwtSecret }: { service: Service, scratch: string, organizationId: string, jwtSecret: string }): Promise<Stage> {
+async function setUp (
+  { service, scratch, probe, organizationId, jwtSecret }: { service: Service, scratch: string, probe: string, organizationId: string, jwtSecret: string }
+): Promise<Stage> {
   const { host, port, user, password, database } = (await readCredentials(service.databaseDir))!
   const connection: Connection = { host, port, user, password, database, parameters: {} }
   const { pgDump, psql } = await findPostgresTools({ serverMajor: 0 })
@@ -79,6 +86,7 @@ async function setUp ({ service, scratch, organizationId, jwtSecret }: { service
       if (data === undefined || !('report' in data)) throw new Error(`${JSON.stringify(error)}\n${await service.logTail()}`)
       return data.report
     },
+    loopDelays: async () => await readLoopDelays(probe),
     archiveOf: backupId => path.join(service.backupDir, organizationId, `backup-${backupId}.zip`),
     async scratchFolder () {
       const folder = path.join(scratch, randomBytes(4).toString('hex'))
