@@ -1,5 +1,5 @@
 import { constants } from 'node:fs'
-import { access, lstat, open, readlink, realpath, type FileHandle } from 'node:fs/promises'
+import { access, open, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
@@ -28,8 +28,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
     async list (organizationId) {
       requireOrganizationId(organizationId)
       try {
-        const root = join(await realpath(uploadDir), organizationId)
-        return await exists(root) ? await listInThread(root) : { entries: createEntryList(), warnings: [] }
+        return await listInThread(join(await realpath(uploadDir), organizationId))
       } catch (error) {
         throw fileError(error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files')
       }
@@ -70,16 +69,6 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
 /** Where an open file really is: elsewhere when a link took the place of a folder on its way. */
 async function pathOf (handle: FileHandle, path: string): Promise<string> {
   return process.platform === 'linux' ? await readlink(`/proc/self/fd/${handle.fd}`) : await realpath(path)
-}
-
-async function exists (path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
 }
 
 async function listInThread (root: string): Promise<Listing> {
