@@ -1,8 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs'
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
-import { failureOf, giveWay } from '../io/lane.js'
+import { enterLane, failureOf } from '../io/lane.js'
 import { fillRing } from '../io/ring.js'
 import { isWorthDeflating } from './compression.js'
 import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type SmallResult } from './encode-protocol.js'
@@ -11,9 +10,7 @@ import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type 
  * A worker thread that reads, hashes and compresses files. Everything is synchronous: it has nothing else to do, and
  * that is several times faster for small files.
  */
-giveWay()
-const port = parentPort as MessagePort
-const { root, ring } = workerData as LaneData
+const { port, data: { root, ring } } = enterLane<LaneData>()
 const slots = fillRing(ring)
 const deflatedChunkBytes = 1 << 18
 /** No deflate stream is open between blocks, so each is one of its own that is not final; this ends the whole. */

@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
 import { closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, readSync, writeSync } from 'node:fs'
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { crc32, inflateRawSync } from 'node:zlib'
 import { systemCode } from '../errors.js'
-import { failureOf, giveWay, type Failure } from '../io/lane.js'
+import { enterLane, failureOf, type Failure } from '../io/lane.js'
 import { blockBytes } from './encode-protocol.js'
 import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
 import { readEntry } from './read-entry.js'
@@ -13,9 +12,7 @@ import { invalid, mismatch, printable } from './refusal.js'
  * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is synchronous:
  * it has nothing else to do, and that is several times faster for small files.
  */
-giveWay()
-const port = parentPort as MessagePort
-const { descriptor: archive, owner } = workerData as ExtractData
+const { port, data: { descriptor: archive, owner } } = enterLane<ExtractData>()
 const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readSync(archive, target, offset, length, position) }) }
 /** Small enough for the processor's cache, where a block is read, hashed and written from. */
 const block = Buffer.allocUnsafe(1 << 18)

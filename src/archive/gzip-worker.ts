@@ -2,10 +2,9 @@ import { on } from 'node:events'
 import { access, constants } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
 import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
-import { failureOf, giveWay, own } from '../io/lane.js'
+import { enterLane, failureOf, own } from '../io/lane.js'
 import { runFilter } from '../io/process.js'
 import { readPipe } from '../io/read-pipe.js'
 import { compressionLevels } from './compression.js'
@@ -16,9 +15,7 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * A worker thread that compresses a text. What flows through it is garbage outside V8's heap, which makes V8 search the
  * heap every few milliseconds: here that is a small one.
  */
-giveWay()
-const port = parentPort as MessagePort
-const { compression, igzipPaths, descriptor } = workerData as GzipSettings
+const { port, data: { compression, igzipPaths, descriptor } } = enterLane<GzipSettings>()
 const gzipBlock = promisify(zlibGzip)
 
 try {

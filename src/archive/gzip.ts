@@ -1,4 +1,4 @@
-import { openLane, own } from '../io/lane.js'
+import { openLane, own, type Lane } from '../io/lane.js'
 import type { Compression } from './compression.js'
 import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
@@ -37,9 +37,10 @@ export async function * gzip (text: Text, { compression, onText = () => {}, onFa
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
   const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null }
-  const lane = openLane<GzipTask, GzipReply>('./gzip-worker', import.meta.url, settings)
+  let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
   try {
+    lane = openLane<GzipTask, GzipReply>('./gzip-worker', import.meta.url, settings)
     for (;;) {
       const reply = await lane.next()
       if (reply.kind === 'end') break
@@ -58,7 +59,7 @@ export async function * gzip (text: Text, { compression, onText = () => {}, onFa
   } finally {
     // A thread that waits for the pipe can't be ended before the pipe has.
     pipe?.stop()
-    await lane.close()
+    await lane?.close()
     await pipe?.close()
     await chunks?.return?.()
   }

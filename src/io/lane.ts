@@ -1,7 +1,7 @@
 import { on } from 'node:events'
-import { constants, setPriority } from 'node:os'
+import { constants, getPriority, setPriority } from 'node:os'
 import { extname } from 'node:path'
-import { Worker, type ResourceLimits } from 'node:worker_threads'
+import { parentPort, Worker, workerData, type MessagePort, type ResourceLimits } from 'node:worker_threads'
 import { AppError, type AppErrorOptions, type ErrorCode } from '../errors.js'
 
 /** A worker thread that answers its tasks in order. */
@@ -54,14 +54,21 @@ export function openLane<Task, Reply extends { kind: string }> (
   }
 }
 
+/** For a worker to begin with: who it answers, and what it was started with. From here on it gives way to the main thread. */
+export function enterLane<Data> (): { port: MessagePort, data: Data } {
+  giveWay()
+  return { port: parentPort as MessagePort, data: workerData as Data }
+}
+
 /**
- * For a worker to begin with: where cores are scarce, the main thread and what it answers go before it, and before the
- * programs that it starts. On Linux a priority is a thread's own (setpriority(2), "Notes"), elsewhere that of the process.
+ * Where cores are scarce, the main thread and what it answers go before this one, and before the programs that it starts.
+ * On Linux a priority is a thread's own (setpriority(2), "Notes"), elsewhere that of the process.
  */
-export function giveWay (): void {
+function giveWay (): void {
   if (process.platform !== 'linux') return
   try {
-    setPriority(constants.priority.PRIORITY_BELOW_NORMAL)
+    // The main thread's, since a thread that another worker starts has given way already.
+    setPriority(Math.min(getPriority(process.pid) + constants.priority.PRIORITY_BELOW_NORMAL, constants.priority.PRIORITY_LOW))
   } catch {
     // Where a sandbox forbids it, all go on alike.
   }

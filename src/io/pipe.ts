@@ -21,7 +21,13 @@ export async function makePipe (): Promise<Pipe> {
     // Opened for both, it waits for nobody; opened for one, it waits for the other (fifo(7)).
     const both = await open(path, 'r+')
     try {
-      return { reader: await open(path, 'r'), writer: await open(path, 'w') }
+      const reader = await open(path, 'r')
+      try {
+        return { reader, writer: await open(path, 'w') }
+      } catch (error) {
+        await reader.close()
+        throw error
+      }
     } finally {
       await both.close()
     }

@@ -1,12 +1,10 @@
 import { readSync } from 'node:fs'
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
-import { failureOf } from './lane.js'
+import { enterLane, failureOf } from './lane.js'
 import type { ReadPipeData, ReadPipeReply } from './read-pipe.js'
 import { fillRing } from './ring.js'
 
 /* A worker thread that waits in read(2), which costs a fraction of being told of each 64 KiB that a pipe holds. */
-const port = parentPort as MessagePort
-const { descriptor, ring } = workerData as ReadPipeData
+const { port, data: { descriptor, ring } } = enterLane<ReadPipeData>()
 const slots = fillRing(ring)
 
 try {

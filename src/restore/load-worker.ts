@@ -1,9 +1,8 @@
 import { read } from 'node:fs'
 import { promisify } from 'node:util'
-import { parentPort, type MessagePort } from 'node:worker_threads'
 import { readEntry, type EntryToRead } from '../archive/read-entry.js'
 import { loadDump } from '../database/load/load-dump.js'
-import { type Failure, failureOf, giveWay } from '../io/lane.js'
+import { enterLane, failureOf, type Failure } from '../io/lane.js'
 import type { LoadReply, LoadTask } from './load-protocol.js'
 import { readDump } from './read-dump.js'
 
@@ -11,8 +10,7 @@ import { readDump } from './read-dump.js'
  * A worker thread that reads a dump and feeds psql with it. That makes gigabytes of garbage outside of the heap, for which
  * V8 sweeps the heap again and again: this thread's is small, and nobody waits for its answers.
  */
-giveWay()
-const port = parentPort as MessagePort
+const { port } = enterLane<null>()
 const readAt = promisify(read)
 const stop = new AbortController()
 

@@ -1,5 +1,4 @@
-import { parentPort, workerData, type MessagePort } from 'node:worker_threads'
-import { failureOf } from '../io/lane.js'
+import { enterLane, failureOf } from '../io/lane.js'
 import type { PackedEntries } from './entry-list.js'
 import { listTree } from './list-tree.js'
 
@@ -7,8 +6,7 @@ export interface ListData { root: string }
 export interface ListReply { kind: 'listed', entries: PackedEntries, warnings: string[] }
 
 /* A worker thread that lists one folder: twenty thousand files keep whoever does it busy for a tenth of a second. */
-const port = parentPort as MessagePort
-const { root } = workerData as ListData
+const { port, data: { root } } = enterLane<ListData>()
 
 try {
   const { entries, warnings } = listTree(root)
