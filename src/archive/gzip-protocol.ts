@@ -1,4 +1,9 @@
+import type { Ring } from '../io/ring.js'
 import type { Compression } from './compression.js'
+
+/** The ring's. */
+export const slotBytes = 1 << 20
+export const slots = 8
 
 /** What a worker is started with. */
 export interface GzipSettings {
@@ -6,6 +11,8 @@ export interface GzipSettings {
   igzipPaths: readonly string[]
   /** A pipe that the text is read from; null when it comes in tasks. */
   descriptor: number | null
+  /** For the compressed bytes. */
+  ring: Ring
 }
 
 /** A part of the text, of about this many bytes. */
@@ -18,5 +25,6 @@ export type GzipReply =
   | { kind: 'more' }
   /** igzip has failed; zlib goes on. */
   | { kind: 'fallback', reason: string }
-  | { kind: 'member', data: Uint8Array, textBytes: number }
+  /** Bytes of a member in the ring's next slot; with its last ones, how much text is in it. */
+  | { kind: 'block', length: number, textBytes: number }
   | { kind: 'end' }

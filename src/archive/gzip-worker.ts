@@ -4,9 +4,10 @@ import { availableParallelism } from 'node:os'
 import { promisify } from 'node:util'
 import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
-import { enterLane, failureOf, own } from '../io/lane.js'
+import { enterLane, failureOf } from '../io/lane.js'
 import { runFilter } from '../io/process.js'
 import { readPipe } from '../io/read-pipe.js'
+import { fillRing } from '../io/ring.js'
 import { compressionLevels } from './compression.js'
 import { cutByContent, type ContentBlock } from './content-blocks.js'
 import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
@@ -15,7 +16,8 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * A worker thread that compresses a text. What flows through it is garbage outside V8's heap, which makes V8 search the
  * heap every few milliseconds: here that is a small one.
  */
-const { port, data: { compression, igzipPaths, descriptor } } = enterLane<GzipSettings>()
+const { port, data: { compression, igzipPaths, descriptor, ring } } = enterLane<GzipSettings>()
+const slots = fillRing(ring)
 const gzipBlock = promisify(zlibGzip)
 
 try {
@@ -67,11 +69,15 @@ async function findIgzip (): Promise<string | null> {
 
 interface Member { data: Buffer, textBytes: number }
 
-function sendMember (member: Member): void {
-  const data = own(member.data)
-  send({ ...member, kind: 'member', data }, [data.buffer])
+function sendMember ({ data, textBytes }: Member): void {
+  for (let from = 0; from < data.length;) {
+    const length = data.copy(slots.slot(), 0, from)
+    slots.advance()
+    from += length
+    send({ kind: 'block', length, textBytes: from === data.length ? textBytes : 0 })
+  }
 }
 
-function send (reply: GzipReply, transfer: ArrayBuffer[] = []): void {
-  port.postMessage(reply, transfer)
+function send (reply: GzipReply): void {
+  port.postMessage(reply)
 }

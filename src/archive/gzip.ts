@@ -1,6 +1,7 @@
 import { openLane, own, type Lane } from '../io/lane.js'
+import { createRing, emptyRing, type Slot } from '../io/ring.js'
 import type { Compression } from './compression.js'
-import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
+import { slotBytes, slots, taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
 /** Where Debian's and Homebrew's `isal` put it. */
 const usualPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
@@ -21,22 +22,34 @@ export type Text = AsyncIterable<Buffer> | PipedText
 
 export interface GzipOptions {
   compression: Compression
-  /** Told the bytes of the text that each member holds, before it is handed on; what it throws ends the whole. */
+  /** Told the bytes of the text that a member holds, before the last of it is handed on; what it throws ends the whole. */
   onText?: (bytes: number) => void
   /** Told the reason when igzip has failed and zlib goes on in its place. */
   onFallback: (reason: string) => void
   igzipPaths?: readonly string[]
 }
 
+export interface Gzip {
+  blocks: AsyncGenerator<Buffer>
+  /** To be called for each block, in their order: its memory is used again then. */
+  release (): void
+}
+
 /**
  * Compresses a text in a worker thread, as gzip members of 1 to 8 MiB; gunzip and zcat read concatenated members as one
- * (RFC 1952, section 2.2). `fast` uses igzip where it is installed.
- * @throws what the text throws
+ * (RFC 1952, section 2.2). `fast` uses igzip where it is installed. The blocks throw what the text throws.
  */
-export async function * gzip (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions): AsyncGenerator<Buffer> {
+export function gzip (text: Text, options: GzipOptions): Gzip {
+  const held: Slot[] = []
+  return { blocks: compress(text, options, held), release: () => { held.shift()?.release() } }
+}
+
+async function * compress (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
-  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null }
+  const ring = createRing(slots, slotBytes)
+  const nextSlot = emptyRing(ring)
+  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, ring }
   let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
   try {
@@ -44,9 +57,11 @@ export async function * gzip (text: Text, { compression, onText = () => {}, onFa
     for (;;) {
       const reply = await lane.next()
       if (reply.kind === 'end') break
-      if (reply.kind === 'member') {
-        onText(reply.textBytes)
-        yield Buffer.from(reply.data.buffer)
+      if (reply.kind === 'block') {
+        if (reply.textBytes > 0) onText(reply.textBytes)
+        const slot = nextSlot()
+        held.push(slot)
+        yield slot.bytes.subarray(0, reply.length)
       } else if (reply.kind === 'fallback') {
         onFallback(reply.reason)
       } else if (chunks !== null && !isLast) {

@@ -5,6 +5,7 @@ import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
 import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
 import { blockBytes, type Measures } from './encode-protocol.js'
+import type { Gzip } from './gzip.js'
 import { checksumsEntry, databaseEntry, metadataEntry, signatureEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
 import { createArchiveOutput } from './output.js'
@@ -15,8 +16,8 @@ import { createZip, type Attributes } from './zip.js'
 export type MetadataWithoutDigest = Omit<Metadata, 'attributesDigest'>
 
 export interface ArchiveWriter {
-  /** `gzip` is stored as it is. */
-  addDatabase (gzip: AsyncIterable<Buffer>): Promise<void>
+  /** What is compressed already; it is stored as it is. */
+  addDatabase (gzip: Gzip): Promise<void>
   addFolder (name: string, attributes: Attributes): Promise<void>
   addFile (name: string, attributes: Attributes, encoded: Encoded): Promise<void>
   /**
@@ -73,7 +74,7 @@ export function createArchiveWriter (stream: Writable, timestamp: Date, onBytes:
   }
 
   return {
-    async addDatabase (gzip) { await addStream(databaseEntry, own, false, measureBlocks(gzip), () => {}) },
+    async addDatabase ({ blocks, release }) { await addStream(databaseEntry, own, false, measureBlocks(blocks), release) },
     async addFolder (name, attributes) {
       await zip.addFolder(name, attributes)
       digest.add(name, attributes, 0)

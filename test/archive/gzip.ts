@@ -1,18 +1,22 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { gunzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import t from 'tap'
 import { compressionLevels, type Compression } from '../../src/archive/compression.js'
-import { gzip, type PipedText } from '../../src/archive/gzip.js'
+import { gzip, type Gzip, type PipedText } from '../../src/archive/gzip.js'
+import { slots } from '../../src/archive/gzip-protocol.js'
 import { makePipe } from '../../src/io/pipe.js'
 import { startProgramInto } from '../../src/io/process.js'
 import { testFolder } from '../support/archive.js'
 
-async function collect (blocks: AsyncIterable<Buffer>): Promise<Buffer> {
+async function collect ({ blocks, release }: Gzip): Promise<Buffer> {
   const all: Buffer[] = []
-  for await (const block of blocks) all.push(block)
+  for await (const block of blocks) {
+    all.push(Buffer.from(block))
+    release()
+  }
   return Buffer.concat(all)
 }
 
@@ -81,7 +85,7 @@ t.test('a program that fails, fails the text after its last byte', async t => {
   const { text, ends } = await piped('sh', '-c', 'echo half of it; exit 3')
   let members = 0
   await t.rejects(async () => {
-    for await (const _ of gzip(text, { compression: 'fast', onFallback })) members += 1
+    for await (const _ of gzip(text, { compression: 'fast', onFallback }).blocks) members += 1
   }, { message: /ended with exit code 3/ })
   t.equal(members, 1)
   t.strictSame(ends, ['stopped', 'closed'])
@@ -90,7 +94,7 @@ t.test('a program that fails, fails the text after its last byte', async t => {
 t.test('who leaves in the middle ends a program that would never end, silent or not', async t => {
   for (const never of [['yes'], ['sh', '-c', 'seq 3000000; exec sleep 1000']] as Array<[string, ...string[]]>) {
     const { text, ends } = await piped(...never)
-    for await (const member of gzip(text, { compression: 'fast', onFallback })) {
+    for await (const member of gzip(text, { compression: 'fast', onFallback }).blocks) {
       t.ok(member.length > 0)
       break
     }
@@ -112,7 +116,7 @@ t.test('who leaves in the middle closes the text', async t => {
       isClosed = true
     }
   }
-  for await (const block of gzip(endless(), { compression: 'fast', onFallback })) {
+  for await (const block of gzip(endless(), { compression: 'fast', onFallback }).blocks) {
     t.ok(block.length > 0)
     break
   }
@@ -129,11 +133,31 @@ t.test('a reader that is slow holds the text back', async t => {
       }
     }
   }
-  const compressed = gzip(counted(), { compression: 'fast', onFallback })
+  const compressed = gzip(counted(), { compression: 'fast', onFallback }).blocks
   await compressed.next()
   await new Promise(setImmediate)
   t.ok(given < 64 << 20, `${given} bytes taken ahead of the first member`)
   await compressed.return(undefined)
+})
+
+t.test('memory that was not given back is not written again', async t => {
+  const noise = Array.from({ length: 32 }, () => randomBytes(1 << 20))
+  const expected = Buffer.concat(noise)
+  async function * source (): AsyncGenerator<Buffer> { yield * noise }
+  const { blocks, release } = gzip(source(), { compression: 'fast', onFallback })
+  const held: Buffer[] = []
+  const late: Buffer[] = []
+  const giveBack = (): void => {
+    late.push(Buffer.from(held.shift()!))
+    release()
+  }
+  for await (const block of blocks) {
+    held.push(block)
+    // One more would never come.
+    if (held.length === slots) giveBack()
+  }
+  while (held.length > 0) giveBack()
+  t.ok(gunzipSync(Buffer.concat(late)).equals(expected))
 })
 
 t.test('an igzip that can\'t be run or fails gives way to zlib, which is told', async t => {

@@ -58,7 +58,7 @@ export function metadataWith (change: Partial<MetadataWithoutDigest> = {}): Meta
 export async function fillArchive (
   writer: ArchiveWriter, entries: Iterable<TestEntry>, { sql, ...change }: Partial<MetadataWithoutDigest> & { sql?: string } = {}
 ): Promise<{ size: number, checksum: string }> {
-  if (sql !== undefined) await writer.addDatabase(blocksOf(gzipSync(sql)))
+  if (sql !== undefined) await writer.addDatabase({ blocks: blocksOf(gzipSync(sql)), release () {} })
   for (const { path, content = '', mode, mtime = timestamp } of entries) {
     const name = filesPrefix(organizationId) + path
     if (name.endsWith('/')) await writer.addFolder(name, { mode: mode ?? 0o755, mtime })

@@ -28,7 +28,7 @@ export async function forge ({ repository, catalog, signing }: Pick<Core, 'repos
     const partial = await repository.createArchive(organizationId, forged.id)
     const writer = createArchiveWriter(partial.stream, new Date(forged.timestamp), () => {}, signing.current)
     const sql = gunzipSync(await contentOf(archive, archive.database!)).toString()
-    await writer.addDatabase(blocksOf(gzipSync(change.sql?.(sql) ?? sql)))
+    await writer.addDatabase({ blocks: blocksOf(gzipSync(change.sql?.(sql) ?? sql)), release () {} })
     for (const entry of change.files === true ? archive.files : []) {
       if (entry.kind === 'folder') await writer.addFolder(entry.name, entry)
       else await writer.addFile(entry.name, entry, await encodeBuffer(entry.name, await contentOf(archive, entry), 6))
