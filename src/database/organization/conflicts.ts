@@ -3,6 +3,7 @@ import { AppError } from '../../errors.js'
 import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
+import { keyedRows, targetRows } from './keyed-rows.js'
 import { operationsOn, sameValues, uniqueIndexes } from './unique.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
@@ -22,12 +23,12 @@ export async function foreignRows (
 ): Promise<Conflict[]> {
   const conflicts: Conflict[] = []
   const archiveOf = new Map(tables.map((merged) => [merged.table.oid, merged.archive]))
-  for (const { table, archive, rows } of tables) {
+  for (const { table, rows } of tables) {
     if (rows === 0) continue
     const owned = await count(session, ownedRows(graph, table, 't', organizationId, (asked) => archiveOf.get(asked.oid)!))
     if (owned !== rows) conflicts.push({ field: table.label, message: `${rows - owned} rows of ${table.label} in the archive are not the organization's` })
-    for (const key of graph.keys.filter((candidate) => candidate.table === table.oid && !candidate.onPartition && candidate.validated)) {
-      conflicts.push(...await leadingNowhere(session, graph, tables, key, archive))
+    for (const key of graph.keys.filter((candidate) => candidate.table === table.oid && candidate.validated)) {
+      conflicts.push(...await leadingNowhere(session, graph, tables, key))
     }
   }
   return conflicts
@@ -35,7 +36,7 @@ export async function foreignRows (
 
 /** A key of archived rows must lead to archived rows; where it may leave the organization, to rows that exist. */
 async function leadingNowhere (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], key: ForeignKey, archive: string
+  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], key: ForeignKey
 ): Promise<Conflict[]> {
   const child = tables.find(({ table }) => table.oid === key.table)!
   const parent = tables.find(({ table }) => table.oid === key.target)
@@ -43,11 +44,11 @@ async function leadingNowhere (
   const target = tableOf(graph, key.target)
   const mayLeave = !isTenant(target) || (child.table.declared && child.table.anchor[0] !== key)
   const inArchive = parent !== undefined && key.references.every((column) => parent.columns.includes(column))
-    ? `EXISTS (SELECT FROM ${parent.archive} p WHERE ${keyCondition(key, 'c', 'p')})`
+    ? `EXISTS (SELECT FROM ${targetRows(parent, key)} p WHERE ${keyCondition(key, 'c', 'p')})`
     : 'false'
   const live = mayLeave ? `EXISTS (SELECT FROM ${key.targetRelation} p WHERE ${keyCondition(key, 'c', 'p')})` : 'false'
   const present = key.columns.map((column) => `c.${quoteIdentifier(column)} IS NOT NULL`).join(' AND ')
-  const rows = await count(session, `FROM ${archive} c WHERE ${present} AND NOT ${inArchive} AND NOT ${live}`)
+  const rows = await count(session, `FROM ${keyedRows(child, key)} c WHERE ${present} AND NOT ${inArchive} AND NOT ${live}`)
   return rows === 0 ? [] : [{
     field: child.table.label,
     message: `${rows} rows of ${child.table.label} lead to rows that are ${mayLeave ? 'not there any more' : 'not in the archive'}: ${describeKey(graph, key)}`

@@ -2,7 +2,7 @@ import { AppError } from '../../errors.js'
 import type { TableRows } from './dump.js'
 import type { Catalog, CatalogColumn, CatalogTable } from '../tenancy/tenant-catalog.js'
 import { isTenant, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
-import { tableOf } from '../tenancy/tenant-rows.js'
+import { storedColumns, tableOf } from '../tenancy/tenant-rows.js'
 
 /** A table that a merge works on. */
 export interface MergeTable {
@@ -34,6 +34,11 @@ export function updatedColumns ({ table, columns, key, rekeyed }: Pick<MergeTabl
   const fixed = table.columns.filter(({ name, type, identity }) =>
     identity === 'always' || (!rekeyed && key?.includes(name) === true && equalByBytes.test(type)))
   return columns.filter((column) => !fixed.some(({ name }) => name === column))
+}
+
+/** The archive has every value of its rows, so nothing is lost when they are written anew. */
+export function canBeReplaced ({ table, columns }: MergeTable): boolean {
+  return storedColumns(table).every((column) => columns.includes(column))
 }
 
 export interface Drift {

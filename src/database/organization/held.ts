@@ -3,6 +3,7 @@ import { quoteLiteral } from '../connection/connection.js'
 import type { Conflict } from './conflicts.js'
 import type { TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
+import { keyedRows } from './keyed-rows.js'
 import { rowNumber } from './load.js'
 import { lostValues } from './lost-values.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
@@ -70,7 +71,7 @@ async function countKept (session: postgres.Sql, graph: TenantGraph, child: Merg
   const kept = await countHeld(session, `${leading(graph, key, lost)}
     LEFT JOIN ${child.plan} p ON p.relation = c.tableoid AND p.place = c.ctid AND p.operation ${isSpokenOf ? "IN ('d', 'u')" : "= 'd'"} WHERE p.relation IS NULL`)
   if (!isSpokenOf) return kept
-  const written = await countHeld(session, `FROM ${lost} lost JOIN ${child.archive} c ON ${keyCondition(key, 'c', 'lost')}
+  const written = await countHeld(session, `FROM ${lost} lost JOIN ${keyedRows(child, key)} c ON ${keyCondition(key, 'c', 'lost')}
     JOIN ${child.plan} p ON p.${rowNumber} = c.${rowNumber} AND (p.operation = 'u' OR NOT lost."comes back")`)
   return { rows: kept.rows + written.rows, comingBack: kept.comingBack + written.comingBack }
 }

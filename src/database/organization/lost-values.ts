@@ -1,6 +1,7 @@
 import { quoteIdentifier } from '../connection/connection.js'
 import { changeOf, rowText, type TableChange } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
+import { targetRows } from './keyed-rows.js'
 import { rowNumber } from './load.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
 import { quoteColumns } from '../tenancy/tenant-table.js'
@@ -26,9 +27,9 @@ export function lostValues (parent: MergeTable, key: ForeignKey, changes: readon
   const held = isKnown ? `h.${rowNumber} IS NOT NULL` : 'false'
   return `(SELECT ${values('l')}, ${held} AS "comes back"
     FROM ${plan} p JOIN ${key.targetRelation} l ON l.tableoid = p.relation AND l.ctid = p.place
-      LEFT JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}${isKnown ? ` LEFT JOIN ${archive} h ON ${equal}` : ''}
+      LEFT JOIN ${archive} a ON a.${rowNumber} = p.${rowNumber}${isKnown ? ` LEFT JOIN ${targetRows(parent, key)} h ON ${equal}` : ''}
     WHERE ${leaves} AND (${[...acts, `NOT ${held}`].join(' OR ')})${isKnown
 ? `
-    UNION SELECT ${values('h')}, true FROM ${archive} h JOIN ${plan} p ON p.${rowNumber} = h.${rowNumber} AND p.later`
+    UNION SELECT ${values('h')}, true FROM ${targetRows(parent, key)} h JOIN ${plan} p ON p.${rowNumber} = h.${rowNumber} AND p.later`
 : ''})`
 }

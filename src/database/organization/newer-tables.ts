@@ -2,6 +2,7 @@ import type postgres from 'postgres'
 import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
 import { planChanges, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
+import { targetRows } from './keyed-rows.js'
 import { createMergeTables } from './load.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
 import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
@@ -52,9 +53,10 @@ function isFollowed (graph: TenantGraph, tables: readonly MergeTable[], key: For
 }
 
 /** Whether a row (c) leads to one that goes from the parent table, by its plan, while no other row comes back with the value. */
-function losesParent ({ plan, archive, columns }: MergeTable, key: ForeignKey): string {
+function losesParent (parent: MergeTable, key: ForeignKey): string {
+  const { plan, columns } = parent
   const comesBack = key.references.every((column) => columns.includes(column))
-    ? `EXISTS (SELECT FROM ${archive} a WHERE ${keyCondition(key, 'c', 'a')})`
+    ? `EXISTS (SELECT FROM ${targetRows(parent, key)} a WHERE ${keyCondition(key, 'c', 'a')})`
     : 'false'
   return `EXISTS (SELECT FROM ${plan} p JOIN ${key.targetRelation} l ON p.operation = 'd' AND l.tableoid = p.relation AND l.ctid = p.place
     WHERE ${keyCondition(key, 'c', 'l')}) AND NOT ${comesBack}`

@@ -1,11 +1,12 @@
 import type postgres from 'postgres'
 import { equalRows, type TableChange } from './diff.js'
-import type { MergeTable } from './drift.js'
+import { canBeReplaced, type MergeTable } from './drift.js'
+import { keyedRows } from './keyed-rows.js'
 import { rowNumber } from './load.js'
 import { lostValues } from './lost-values.js'
 import { planUntouched } from './newer-tables.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
-import { keyCondition, ownedRows, storedColumns, tableOf } from '../tenancy/tenant-rows.js'
+import { keyCondition, ownedRows, tableOf } from '../tenancy/tenant-rows.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 
 export interface Stages { tables: MergeTable[], changes: TableChange[] }
@@ -55,11 +56,6 @@ export async function planStages (
   return { tables, changes }
 }
 
-/** The archive has every value of its rows, so nothing is lost when they are written anew. */
-export function canBeReplaced ({ table, columns }: MergeTable): boolean {
-  return storedColumns(table).every((column) => columns.includes(column))
-}
-
 async function areThere (session: postgres.Sql, query: string): Promise<boolean> {
   const [row] = await session.unsafe<Array<{ there: boolean }>>(`SELECT EXISTS ${query} AS there`)
   return row!.there
@@ -72,15 +68,16 @@ async function areStruck (session: postgres.Sql, graph: TenantGraph, key: Foreig
   return await areThere(session, `(SELECT ${ownedRows(graph, child, 'c', organizationId)} AND ${leadsTo(key, 'c', lost)})`)
 }
 
-async function postponeAdded (session: postgres.Sql, { plan, archive }: MergeTable, key: ForeignKey, lost: string): Promise<number> {
-  const postponed = await session.unsafe(`UPDATE ${plan} p SET later = true FROM ${archive} c
+async function postponeAdded (session: postgres.Sql, child: MergeTable, key: ForeignKey, lost: string): Promise<number> {
+  const postponed = await session.unsafe(`UPDATE ${child.plan} p SET later = true FROM ${keyedRows(child, key)} c
     WHERE p.operation = 'i' AND NOT p.later AND c.${rowNumber} = p.${rowNumber} AND ${leadsTo(key, 'c', lost)}`)
   return postponed.count
 }
 
-async function replaceUpdated (session: postgres.Sql, { plan, archive }: MergeTable, key: ForeignKey, lost: string): Promise<number> {
+async function replaceUpdated (session: postgres.Sql, child: MergeTable, key: ForeignKey, lost: string): Promise<number> {
+  const { plan } = child
   const replaced = await session.unsafe(`
-    WITH struck AS (SELECT c.${rowNumber} AS number FROM ${archive} c WHERE ${leadsTo(key, 'c', lost)}),
+    WITH struck AS (SELECT c.${rowNumber} AS number FROM ${keyedRows(child, key)} c WHERE ${leadsTo(key, 'c', lost)}),
       removed AS (
         UPDATE ${plan} p SET operation = 'd', ${rowNumber} = NULL FROM struck
         WHERE p.operation = 'u' AND p.${rowNumber} = struck.number RETURNING struck.number)
@@ -91,12 +88,13 @@ async function replaceUpdated (session: postgres.Sql, { plan, archive }: MergeTa
 async function replaceEqual (
   session: postgres.Sql, graph: TenantGraph, child: MergeTable, key: ForeignKey, lost: string, organizationId: string
 ): Promise<number> {
-  const { plan, archive } = child
+  const { plan } = child
+  const keyed = keyedRows(child, key)
   const unplanned = `NOT EXISTS (SELECT FROM ${plan} p WHERE p.${rowNumber} = c.${rowNumber})`
-  if (!await areThere(session, `(SELECT FROM ${archive} c WHERE ${unplanned} AND ${leadsTo(key, 'c', lost)})`)) return 0
+  if (!await areThere(session, `(SELECT FROM ${keyed} c WHERE ${unplanned} AND ${leadsTo(key, 'c', lost)})`)) return 0
   const replaced = await session.unsafe(`
     WITH struck AS MATERIALIZED (
-      SELECT equal.* FROM (${equalRows(graph, child, organizationId)}) equal JOIN ${archive} c ON c.${rowNumber} = equal.number
+      SELECT equal.* FROM (${equalRows(graph, child, organizationId)}) equal JOIN ${keyed} c ON c.${rowNumber} = equal.number
       WHERE ${unplanned} AND ${leadsTo(key, 'c', lost)}),
       removed AS (INSERT INTO ${plan} (operation, relation, place) SELECT 'd', relation, place FROM struck)
     INSERT INTO ${plan} (operation, ${rowNumber}, later) SELECT 'i', number, true FROM struck`)

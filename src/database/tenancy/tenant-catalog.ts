@@ -59,6 +59,10 @@ export interface ForeignKey {
   emptied: string[]
   /** The key is on one partition only, so it says nothing about the table as a whole. */
   onPartition: boolean
+  /** What rows of the table the relation takes, as an expression on its columns, where it is a partition; null: all. */
+  condition: string | null
+  /** The same of the target relation. */
+  targetCondition: string | null
 }
 
 export interface Catalog {
@@ -173,6 +177,8 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
       parent.relation as "targetRelation", k.convalidated as validated,
       k.confdeltype <> 'a' as "deleteActs", k.confupdtype <> 'a' as "updateActs",
       case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
+      case when child.partition then pg_get_partition_constraintdef(child.oid) end as condition,
+      case when parent.partition then pg_get_partition_constraintdef(parent.oid) end as "targetCondition",
       -- Through jsonb, since PostgreSQL before 15 does not know the column.
       array(select a.attname::text from pg_attribute a where a.attrelid = k.conrelid and a.attnum = any(
         case when jsonb_typeof(to_jsonb(k) -> 'confdelsetcols') = 'array'

@@ -54,7 +54,9 @@ function declaredKey (
     updateActs: false,
     onDelete: 'other',
     emptied: [],
-    onPartition: false
+    onPartition: false,
+    condition: null,
+    targetCondition: null
   }
 }
 

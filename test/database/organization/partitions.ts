@@ -1,5 +1,5 @@
 import t from 'tap'
-import { archive, loadScript, otherRows, restore, rowsOf } from '../../support/organization.js'
+import { archive, changed, loadScript, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
 t.test('partitions that are for other organizations are in nobody else\'s archive', async (t) => {
@@ -82,4 +82,73 @@ t.test('a partition for several organizations, or by what an organization has, s
   const without = (await archive(live.connection, '1')).script
   t.notMatch(without.toString(), /numbered_secret/)
   await loadScript(t, without)
+})
+
+t.test('a foreign key of a single partition, and one that leads to a single partition', async (t) => {
+  const live = await createTestDatabase(t)
+  const { sql } = live
+  await sql.unsafe(`
+    CREATE TABLE organizations (id text PRIMARY KEY);
+    INSERT INTO organizations VALUES ('acme'), ('rival');
+    CREATE TABLE projects (id int PRIMARY KEY, org text NOT NULL REFERENCES organizations, name text);
+    CREATE TABLE events (org text NOT NULL REFERENCES organizations, at int, project int, note text, PRIMARY KEY (org, at)) PARTITION BY RANGE (at);
+    CREATE TABLE events_old PARTITION OF events FOR VALUES FROM (0) TO (100);
+    CREATE TABLE events_new PARTITION OF events FOR VALUES FROM (100) TO (200);
+    CREATE TABLE events_rest PARTITION OF events DEFAULT;
+    ALTER TABLE events_new ADD CONSTRAINT of_project FOREIGN KEY (project) REFERENCES projects ON DELETE CASCADE;
+    CREATE TABLE remarks (id int PRIMARY KEY, org text NOT NULL, at int, FOREIGN KEY (org, at) REFERENCES events_new ON DELETE CASCADE,
+      FOREIGN KEY (org) REFERENCES organizations);
+    INSERT INTO projects VALUES (1, 'acme', 'one'), (2, 'acme', 'two'), (3, 'rival', 'three');
+    INSERT INTO events SELECT o, at, CASE WHEN at < 100 THEN 9 WHEN o = 'acme' THEN at % 2 + 1 ELSE 3 END, 'event' FROM unnest(ARRAY['acme', 'rival']) o, unnest(ARRAY[1, 2, 101, 102, 103, 201]) at;
+    INSERT INTO remarks SELECT at + ascii(org), org, at FROM events WHERE at BETWEEN 100 AND 199`)
+  const before = await rowsOf(sql, 'acme')
+  const archived = await archive(live.connection, 'acme')
+  t.strictSame(await rowsOf((await loadScript(t, archived.script)).sql, 'acme'), before)
+
+  // The old rows lead by no key to the project 9 that is added, and are changed nevertheless.
+  await sql.unsafe(`
+    DELETE FROM projects WHERE id = 1; INSERT INTO projects VALUES (9, 'acme', 'nine');
+    UPDATE events SET note = 'changed' WHERE org = 'acme' AND at IN (1, 101);
+    INSERT INTO events VALUES ('acme', 104, 9, 'added'); INSERT INTO remarks VALUES (1, 'acme', 104);
+    DELETE FROM events WHERE org = 'acme' AND at = 103`)
+  const [mutated, others] = [await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')]
+  const checkpoint = await archive(live.connection, 'acme')
+  const rehearsal = await mergeFrom(t, live.connection, archived, { organizationId: 'acme', dryRun: true })
+  await rehearsal.rollback()
+  t.match(changed(rehearsal), [
+    { table: 'public.events', added: 2, changed: 2, removed: 1 }, { table: 'public.projects', added: 1, removed: 1 }, { table: 'public.remarks', added: 2, removed: 1 }
+  ])
+  t.strictSame(await restore(t, live.connection, archived, { organizationId: 'acme' }), changed(rehearsal))
+  t.strictSame([await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')], [before, others])
+  await restore(t, live.connection, checkpoint, { organizationId: 'acme' })
+  t.strictSame([await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')], [mutated, others], 'the undo brings everything back')
+
+  // A key that came after the backup refuses the old rows, in a rehearsal too.
+  await sql.unsafe('UPDATE events SET project = NULL WHERE at < 100; ALTER TABLE events_old ADD FOREIGN KEY (project) REFERENCES projects')
+  for (const dryRun of [true, false]) {
+    await t.rejects(mergeFrom(t, live.connection, archived, { organizationId: 'acme', dryRun }), {
+      code: 'RESTORE_CONFLICT', errors: [{ message: '2 rows of public.events lead to rows that are not in the archive: public.events (project) → public.projects (id)' }]
+    })
+  }
+})
+
+t.test('a key that leads to the partition of another organization', async (t) => {
+  const live = await createTestDatabase(t)
+  const { sql } = live
+  await sql.unsafe(`
+    CREATE TABLE organizations (id text PRIMARY KEY);
+    INSERT INTO organizations VALUES ('acme'), ('rival');
+    CREATE TABLE listed (org text NOT NULL REFERENCES organizations, n int, PRIMARY KEY (org, n)) PARTITION BY LIST (org);
+    CREATE TABLE listed_acme PARTITION OF listed FOR VALUES IN ('acme');
+    CREATE TABLE listed_rival PARTITION OF listed FOR VALUES IN ('rival');
+    CREATE TABLE parts (id int PRIMARY KEY, org text NOT NULL REFERENCES organizations, n int, FOREIGN KEY (org, n) REFERENCES listed_rival);
+    INSERT INTO listed VALUES ('acme', 1), ('rival', 1);
+    INSERT INTO parts VALUES (1, 'acme', NULL), (2, 'rival', 1)`)
+  const before = await rowsOf(sql, 'acme')
+  const archived = await archive(live.connection, 'acme')
+  t.strictSame(await rowsOf((await loadScript(t, archived.script)).sql, 'acme'), before)
+  await sql`DELETE FROM parts WHERE org = 'acme'`
+  const others = await otherRows(sql, 'acme')
+  await restore(t, live.connection, archived, { organizationId: 'acme' })
+  t.strictSame([await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')], [before, others])
 })
