@@ -53,7 +53,7 @@ export const Environment = Type.Object({
   DATABASE_SCOPE: choice(['auto', 'instance', 'organization'], 'auto', 'What a backup holds of the database'),
   TENANT_TABLE: Type.String({ default: 'organizations', description: 'Table with one row an organization', expects: 'a table name' }),
   TENANCY_FILE: text('File that declares tables the foreign keys can\'t classify', 'a file'),
-  CHECKPOINT_RETENTION: Type.Optional(Type.String({ default: '24h', pattern: durationPattern, description: 'How long a restore can be undone, such as 30m, 24h or 7d; 0 keeps no checkpoint', expects: 'a duration such as 30m, 24h or 7d, or 0' })),
+  CHECKPOINT_RETENTION: Type.Optional(Type.String({ default: '24h', pattern: durationPattern, description: 'How long the newest restore can be undone, such as 30m, 24h or 7d; 0 keeps no checkpoint', expects: 'a duration such as 30m, 24h or 7d, or 0' })),
   UPLOAD_MAX_BYTES: Type.Optional(Type.Integer({ minimum: 1, maximum: Number.MAX_SAFE_INTEGER, description: 'Largest archive that can be uploaded, in bytes (default: what the disk takes)', expects: 'a whole number of bytes' })),
   LOAD_TIMEOUT: Type.Optional(Type.String({ pattern: '^[1-9][0-9]{0,8}(ms|s|m|h|d)$', description: 'How long loading a dump may take, such as 30m or 24h (default: 15 minutes, and 10 s for each MB of it)', expects: 'a duration such as 30m or 24h' })),
   COMPRESSION: choice(['fast', 'balanced', 'small'], 'fast', 'How hard archives are compressed')

@@ -10,6 +10,7 @@ import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
 import { createCheckpointBackup } from './checkpoint-backup.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
+import { listRestores } from './history.js'
 import { createJournal, type Begin } from './journal.js'
 import { preflight, requireNoOthers, type DatabaseMode, type Preflight } from './preflight.js'
 import { finishRestores, releaseCheckpoints } from './recover.js'
@@ -65,6 +66,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   // What an earlier restore left half done, when it could go neither way, must not be built upon.
   await finishRestores(core, archive.metadata.databaseScope === 'instance' ? await core.repository.organizations() : [organizationId])
   const found = await preflight(core, { organizationId, archive, keepCheckpoint: request.rollbackOnFailure, ...parts })
+  found.warnings.push(...await lastChanceWarnings(core, request))
   // Without a checkpoint to keep there is room for the live state and the new one, and not for a third.
   if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
 
@@ -99,6 +101,13 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   } finally {
     await journal.close()
   }
+}
+
+/** There is one checkpoint at most: what could be undone until now can't be any more, which nobody expects at the second try. */
+async function lastChanceWarnings (core: Core, { organizationId, undoOf }: RestoreRequest): Promise<string[]> {
+  const undoable = (await listRestores(core, organizationId)).filter(restore => restore.undoable && restore.restoreId !== undoOf)
+  return undoable.map(({ restoreId, startedAt }) =>
+    `Only the newest restore can be undone: with this one, restore ${restoreId} of ${startedAt} can't be any more, and what it replaced is in no checkpoint.`)
 }
 
 /** The restore is done, so a journal that can't be read now must not look like a failure of it; it is tried again later. */

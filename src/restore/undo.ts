@@ -4,7 +4,7 @@ import type { JobContext } from '../jobs/progress.js'
 import { release, undo } from './coordinator.js'
 import { listRestores } from './history.js'
 import { openJournal, type Journal } from './journal.js'
-import type { RestoreResult } from './report.js'
+import type { RestoreResult, RestoreSummary } from './report.js'
 import { requireNoOthers } from './preflight.js'
 import { finishRestores } from './recover.js'
 import { restoreBackup } from './restore.js'
@@ -21,9 +21,7 @@ export async function undoRestore (core: Core, request: UndoRequest, job: JobCon
   const { checkpointBackupId } = await withJournal(core, request, async ({ begin, lines }) => {
     // An archive that somebody took out of the folder is gone without a word in the journal.
     const isGone = begin.checkpointBackupId !== null && await core.catalog.get(request.organizationId, begin.checkpointBackupId) === null
-    if (!summaryOf(lines).undoable || isGone) {
-      throw new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more).')
-    }
+    if (!summaryOf(lines).undoable || isGone) throw notUndoable(summaryOf(lines))
     return begin
   })
   const result = checkpointBackupId === null
@@ -31,6 +29,14 @@ export async function undoRestore (core: Core, request: UndoRequest, job: JobCon
     : await restoreCheckpoint(core, request, checkpointBackupId, job)
   core.log.info(request, 'Restore undone')
   return { ...result, message: 'Restore undone successfully', restoreId: request.restoreId }
+}
+
+function notUndoable ({ state, dryRun }: RestoreSummary): AppError {
+  if (dryRun) return new AppError('RESTORE_NOT_UNDOABLE', 'A dry run changes nothing.', { remedy: 'There is nothing to undo.' })
+  if (state === 'undone' || state === 'rolled-back') {
+    return new AppError('RESTORE_NOT_UNDOABLE', `The state before this restore is back already (${state}).`, { remedy: 'There is nothing to undo.' })
+  }
+  return new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more): only the newest restore has one, for as long as CHECKPOINT_RETENTION says.')
 }
 
 /** The checkpoint is what the restore moved aside. */

@@ -36,10 +36,13 @@ t.test('a restore and its undo, and one checkpoint at most', async t => {
   await undo(s, first.restoreId)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])
-  await t.rejects(undo(s, first.restoreId), { code: 'RESTORE_NOT_UNDOABLE' })
+  await t.rejects(undo(s, first.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /is back already/, remedy: 'There is nothing to undo.' })
 
   const second = await restore(s, 'a')
+  t.notMatch(second.report.warnings, [/Only the newest/], 'there was nothing left to undo')
   const third = await restore(s, 'b')
+  t.match(third.report.warnings, [new RegExp(`with this one, restore ${second.restoreId} of .* can't be`)])
+  await t.rejects(undo(s, second.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /only the newest restore has one/ })
   t.same((await listRestores(s.core, organizationId)).map(({ restoreId, undoable }) => [restoreId, undoable]),
     [[third.restoreId, true], [second.restoreId, false], [first.restoreId, false]])
   t.equal((await databases(s)).length, 2)
