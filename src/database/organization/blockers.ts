@@ -35,7 +35,8 @@ export function watchBlockers (connection: Connection, pid: number): BlockerWatc
       : error,
     async stop () {
       clearInterval(timer)
-      await client.end({ timeout: 0 })
+      // A look is short, and postgres.js 3.4.9 throws where nobody can catch it when it is cut off while it connects.
+      await client.end({ timeout: 5 })
       await looking
     }
   }
