@@ -23,6 +23,13 @@ export async function loadFixture (sql: postgres.Sql): Promise<void> {
   await sql.unsafe(await readFile(new URL('../fixtures/tenancy/schema.sql', import.meta.url), 'utf8'))
 }
 
+/** A database of the test's own with the fixture in it. */
+export async function openFixture (t: Parameters<typeof createTestDatabase>[0]): Promise<{ live: TestDatabase, sql: postgres.Sql }> {
+  const live = await createTestDatabase(t)
+  await loadFixture(live.sql)
+  return { live, sql: live.sql }
+}
+
 /** What its tables are to an organization; its view and its partitions are no tables of their own. */
 export const fixtureClasses = {
   'Audit Log.My "Events"': 'chain',

@@ -1,15 +1,13 @@
 import t from 'tap'
 import { openSql } from '../../../src/database/connection/connection.js'
-import { archive, loadFixture, mergeFrom } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { archive, mergeFrom, openFixture } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
 // Each is waited for as long as the restore waits for a lock, so all at once.
 t.test('who locks a table is named', async (t) => {
   const attempt = async (lock: string, table: string, dryRun: boolean): Promise<void> => {
-    const live = await createTestDatabase(t)
-    await loadFixture(live.sql)
+    const { live } = await openFixture(t)
     await live.sql.unsafe(`
       CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$;
       CREATE TRIGGER note AFTER INSERT ON crm.labels FOR EACH ROW EXECUTE FUNCTION note()`)

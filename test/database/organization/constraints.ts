@@ -1,13 +1,10 @@
 import t from 'tap'
-import { archive, loadFixture, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
 t.test('a rehearsal tries the constraints that came after the backup, as the restore does', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE bookings (id integer PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations, room integer, during int4range, note text);
     INSERT INTO bookings VALUES (1, 'a', 1, '[1,5)', 'one'), (2, 'a', 1, '[4,8)', 'one'), (3, 'a', 2, '[1,3)', NULL), (4, 'a', 3, '[1,3)', 'four'), (5, 'b', 9, '[1,3)', 'five')`)

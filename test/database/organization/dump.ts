@@ -3,12 +3,10 @@ import t from 'tap'
 import { openSql } from '../../../src/database/connection/connection.js'
 import { openOrganizationDump } from '../../../src/database/organization/dump.js'
 import { openSnapshot } from '../../../src/database/snapshot.js'
-import { allRows, archive, loadFixture, loadScript, rowsOf, tenantTable, tools } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { allRows, archive, loadScript, openFixture, rowsOf, tenantTable, tools } from '../../support/organization.js'
 
 t.test('the script loads by itself and then holds that organization alone', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   for (const organization of ['a', 'b']) {
     const { script, dump } = await archive(live.connection, organization)
     const { sql } = await loadScript(t, script)
@@ -35,8 +33,7 @@ t.test('the script loads by itself and then holds that organization alone', asyn
 })
 
 t.test('an organization without rows, and one that is not there', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql`INSERT INTO public.organizations (id, name) VALUES ('empty', 'Empty')`
   const { script, dump } = await archive(live.connection, 'empty')
   t.equal(dump.tables.reduce((sum, { rows }) => sum + rows, 0), 1)
@@ -50,8 +47,7 @@ function pipes (): number {
 }
 
 t.test('a dump that nobody reads ends its program', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql`INSERT INTO users (id, "organizationId", email) SELECT 10000 + n, 'a', repeat('x', 100) || n FROM generate_series(1, 20000) n`
   const before = pipes()
   const snapshot = await openSnapshot(live.connection)
@@ -66,8 +62,7 @@ t.test('a dump that nobody reads ends its program', async (t) => {
 })
 
 t.test('rows that two organizations claim refuse the dump, unless they are declared', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql`INSERT INTO crm."Comments" (task_id, author_id, body) SELECT min(t.id), min(u.id), 'foreign words' FROM crm.tasks t, users u
     WHERE t.organization_id = 'a' AND u."organizationId" = 'b'`
   await t.rejects(archive(live.connection, 'a'), { code: 'TENANCY_VIOLATION' })
@@ -87,8 +82,7 @@ t.test('rows that two organizations claim refuse the dump, unless they are decla
 })
 
 t.test('a table is not changed while it is dumped', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const expected = await rowsOf(live.sql, 'a')
   const snapshot = await openSnapshot(live.connection)
   t.teardown(async () => await snapshot.close())
@@ -112,8 +106,7 @@ t.test('a table is not changed while it is dumped', async (t) => {
 })
 
 t.test('a change that waits already is told as busy, not waited for until the end of days', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const snapshot = await openSnapshot(live.connection)
   t.teardown(async () => await snapshot.close())
   const other = openSql(live.connection)
@@ -130,8 +123,7 @@ t.test('a change that waits already is told as busy, not waited for until the en
 })
 
 t.test('a dump can be cancelled, and one that breaks off fails', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql`INSERT INTO crm.projects SELECT 'a', n, repeat('x', 1000) FROM generate_series(1000, 20000) n`
   const snapshot = await openSnapshot(live.connection)
   t.teardown(async () => await snapshot.close())

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { archive, loadFixture, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
@@ -65,9 +64,7 @@ const exchanges: Array<{ what: string, columns: string, filled: string, clear: s
 
 for (const referenced of [false, true]) {
   t.test(`rows that exchange their values come back, ${referenced ? 'parked where others refer to them' : 'replaced where nobody does'}`, async (t) => {
-    const live = await createTestDatabase(t)
-    await loadFixture(live.sql)
-    const { sql } = live
+    const { live, sql } = await openFixture(t)
     await sql.unsafe(`CREATE TYPE ranks AS ENUM ('gold', 'silver', 'bronze', 'tin'); CREATE TABLE others (id integer PRIMARY KEY); INSERT INTO others VALUES (1), (2), (3)`)
     for (const [index, { columns, filled }] of exchanges.entries()) {
       await sql.unsafe(`CREATE TABLE thing_${index} (id integer PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations, ${columns});
@@ -95,9 +92,7 @@ for (const referenced of [false, true]) {
 }
 
 t.test('what can not be parked is replaced with what leads to it, and where that would lose values the rehearsal tells it too', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE shelves (id integer PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations, place integer NOT NULL CHECK (place IN (1, 2)),
       CONSTRAINT "one each" UNIQUE (organization_id, place));
@@ -129,9 +124,7 @@ t.test('what can not be parked is replaced with what leads to it, and where that
 })
 
 t.test('a column that is always generated', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE choices (code text, organization_id text REFERENCES organizations, n integer GENERATED ALWAYS AS IDENTITY, v text, PRIMARY KEY (code, organization_id));
     INSERT INTO choices (code, organization_id, v) VALUES ('one', 'a', 'x'), ('two', 'a', 'y'), ('one', 'b', 'z')`)

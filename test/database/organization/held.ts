@@ -1,13 +1,10 @@
 import t from 'tap'
-import { archive, loadFixture, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
 t.test('rows of tables that the backup does not speak of are kept, and it is told what to do about them', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const tenancy = { tables: { 'public.drafts': { exclude: true as const } } }
   const archived = await archive(live.connection, 'a')
   await sql.unsafe(`
@@ -40,9 +37,7 @@ t.test('rows of tables that the backup does not speak of are kept, and it is tol
 })
 
 t.test('the organization\'s rows of newer tables follow those that they belong to, as their keys say', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const before = await rowsOf(sql, 'a')
   const archived = await archive(live.connection, 'a')
   await sql.unsafe(`
@@ -84,9 +79,7 @@ t.test('the organization\'s rows of newer tables follow those that they belong t
 })
 
 t.test('a row of another organization that hangs there still refuses', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const tenancy = { tables: { marks: { owner: 'org' } } }
   const archived = await archive(live.connection, 'a')
   await sql.unsafe(`

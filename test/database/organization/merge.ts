@@ -1,7 +1,7 @@
 import t from 'tap'
 import type postgres from 'postgres'
 import { openSql } from '../../../src/database/connection/connection.js'
-import { archive, loadFixture, loadScript, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
+import { archive, loadFixture, loadScript, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
 const a = { organizationId: 'a' }
@@ -27,8 +27,7 @@ async function damage (sql: postgres.Sql): Promise<void> {
 }
 
 t.test('puts one organization back and touches no other row', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const before = await rowsOf(live.sql, 'a')
   const archived = await archive(live.connection, 'a')
   await damage(live.sql)
@@ -51,8 +50,7 @@ t.test('puts one organization back and touches no other row', async (t) => {
 })
 
 t.test('an organization that was erased comes back, also into another installation', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const before = await rowsOf(live.sql, 'a')
   const archived = await archive(live.connection, 'a')
   await live.sql`DELETE FROM imports`
@@ -76,9 +74,7 @@ t.test('an organization that was erased comes back, also into another installati
 })
 
 t.test('unique values that were exchanged are put back', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql`CREATE TABLE slots (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), organization_id text NOT NULL REFERENCES organizations,
     place integer NOT NULL UNIQUE, code text UNIQUE, name varchar(8) NOT NULL)`
   await sql`CREATE UNIQUE INDEX ON slots (organization_id, lower(name))`
@@ -103,8 +99,7 @@ t.test('unique values that were exchanged are put back', async (t) => {
 })
 
 t.test('a key that is written in another way comes back as it was', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql`CREATE TABLE versions (number numeric PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations)`
   await live.sql`INSERT INTO versions VALUES (1.0, 'a'), (2.0, 'a'), (3.0, 'b')`
   const before = await rowsOf(live.sql, 'a')
@@ -116,9 +111,7 @@ t.test('a key that is written in another way comes back as it was', async (t) =>
 })
 
 t.test('what another organization holds now is refused', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const archived = await archive(live.connection, 'a')
   const refused = async (messages: RegExp[]): Promise<void> => {
     const [before, others] = [await rowsOf(sql, 'a'), await otherRows(sql, 'a')]
@@ -144,9 +137,7 @@ t.test('what another organization holds now is refused', async (t) => {
 })
 
 t.test('rows that others hold on to are not taken away', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const tenancy = { tables: { 'crm.Comments': { owner: 'author_id' } } }
   const archived = await archive(live.connection, 'a', tenancy)
   const [task] = await sql<[{ id: string }]>`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('a', 1, 'new') RETURNING id`
@@ -171,8 +162,7 @@ t.test('rows that others hold on to are not taken away', async (t) => {
 })
 
 t.test('an archive with foreign rows is refused', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const archived = await archive(live.connection, 'a')
   const forged = { ...archived, script: Buffer.from(archived.script.toString().replace(/\ta\tuser2@a\.example/, '\tb\tuser2@a.example')) }
   t.notOk(forged.script.equals(archived.script))
@@ -185,9 +175,7 @@ t.test('an archive with foreign rows is refused', async (t) => {
 })
 
 t.test('triggers write nothing elsewhere, and are back afterwards', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE journal (id serial PRIMARY KEY, line text);
     CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
@@ -212,8 +200,7 @@ t.test('triggers write nothing elsewhere, and are back afterwards', async (t) =>
 })
 
 t.test('a cascade that the plan does not know rolls everything back', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const archived = await archive(live.connection, 'a')
   await live.sql`UPDATE organizations SET name = 'changed' WHERE id = 'a'`
   const others = await otherRows(live.sql, 'a')
@@ -227,8 +214,7 @@ t.test('a cascade that the plan does not know rolls everything back', async (t) 
 })
 
 t.test('what the organization writes meanwhile is not lost unseen', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const archived = await archive(live.connection, 'a')
   await damage(live.sql)
   const merge = await mergeFrom(t, live.connection, archived, a)
@@ -246,8 +232,7 @@ t.test('what the organization writes meanwhile is not lost unseen', async (t) =>
 })
 
 t.test('other organizations read and write for the whole restore', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const before = await rowsOf(live.sql, 'a')
   const archived = await archive(live.connection, 'a')
   await damage(live.sql)
@@ -282,9 +267,7 @@ t.test('other organizations read and write for the whole restore', async (t) => 
 })
 
 t.test('schema changes since the backup', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   const before = await rowsOf(sql, 'a')
   const archived = await archive(live.connection, 'a')
   await sql.unsafe(`
@@ -332,8 +315,7 @@ t.test('schema changes since the backup', async (t) => {
 })
 
 t.test('a merge can be cancelled at any time', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   const archived = await archive(live.connection, 'a')
   await damage(live.sql)
   const damaged = await rowsOf(live.sql, 'a')

@@ -1,13 +1,11 @@
 import t from 'tap'
 import { openSql } from '../../../src/database/connection/connection.js'
-import { archive, loadFixture, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
 t.test('writers to a table wait only for triggers that would fire', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
+  const { live } = await openFixture(t)
   await live.sql.unsafe(`
     CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.email := upper(NEW.email::text); RETURN NEW; END $$;
     CREATE TRIGGER shout BEFORE UPDATE ON users FOR EACH ROW EXECUTE FUNCTION shout()`)
@@ -34,9 +32,7 @@ t.test('writers to a table wait only for triggers that would fire', async (t) =>
 })
 
 t.test('a key\'s action sets off no trigger of a statement either', async (t) => {
-  const live = await createTestDatabase(t)
-  await loadFixture(live.sql)
-  const { sql } = live
+  const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE journal (id serial PRIMARY KEY, line text);
     CREATE TABLE boxes (id integer PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations);
