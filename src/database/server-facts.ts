@@ -8,6 +8,8 @@ export interface ServerFacts {
   canCreateRole: boolean
   /** How many locks the server has room for, as a rule. */
   lockSlots: number
+  /** wal_level is minimal: what a transaction writes into tables that it has made itself is flushed at its end and not logged. */
+  skipsWal: boolean
   roles: Set<string>
   /** Extensions that can be installed here, and whether an ordinary database owner may do it. */
   extensions: Map<string, { trusted: boolean }>
@@ -17,9 +19,10 @@ export interface ServerFacts {
 
 /** Reads the facts from beside the live database, which may be broken or gone. */
 export async function readServerFacts (sql: Sql, database: string): Promise<ServerFacts> {
-  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean, createrole: boolean, locks: number }]>`
+  const [user] = await sql<[{ major: string, super: boolean, createdb: boolean, createrole: boolean, minimal: boolean, locks: number }]>`
     SELECT current_setting('server_version_num')::int / 10000 AS major, rolsuper AS super, rolsuper OR rolcreatedb AS createdb,
       rolsuper OR rolcreaterole AS createrole,
+      current_setting('wal_level') = 'minimal' AS minimal,
       current_setting('max_locks_per_transaction')::int
         * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS locks
     FROM pg_catalog.pg_roles WHERE rolname = current_user`
@@ -37,6 +40,7 @@ export async function readServerFacts (sql: Sql, database: string): Promise<Serv
     canCreateDatabase: user.createdb,
     canCreateRole: user.createrole,
     lockSlots: user.locks,
+    skipsWal: user.minimal,
     roles: new Set(roles.map(({ name }) => name)),
     extensions: new Map(extensions.map(({ name, trusted }) => [name, { trusted }])),
     live: live === undefined ? null : { owner: live.owner, ownedByUs: live.ours, sizeBytes: Number(live.size) }

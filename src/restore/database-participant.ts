@@ -5,6 +5,7 @@ import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from 
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
+import type { ServerFacts } from '../database/server-facts.js'
 import { adoptScratch, createScratch, dropDatabase, dropScratch } from '../database/load/scratch.js'
 import { renameDatabases } from '../database/swap.js'
 import { verifyLoad } from '../database/load/verify-load.js'
@@ -14,11 +15,13 @@ import { compareDatabases } from './database-diff.js'
 import type { Journal, SwapNames } from './journal.js'
 import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
+import { fitsOneTransaction } from './shortfalls.js'
 
 export interface DatabaseInput {
   archive: Archive
   dump: ArchiveEntry
   tools: PostgresTools
+  server: ServerFacts
   /** Role that shall own the restored database. */
   owner: string
   onBytes: (bytes: number) => void
@@ -56,7 +59,7 @@ export function createDatabaseParticipant (
     name: 'database',
 
     prepare: async signal => await withLoadThread(async load => {
-      const { archive, dump, tools, owner, onBytes, loadTimeoutMs } = input as DatabaseInput
+      const { archive, dump, tools, server, owner, onBytes, loadTimeoutMs } = input as DatabaseInput
       const { metadata, trusted } = archive
       const archived = metadata.database as DatabaseDetails
       const { liveOid } = await look()
@@ -75,6 +78,7 @@ export function createDatabaseParticipant (
         database: scratch,
         loader: created.loader,
         hasDefaultPrivileges: archived.defaultPrivileges.length > 0,
+        inOneTransaction: fitsOneTransaction(metadata, server),
         signal
       }))
       loaded = await verifyLoad(connection, scratch, metadata.tables, signal)

@@ -2,7 +2,9 @@ import { read } from 'node:fs'
 import { promisify } from 'node:util'
 import { readEntry, type EntryToRead } from '../archive/read-entry.js'
 import { loadDump } from '../database/load/load-dump.js'
+import { AppError } from '../errors.js'
 import { enterLane, failureOf, type Failure } from '../io/lane.js'
+import { ProgramError } from '../io/process.js'
 import type { LoadReply, LoadTask } from './load-protocol.js'
 import { readDump } from './read-dump.js'
 
@@ -22,9 +24,24 @@ port.on('message', (task: LoadTask) => {
 async function load ({ connection, tools, load, descriptor, dump, trusted }: Extract<LoadTask, { kind: 'load' }>): Promise<void> {
   const source = { read: async (target: Buffer, offset: number, length: number, position: number) => await readAt(descriptor, target, offset, length, position) }
   const archive = { trusted, read: (entry: EntryToRead) => readEntry(source, entry) }
+  let told = 0
+
+  async function attempt (inOneTransaction: boolean): Promise<void> {
+    let read = 0
+    const sql = readDump(archive, dump, bytes => {
+      read += bytes
+      if (read > told) reply({ kind: 'read', bytes: read - told })
+      told = Math.max(told, read)
+    })
+    await loadDump(connection, tools, { ...load, inOneTransaction, sql, signal: stop.signal })
+  }
+
   try {
-    await loadDump(connection, tools, {
-      ...load, sql: readDump(archive, dump, bytes => { reply({ kind: 'read', bytes }) }), signal: stop.signal
+    const inOneTransaction = load.inOneTransaction === true
+    // A dump may hold what no transaction can do, or more than one has locks for: PostgreSQL tells. What else is wrong stays so.
+    await attempt(inOneTransaction).catch(async (error: unknown) => {
+      if (!inOneTransaction || !(error instanceof AppError) || error.code !== 'DUMP_INVALID' || !(error.cause instanceof ProgramError)) throw error
+      await attempt(false)
     })
     reply({ kind: 'loaded' })
   } catch (error) {

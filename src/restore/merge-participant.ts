@@ -10,6 +10,7 @@ import type { DatabaseInput } from './database-participant.js'
 import { endInsideLive } from './inside-live.js'
 import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
+import { fitsOneTransaction } from './shortfalls.js'
 
 export interface MergeInput extends DatabaseInput {
   tenantTable: string
@@ -36,14 +37,15 @@ export function createMergeParticipant (
     name: 'database',
 
     prepare: async signal => await withLoadThread(async load => {
-      const { archive, dump, tools, onBytes, loadTimeoutMs } = input as MergeInput
+      const { archive, dump, tools, server, onBytes, loadTimeoutMs } = input as MergeInput
       const { metadata, trusted } = archive
       const details = metadata.database as DatabaseDetails
       const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
       const { loader, warnings: created } = await createScratch(connection, names, details, limits.maxBytes)
       scratch = { ...connection, database: names.database, ...(loader ?? {}) }
       await withinLimits(connection, names.database, limits, signal, async signal => await load(connection, tools, {
-        archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0, signal
+        archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0,
+        inOneTransaction: fitsOneTransaction(metadata, server), signal
       }))
       await verifyLoad(scratch, names.database, metadata.tables, signal)
       warnings = created

@@ -130,6 +130,7 @@ async function inputsOf (
           archive,
           dump: archive.database,
           tools: await findPostgresTools({ binDir: core.settings.pgBinDir, serverMajor: server.major }),
+          server,
           owner: server.live?.owner ?? core.database.connection().user,
           onBytes,
           loadTimeoutMs: core.settings.loadTimeoutMs,

@@ -13,6 +13,14 @@ export function createdWithUs (metadata: Metadata): string | undefined {
   return metadata.database?.owner
 }
 
+/**
+ * Whether a dump is loaded beside the live database in one transaction: where that saves PostgreSQL from logging it, and with
+ * room to spare for the locks of others. Large objects take locks that nobody has counted.
+ */
+export function fitsOneTransaction ({ database, tables }: Metadata, server: ServerFacts): boolean {
+  return server.skipsWal && database?.largeObjects === 0 && tables.length * locksPerTable * 4 <= server.lockSlots
+}
+
 /** What the server lacks for the archive's database, one sentence each, with what to do. */
 export function databaseShortfalls (
   metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[]

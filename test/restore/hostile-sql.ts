@@ -22,8 +22,15 @@ let tried = 0
 let stopped = 0
 t.teardown(() => { t.comment(`${tried} hostile statements, ${stopped} stopped`) })
 
-/** Loads it as a restore does, and tells how that ended; nothing of it is left. */
-async function load ({ connection }: TestDatabase, sql: string, limits = generous): Promise<string> {
+/** Loads it as a restore does, statement by statement and in one transaction, and tells how that ended. */
+async function load (database: TestDatabase, sql: string, limits = generous): Promise<string> {
+  const ends = new Set<string>()
+  for (const inOneTransaction of [false, true]) ends.add(await loadOnce(database, sql, limits, inOneTransaction))
+  return [...ends].join(' or ')
+}
+
+/** Nothing of it is left. */
+async function loadOnce ({ connection }: TestDatabase, sql: string, limits: LoadLimits, inOneTransaction: boolean): Promise<string> {
   tried += 1
   const tools = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: 15 })
   const suffix = randomBytes(16).toString('hex')
@@ -31,7 +38,7 @@ async function load ({ connection }: TestDatabase, sql: string, limits = generou
   try {
     const { loader } = await createScratch(connection, names, locale, limits.maxBytes)
     await withinLimits(connection, names.database, limits, new AbortController().signal, async signal => await loadDump(connection, tools, {
-      database: names.database, loader, hasDefaultPrivileges: false, signal, sql: (async function * () { yield Buffer.from(sql) })()
+      database: names.database, loader, hasDefaultPrivileges: false, inOneTransaction, signal, sql: (async function * () { yield Buffer.from(sql) })()
     }))
     return 'loaded'
   } catch (error) {

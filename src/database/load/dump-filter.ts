@@ -6,6 +6,9 @@ const tailBytes = 1024
 const nextEntry = Buffer.from('\n--\n')
 const copyStart = Buffer.from('\nCOPY ')
 const copyEnd = Buffer.from(' FROM stdin;')
+const dataEntry = Buffer.from('\n-- Data for Name: ')
+/** Far more than a table's name and those of its columns. */
+const headerBytes = 1 << 18
 const endOfRows = Buffer.from('\n\\.\n')
 
 /**
@@ -101,4 +104,45 @@ export async function * removeEntries (dump: AsyncIterable<Buffer>, start: strin
     held = Buffer.from(held)
   }
   if (inside !== 'removed') yield held
+}
+
+/**
+ * The dump with FREEZE at each COPY that pg_dump has written, which PostgreSQL takes only in the transaction that made the
+ * table (manual, COPY): rows need no visiting then to be marked as committed. Rows are passed over, and so is all behind
+ * a data entry that does not look as expected.
+ */
+export async function * freezeCopies (dump: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  let held: Buffer = Buffer.alloc(0)
+  let inside: 'statements' | 'rows' | 'unknown' = 'statements'
+  for await (const chunk of dump) {
+    held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
+    while (inside !== 'unknown') {
+      const start = inside === 'rows' ? endOfRows : dataEntry
+      const found = held.indexOf(start)
+      // What may be the beginning of one stays.
+      const through = found === -1 ? Math.max(0, held.length - start.length + 1) : inside === 'rows' ? found + start.length - 1 : found
+      yield held.subarray(0, through)
+      held = held.subarray(through)
+      if (found === -1) break
+      if (inside === 'rows') {
+        inside = 'statements'
+        continue
+      }
+      const header = /^\n-- Data for Name: .*; Type: TABLE DATA; .*\n--\n\nCOPY .* FROM stdin(?=;\n)/.exec(held.toString('latin1', 0, headerBytes))
+      if (header === null) {
+        if (held.length < headerBytes) break
+        inside = 'unknown'
+        continue
+      }
+      yield held.subarray(0, header[0].length)
+      yield Buffer.from(' WITH (FREEZE)')
+      held = held.subarray(header[0].length)
+      inside = 'rows'
+    }
+    if (inside === 'unknown') {
+      yield held
+      held = Buffer.alloc(0)
+    }
+  }
+  yield held
 }

@@ -4,7 +4,7 @@ import { AppError, systemCode } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
-import { removeEntries, removeRestrict } from './dump-filter.js'
+import { freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import type { Loader } from './scratch.js'
 
@@ -15,6 +15,8 @@ export interface Load {
   sql: AsyncIterable<Buffer>
   /** The dump changes default privileges, which the loader may not do for another role: they are put back from the metadata. */
   hasDefaultPrivileges: boolean
+  /** All of it or nothing, unless the dump ends the transaction itself. */
+  inOneTransaction?: boolean
   signal: AbortSignal
 }
 
@@ -44,12 +46,14 @@ export async function loadDump (connection: Connection, tools: PostgresTools, lo
   }
 }
 
-async function * restricted ({ sql, loader, hasDefaultPrivileges }: Load): AsyncGenerator<Buffer> {
+async function * restricted ({ sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
   const key = randomBytes(32).toString('hex')
   yield Buffer.from(`\\restrict ${key}\n`)
+  if (inOneTransaction) yield Buffer.from('BEGIN;\n')
   const script = removeRestrict(sql)
-  yield * loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
-  yield Buffer.from(`\n\\unrestrict ${key}\n`)
+  const allowed = loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
+  yield * inOneTransaction ? freezeCopies(allowed) : allowed
+  yield Buffer.from(`\n\\unrestrict ${key}\n${inOneTransaction ? 'COMMIT;\n' : ''}`)
 }
 
 /** Whether writing failed because psql had ended, so that psql's own error is the one that counts. */

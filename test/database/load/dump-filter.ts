@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap'
-import { removeEntries, removeRestrict } from '../../../src/database/load/dump-filter.js'
+import { freezeCopies, removeEntries, removeRestrict } from '../../../src/database/load/dump-filter.js'
 
 const sizes = [1, 2, 7, 64, 1000, 4096, Infinity]
 
@@ -80,4 +80,28 @@ t.test('rows that look like an entry are rows', async t => {
 t.test('nothing changes in a dump without such entries, not even a byte', async t => {
   const copy = `COPY a FROM stdin;\n--\n-- Name: b; Type: DEFAULT ACL; \n\\.\n${'x'.repeat(5000)}\n`
   await becomes(t, withoutPrivileges, head + table + copy + end, head + table + copy + end, 'rows')
+})
+
+const dataOf = (name: string, copy: string, rows = ''): string => `--\n-- Data for Name: ${name}; Type: TABLE DATA; Schema: public; Owner: me\n--\n\n${copy}\n${rows}\\.\n\n\n`
+const copyOf = (name: string, end = ''): string => `COPY public.${name} (id, t) FROM stdin${end};`
+
+t.test('each COPY of pg_dump\'s freezes its rows', async t => {
+  const dump = (end: string): string => head + table + dataOf('a', copyOf('a', end)) + dataOf('b c', copyOf('"b c"', end), '1\tx\n') + table + dataOf('d', copyOf('d', end), '1\tx\n'.repeat(3000))
+  await becomes(t, freezeCopies, dump('') + end, dump(' WITH (FREEZE)') + end, 'tables')
+  await becomes(t, freezeCopies, dump(''), dump(' WITH (FREEZE)'), 'tables at the very end')
+})
+
+t.test('what is not pg_dump\'s COPY stays as it is', async t => {
+  const lookalike = dataOf('a', copyOf('a')).replaceAll('\\', '\\\\')
+  const unchanged = {
+    'a COPY without an entry': `${head}${table}${copyOf('a')}\n1\tx\n\\.\n${end}`,
+    'an entry with something between': head + dataOf('a', `-- load via partition root public.p\n${copyOf('a')}`) + dataOf('b', copyOf('b')),
+    'a name over two lines': head + dataOf('a b', 'COPY public."a\nb" (t) FROM stdin;', lookalike) + dataOf('b', copyOf('b'), lookalike),
+    'another kind of data': `${head}--\n-- Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -\n--\n\n${copyOf('a')}\n\\.\n`,
+    'a COPY with options': head + dataOf('a', copyOf('a', ' WITH (FORMAT csv)')),
+    'cut off': `${head}${table}--\n-- Data for Name: a; Type: TABLE DATA; Schema: public; Owner: me\n--\n\nCOPY public.a (id`
+  }
+  for (const [what, text] of Object.entries(unchanged)) await becomes(t, freezeCopies, text, text, what)
+  const rows = (end: string): string => head + dataOf('a', copyOf('a', end), lookalike) + dataOf('b', copyOf('b', end))
+  await becomes(t, freezeCopies, rows(''), rows(' WITH (FREEZE)'), 'rows that look like an entry')
 })

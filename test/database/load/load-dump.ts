@@ -96,3 +96,21 @@ t.test('a server that does not let the loader in is told with the line that it n
     code: 'DATABASE_UNAVAILABLE', message: /does not let in the role.*dab_loader_/, remedy: /pg_hba\.conf.*scram-sha-256.*CREATEROLE/
   })
 })
+
+t.test('one transaction leaves all of a dump or nothing', async t => {
+  const { load, inside } = await setUp(t)
+  const dump = 'CREATE TABLE made (n int);\nCOPY made FROM stdin;\n1\n\\.\n'
+  await t.rejects(load(`${dump}SELECT 1/0;\n`, { inOneTransaction: true }), { code: 'DUMP_INVALID', message: /division by zero/ })
+  t.same(await inside('SELECT to_regclass(\'made\') AS made'), [{ made: null }])
+  await load(dump, { inOneTransaction: true })
+  t.same(await inside('SELECT n FROM made'), [{ n: 1 }])
+})
+
+t.test('rows are frozen in one transaction only, since PostgreSQL freezes them in that of their table only', async t => {
+  const { load, inside } = await setUp(t)
+  const data = '\n--\n-- Data for Name: made; Type: TABLE DATA; Schema: public; Owner: -\n--\n\nCOPY public.made (n) FROM stdin;\n1\n\\.\n'
+  await load(`CREATE TABLE public.made (n int);\n${data}`)
+  await t.rejects(load(data, { inOneTransaction: true }), { code: 'DUMP_INVALID', message: /COPY FREEZE/ })
+  await load(`DROP TABLE public.made;\nCREATE TABLE public.made (n int);\n${data}`, { inOneTransaction: true })
+  t.same(await inside('SELECT n FROM public.made'), [{ n: 1 }])
+})
