@@ -4,6 +4,11 @@ export interface JobContext {
   /** Aborted when the job is cancelled; its reason is an AppError. Long work checks it between steps and hands it to streams. */
   readonly signal: AbortSignal
   readonly progress: Progress
+  /**
+   * Leaves short work that the caller need not wait for until the job has succeeded: no job begins before it has ended, nor
+   * does the service. It is to cope with its own failures.
+   */
+  afterwards (work: () => Promise<void>): Promise<void>
 }
 
 export interface Progress {

@@ -40,7 +40,7 @@ export interface JobRunner {
   upkeep (work: () => Promise<void>): Promise<boolean>
   /** From now on start() throws `reason`; null allows jobs again. */
   refuse (reason: AppError | null): void
-  /** Waits for every job that is running now. */
+  /** Waits for every job that is running now, and for what it leaves. */
   idle (): Promise<void>
   /** Why start() would throw for every job, or null. */
   refusal (): AppError | null
@@ -115,8 +115,16 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
     log.info({ jobId: id, kind, organizationId }, `job ${state}`)
   }
 
+  /** One after the other. @throws its failure; the next job only needs its end */
+  async function keepUp (work: () => Promise<void>): Promise<void> {
+    const done = upkept.then(work)
+    upkept = done.catch(() => {})
+    await done
+  }
+
   async function perform<Result> (entry: Entry, run: JobRequest<Result>['run'], place: Promise<() => void>): Promise<Result> {
-    const context = createContext(entry)
+    const left: Array<() => Promise<void>> = []
+    const context = createContext(entry, left)
     let giveBack = (): void => {}
     try {
       // Also when it need not wait: the caller is to have the job before anything of it happens.
@@ -127,6 +135,8 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
         context.progress.phase('starting')
       }
       const result = await run(context)
+      // Before the end is told, so that whoever starts a job then waits for it.
+      for (const work of left) keepUp(work).catch((error: unknown) => { log.error({ err: error, jobId: entry.job.id }, 'what a job has left could not be done') })
       end(entry, { state: 'succeeded', result })
       return result
     } catch (error) {
@@ -193,10 +203,7 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
 
     async upkeep (work) {
       if (refused !== null || active().length > 0) return false
-      const done = upkept.then(work)
-      // Whoever asked for it hears of its failure; the next job only needs its end.
-      upkept = done.catch(() => {})
-      await done
+      await keepUp(work)
       return true
     },
 
@@ -204,19 +211,22 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
       if (stopping === undefined) refused = reason
     },
 
-    async idle () { await Promise.all(active().map(async ({ ended }) => { await ended })) },
+    async idle () {
+      await Promise.all(active().map(async ({ ended }) => { await ended }))
+      await upkept
+    },
 
     refusal: () => refused,
 
     stop (graceMs = 30_000) {
       refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
-      stopping ??= Promise.all([upkept, endAll(active(), graceMs)]).then(() => {})
+      stopping ??= endAll(active(), graceMs).then(async () => { await upkept })
       return stopping
     }
   }
 }
 
-function createContext ({ job, controller, listeners }: Entry): JobContext {
+function createContext ({ job, controller, listeners }: Entry, left: Array<() => Promise<void>>): JobContext {
   let notifiedAt = -Infinity
   function notify (): void {
     notifiedAt = performance.now()
@@ -225,6 +235,7 @@ function createContext ({ job, controller, listeners }: Entry): JobContext {
   return {
     jobId: job.id,
     signal: controller.signal,
+    async afterwards (work) { left.push(work) },
     progress: {
       phase (name) {
         job.phase = name

@@ -96,7 +96,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
       if (found.mode === 'swap' && found.server?.live !== null) await requireNoOthers(core, organizationId)
     })
     core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
-    await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null)
+    const dropOld = async (): Promise<void> => { await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null) }
+    // PostgreSQL writes a checkpoint of its own to drop a database. Whoever wants none kept may need the room at once.
+    await (keepCheckpoint && found.mode === 'swap' ? job.afterwards(dropOld) : dropOld())
     return answer(request, restoreId, { ...report(), outageMs })
   } finally {
     await journal.close()

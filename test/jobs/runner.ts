@@ -235,6 +235,40 @@ t.test('upkeep runs beside no job, and a job that comes meanwhile waits for it',
   t.equal(await jobs.upkeep(async () => { order.push('never') }), false, 'stopped')
 })
 
+t.test('what a job leaves is done after its answer and before the next job, unless it failed', async t => {
+  const jobs = createJobRunner({ log })
+  const order: string[] = []
+  let finish: () => void = () => {}
+  const first = jobs.start(request(async context => {
+    await context.afterwards(async () => {
+      await new Promise<void>(resolve => { finish = resolve })
+      order.push('left')
+    })
+    order.push('first')
+  }))
+  await first.done
+  t.equal(jobs.get('acme', first.job.id).state, 'succeeded')
+  const second = jobs.start(request(async context => {
+    order.push('second')
+    await context.afterwards(async () => { throw new Error('no luck') })
+  }, { organizationId: 'other' }))
+  const idle = jobs.idle().then(() => { order.push('idle') })
+  t.same(order, ['first'])
+  finish()
+  await second.done
+  await idle
+  t.same(order, ['first', 'left', 'second', 'idle'])
+  await t.rejects(jobs.start(request(async context => {
+    await context.afterwards(async () => { order.push('never') })
+    throw new Error('failed')
+  })).done, { message: 'failed' })
+
+  const last = jobs.start(request(async context => { await context.afterwards(async () => { order.push('before the stop') }) }))
+  await jobs.stop()
+  await last.done
+  t.same(order.slice(4), ['before the stop'])
+})
+
 t.test('while it is told to refuse, nothing starts', async t => {
   const jobs = createJobRunner({ log })
   jobs.refuse(new AppError('DATABASE_UNAVAILABLE', 'The database is down.'))

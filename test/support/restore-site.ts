@@ -46,7 +46,7 @@ export function coreOf ({ databaseUrl, uploadDir, backupDir, scope = 'instance' 
 
 /** A job that nobody watches. */
 export function quietJob (signal: AbortSignal = new AbortController().signal, onPhase: (name: string) => void = () => {}): JobContext {
-  return { jobId: randomUUID(), signal, progress: { phase: onPhase, total () {}, advance () {}, uncancellable () {} } }
+  return { jobId: randomUUID(), signal, afterwards: async work => { await work() }, progress: { phase: onPhase, total () {}, advance () {}, uncancellable () {} } }
 }
 
 export async function createFolders (t: Test, databaseUrl: string): Promise<Folders> {
