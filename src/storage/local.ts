@@ -1,7 +1,7 @@
 import { constants } from 'node:fs'
 import { access, open, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode } from '../errors.js'
+import { AppError, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import { openLane } from '../io/lane.js'
 import { requireOrganizationId } from '../io/safe-path.js'
@@ -21,7 +21,8 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       try {
         await access(uploadDir, constants.R_OK | constants.W_OK | constants.X_OK)
       } catch (error) {
-        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR')
+        if (systemCode(error) !== 'ENOENT') throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR')
+        throw new AppError('STORAGE_UNAVAILABLE', 'The folder UPLOAD_DIR is not there.', { remedy: 'Make the folder, or mount it, and let the service read and write there.', cause: error })
       }
     },
 
