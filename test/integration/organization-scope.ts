@@ -71,7 +71,7 @@ t.test('an organization without its row gets no backup, but can bring the row ba
     const after = await rowsNow(tenants)
     for (const organizationId of ['acme', 'nobody']) {
       t.match(await tenants.post('create', { type: 'full' }, 404, organizationId), {
-        code: 'ORGANIZATION_NOT_FOUND', message: /no row in public\.organizations/, remedy: /^Use the token of an organization/
+        code: 'ORGANIZATION_NOT_FOUND', message: /no row in public\.organizations/, remedy: /^If the organization was deleted, restore one of its backups/
       })
     }
     const { restoreId } = await tenants.restore(backup.id)
