@@ -1,21 +1,11 @@
 import { openLane, own, type Lane } from '../io/lane.js'
+import type { PipedText } from '../io/pipe.js'
 import { createRing, emptyRing, type Slot } from '../io/ring.js'
 import type { Compression } from './compression.js'
 import { slotBytes, slots, taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
 /** Where Debian's and Homebrew's `isal` put it. */
 const usualPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
-
-/** What a program writes into a pipe. */
-export interface PipedText {
-  descriptor: number
-  /** Waits for the program. @throws when it has failed: the text is not whole */
-  finish (): Promise<void>
-  /** Ends the program, which ends the text. */
-  stop (): void
-  /** Once nobody reads. */
-  close (): Promise<void>
-}
 
 /** Chunks are given away: nobody else may use their memory afterwards. */
 export type Text = AsyncIterable<Buffer> | PipedText

@@ -1,5 +1,5 @@
 import { AppError } from '../errors.js'
-import { makePipe } from '../io/pipe.js'
+import { makePipe, type PipedText } from '../io/pipe.js'
 import { ProgramError, startProgramInto } from '../io/process.js'
 import { toEnvironment, type Connection } from './connection/connection.js'
 import { lostConnection } from './connection/program-error.js'
@@ -9,23 +9,12 @@ import type { PostgresTools } from './postgres-tools.js'
 /** A change of a table that queued up behind our snapshot waits for us, and pg_dump for it: the only reason it ever waits. */
 const lockWaitMs = 5_000
 
-/** Plain SQL that pg_dump writes into a pipe. */
-export interface InstanceDump {
-  descriptor: number
-  /** Waits for pg_dump. @throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when it did not end well */
-  finish (): Promise<void>
-  /** Ends pg_dump, which ends the text. */
-  stop (): void
-  /** Once nobody reads. */
-  close (): Promise<void>
-}
-
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
  * subscriptions are left out, since a second database must not start to replicate.
- * @throws AppError DUMP_FAILED
+ * @throws AppError DUMP_FAILED; its finish() throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when pg_dump did not end well
  */
-export async function dumpInstance (connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal): Promise<InstanceDump> {
+export async function dumpInstance (connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal): Promise<PipedText> {
   const { reader, writer } = await makePipe().catch((error: unknown) => {
     throw new AppError('DUMP_FAILED', 'No pipe could be made for the dump.', {
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error

@@ -8,6 +8,17 @@ export interface Pipe {
   writer: FileHandle
 }
 
+/** What a program writes into a pipe. */
+export interface PipedText {
+  descriptor: number
+  /** Waits for the program. @throws when it has failed: the text is not whole */
+  finish (): Promise<void>
+  /** Ends the program, which ends the text. */
+  stop (): void
+  /** Once nobody reads. */
+  close (): Promise<void>
+}
+
 /**
  * A pipe of the operating system, which Node itself does not make: for a program's output it takes half the time of the
  * socket that Node makes, and another thread can read it.

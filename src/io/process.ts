@@ -16,7 +16,6 @@ export interface ProgramOptions {
   signal?: AbortSignal
 }
 
-
 export interface RunningProgram {
   readonly pid: number | undefined
   readonly stdin: Writable
