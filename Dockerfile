@@ -23,6 +23,7 @@ WORKDIR /app
 COPY package.json ./
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
+COPY scripts/serve.sh ./scripts/serve.sh
 
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
@@ -35,8 +36,7 @@ VOLUME /data
 EXPOSE 3000
 HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
   CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
-# No tini: in exec form node itself is process 1, it handles SIGTERM and SIGINT, and it reaps the programs that it
-# starts. PostgreSQL needs time for its shutdown checkpoint: stop with a grace period of 60 seconds or so.
+# No tini: the script becomes node (exec), which is process 1 then, handles SIGTERM and SIGINT, and reaps the programs
+# that it starts. PostgreSQL needs time for its shutdown checkpoint: stop with a grace period of 60 seconds or so.
 STOPSIGNAL SIGTERM
-# V8 collects its garbage early (--optimize-for-size), which keeps the service below 200 MB.
-CMD ["node", "--enable-source-maps", "--optimize-for-size", "dist/src/server.js"]
+CMD ["sh", "scripts/serve.sh"]

@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { openSync, readFileSync } from 'node:fs'
+import { openSync } from 'node:fs'
 import { chmod, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -8,9 +8,6 @@ import { setTimeout } from 'node:timers/promises'
 import { freePort } from '../../src/io/free-port.js'
 
 const projectDir = path.resolve(import.meta.dirname, '../..')
-/** The arguments of node in `npm start`. */
-const { scripts: { start } } = JSON.parse(readFileSync(path.join(projectDir, 'package.json'), 'utf8')) as { scripts: { start: string } }
-const compiledService = start.slice(start.indexOf(' exec node ') + ' exec node '.length).split(' ')
 const startLimitMs = 60_000
 const logTailLines = 20
 
@@ -53,7 +50,8 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
-  const child = spawn(process.execPath, compiled ? compiledService : ['--import', './scripts/typescript.mjs', 'src/server.ts'], {
+  const [command, ...args] = compiled ? ['sh', 'scripts/serve.sh'] as const : [process.execPath, '--import', './scripts/typescript.mjs', 'src/server.ts'] as const
+  const child = spawn(command, args, {
     cwd: projectDir,
     // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().
     detached: true,
