@@ -57,25 +57,26 @@ export async function endRehearsal ({ journal, participants }: Transaction, repo
 /**
  * The commit: its journal line is the point of no return. A participant that can't commit makes all go back, which is
  * decided in the journal too.
+ * @param report as it is at that moment: it is asked for once more when all is done
  * @param check what must hold just then, since things have gone on while all was prepared
- * @returns milliseconds that users were shut out
+ * @returns the report that the journal has from then on, with the milliseconds that users were shut out
  * @throws AppError with the participant's reason, RESTORE_UNFINISHED when things could be moved neither way now
  */
-export async function commit (transaction: Transaction, report: RestoreReport, check: () => Promise<void> = async () => {}): Promise<number> {
+export async function commit (transaction: Transaction, report: () => RestoreReport, check: () => Promise<void> = async () => {}): Promise<RestoreReport> {
   const { journal } = transaction
   try {
     await check()
-    await journal.append({ step: 'prepared', report })
+    await journal.append({ step: 'prepared', report: report() })
     await journal.append({ step: 'commit' })
   } catch (error) {
     await takeBack(transaction, error)
     throw error
   }
-  return await rollForward(transaction)
+  return await rollForward(transaction, report)
 }
 
-/** From the `commit` line on. */
-export async function rollForward (transaction: Transaction): Promise<number> {
+/** From the `commit` line on. Without a report, after a crash, the restore has the one that it was prepared with. */
+export async function rollForward (transaction: Transaction, report: () => RestoreReport = () => preparedReport(transaction)): Promise<RestoreReport> {
   const { journal, participants, log } = transaction
   let outageMs = 0
   try {
@@ -89,13 +90,17 @@ export async function rollForward (transaction: Transaction): Promise<number> {
     await takeBack(transaction, error)
     throw error
   }
-  const prepared = journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>
+  const done = { ...report(), outageMs }
   // Committed all the same: whoever takes the failure for a rollback would be wrong.
-  await unfinishedOnFailure(undefined, async () => { await journal.append({ step: 'done', report: { ...prepared.report, outageMs } }) })
+  await unfinishedOnFailure(undefined, async () => { await journal.append({ step: 'done', report: done }) })
   await settle(transaction).catch((error: unknown) => {
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up; trying again later')
   })
-  return outageMs
+  return done
+}
+
+function preparedReport ({ journal }: Transaction): RestoreReport {
+  return (journal.lines.find(line => line.step === 'prepared') as Extract<Line, { step: 'prepared' }>).report
 }
 
 /**

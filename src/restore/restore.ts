@@ -87,19 +87,20 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
     if (dryRun) {
-      await endRehearsal(transaction, report())
-      return answer(request, restoreId, report())
+      const rehearsed = report()
+      await endRehearsal(transaction, rehearsed)
+      return answer(request, restoreId, rehearsed)
     }
     job.progress.uncancellable()
     job.progress.phase('commit')
-    const outageMs = await commit(transaction, report(), async () => {
+    const done = await commit(transaction, report, async () => {
       if (found.mode === 'swap' && found.server?.live !== null) await requireNoOthers(core, organizationId)
     })
-    core.log.info({ organizationId, backupId, restoreId, outageMs }, 'Restore committed')
+    core.log.info({ organizationId, backupId, restoreId, outageMs: done.outageMs }, 'Restore committed')
     const dropOld = async (): Promise<void> => { await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null) }
     // PostgreSQL writes a checkpoint of its own to drop a database. Whoever wants none kept may need the room at once.
     await (keepCheckpoint && found.mode === 'swap' ? job.afterwards(dropOld) : dropOld())
-    return answer(request, restoreId, { ...report(), outageMs })
+    return answer(request, restoreId, done)
   } finally {
     await journal.close()
   }

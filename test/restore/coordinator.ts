@@ -53,7 +53,7 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
 t.test('all of it goes forward', async t => {
   const { transaction, calls, steps } = await setup(t)
   t.same(await prepare(transaction, false, quietJob()), { warnings: ['database', 'files'] })
-  t.equal(await commit(transaction, report), 10)
+  t.match(await commit(transaction, () => report), { durationMs: 1, outageMs: 10 })
   t.equal(steps(), 'begin prepared commit done settled')
   t.ok(calls.indexOf('files.prepare') < calls.indexOf('database.ready'), 'what keeps others waiting comes last')
   t.ok(calls.indexOf('database.commit') < calls.indexOf('files.commit'))
@@ -74,7 +74,7 @@ for (const name of ['database', 'files']) {
   t.test(`${name} fails to commit: decided in the journal, then everything goes back`, async t => {
     const { transaction, calls, steps } = await setup(t, { [`${name}.commit`]: 1 })
     await prepare(transaction, false, quietJob())
-    await t.rejects(commit(transaction, report), failure)
+    await t.rejects(commit(transaction, () => report), failure)
     t.equal(steps(), 'begin prepared commit rollback rolled-back')
     t.ok(calls.indexOf('files.revert') < calls.indexOf('database.discard'), 'nothing is removed before all are back')
   })
@@ -82,7 +82,7 @@ for (const name of ['database', 'files']) {
   t.test(`${name} can't go back: the next start has to`, async t => {
     const { transaction, steps } = await setup(t, { 'files.commit': 1, [`${name}.revert`]: 1 })
     await prepare(transaction, false, quietJob())
-    await t.rejects(commit(transaction, report), { code: 'RESTORE_UNFINISHED' })
+    await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
     t.equal(steps(), 'begin prepared commit rollback')
   })
 
@@ -96,7 +96,7 @@ for (const name of ['database', 'files']) {
   t.test(`${name} refuses to be undone: all go forward again`, async t => {
     const { transaction, steps } = await setup(t, { [`${name}.revert`]: 1 })
     await prepare(transaction, false, quietJob())
-    await commit(transaction, report)
+    await commit(transaction, () => report)
     await t.rejects(undo(transaction), failure)
     t.equal(steps(), 'begin prepared commit done settled undo commit done settled')
   })
@@ -104,7 +104,7 @@ for (const name of ['database', 'files']) {
   t.test(`${name} can't tidy up after an undo: it is undone all the same, and not told as a failure to`, async t => {
     const { transaction, steps } = await setup(t, { [`${name}.discard`]: 1 })
     await prepare(transaction, false, quietJob())
-    await commit(transaction, report)
+    await commit(transaction, () => report)
     await t.rejects(undo(transaction), { code: 'RESTORE_UNFINISHED', message: /will be done/ })
     t.equal(steps(), 'begin prepared commit done settled undo')
   })
@@ -147,14 +147,14 @@ t.test('what nobody can tell is not decided', async t => {
   const unknown = new AppError('RESTORE_UNFINISHED', 'nobody knows')
   transaction.participants[1]!.commit = async () => { throw unknown }
   await prepare(transaction, false, quietJob())
-  await t.rejects(commit(transaction, report), unknown)
+  await t.rejects(commit(transaction, () => report), unknown)
   t.equal(steps(), 'begin prepared commit', 'the next start finds out')
 })
 
 t.test('what could not be tidied up is tidied up later', async t => {
   const { transaction, steps } = await setup(t, { 'database.settle': 1 })
   await prepare(transaction, false, quietJob())
-  t.equal(await commit(transaction, report), 10, 'the restore is done all the same')
+  t.match(await commit(transaction, () => report), { durationMs: 1, outageMs: 10 }, 'the restore is done all the same')
   t.equal(steps(), 'begin prepared commit done')
   t.equal(isSettled(transaction.journal.lines), false)
   await settle(transaction)
@@ -165,7 +165,7 @@ t.test('one that can\'t go back keeps all from going back', async t => {
   const { transaction, steps } = await setup(t, { 'database.commit': 1 })
   transaction.participants[1]!.isFinal = async () => true
   await prepare(transaction, false, quietJob())
-  await t.rejects(commit(transaction, report), { code: 'RESTORE_UNFINISHED' })
+  await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
   t.equal(steps(), 'begin prepared commit')
   await rollForward(transaction)
   t.equal(steps(), 'begin prepared commit done settled')
