@@ -2,8 +2,9 @@ import type { Stats } from 'node:fs'
 import { chmod, lchown, mkdir, readdir, rename, rm, rmdir, stat, utimes } from 'node:fs/promises'
 import { join } from 'node:path'
 import { syncFolder } from '../io/durable.js'
+import { exists } from '../io/exists.js'
 import { stagingFolder } from '../storage/staging-folder.js'
-import { exists, type Exchange, type StagingPaths } from './staging.js'
+import type { Exchange, StagingPaths } from './staging.js'
 
 /**
  * Exchanges what is in a folder that is a mount of its own, and so can't be renamed: first all that is live moves into

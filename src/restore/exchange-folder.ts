@@ -1,7 +1,8 @@
 import { mkdir, readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { durableRename, syncFolder } from '../io/durable.js'
-import { exists, type Exchange, type StagingPaths } from './staging.js'
+import { exists } from '../io/exists.js'
+import type { Exchange, StagingPaths } from './staging.js'
 
 /**
  * Exchanges the live folder as a whole by two renames. A mark, `absent`, says that there was no folder before and so will be

@@ -4,6 +4,7 @@ import type { Archive } from '../archive/reader.js'
 import { filesPrefix } from '../archive/layout.js'
 import { AppError, systemCode } from '../errors.js'
 import { fileError, syncFolder } from '../io/durable.js'
+import { exists } from '../io/exists.js'
 import { requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import { syncTree } from '../io/sync-tree.js'
 import { isMountPoint } from '../storage/mount.js'
@@ -14,7 +15,7 @@ import { exchangeFolder } from './exchange-folder.js'
 import { extractFiles, ownerLike } from './extract-files.js'
 import { compareFolders, countFolders } from './files-diff.js'
 import type { Participant } from './participant.js'
-import { exists, removeAtOnce, stagingPaths } from './staging.js'
+import { removeAtOnce, stagingPaths } from './staging.js'
 
 export interface FilesInput {
   archive: Archive

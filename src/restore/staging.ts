@@ -1,8 +1,8 @@
 import type { Stats } from 'node:fs'
-import { lstat, rename } from 'node:fs/promises'
+import { rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { systemCode } from '../errors.js'
 import { syncFolder } from '../io/durable.js'
+import { exists } from '../io/exists.js'
 import { removeTree } from '../io/remove-tree.js'
 
 /**
@@ -26,16 +26,6 @@ export interface Exchange {
   isCommitted (): Promise<boolean>
   revert (): Promise<void>
   isReverted (): Promise<boolean>
-}
-
-export async function exists (path: string): Promise<boolean> {
-  try {
-    await lstat(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
 }
 
 /** What is half removed must not look like a restore that is half done. */
