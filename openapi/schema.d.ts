@@ -760,7 +760,7 @@ export interface components {
          *       "errors": [
          *         {
          *           "field": "body.dryrun",
-         *           "message": "unexpected property"
+         *           "message": "unexpected property: expected are validateChecksum, rollbackOnFailure, dryRun"
          *         }
          *       ]
          *     }
@@ -1142,7 +1142,7 @@ export interface operations {
     uploadBackup: {
         parameters: {
             query?: {
-                /** @description SHA-256 of the archive, in hex */
+                /** @description SHA-256 of the archive, 64 digits in hex */
                 checksum?: string;
             };
             header?: {
@@ -1370,7 +1370,12 @@ export interface operations {
             };
             cookie?: never;
         };
-        requestBody?: never;
+        /** @description an undo takes no fields and has no dry run */
+        requestBody?: {
+            content: {
+                "application/json": Record<string, never>;
+            };
+        };
         responses: {
             /** @description What was put back */
             200: {

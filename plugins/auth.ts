@@ -36,8 +36,11 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
   const verifiers = app.jwt as unknown as Partial<Record<string, JWT>>
 
   function verify (request: FastifyRequest): Record<string, unknown> {
-    const [, token] = /^Bearer +([^ ]+)$/i.exec(request.headers.authorization ?? '') ?? []
-    if (token === undefined) throw new AppError('UNAUTHORIZED', 'The request has no access token.')
+    const { authorization } = request.headers
+    const [, token] = /^Bearer +([^ ]+)$/i.exec(authorization ?? '') ?? []
+    if (token === undefined) {
+      throw new AppError('UNAUTHORIZED', authorization === undefined ? 'The request has no access token.' : 'The Authorization header is not the word Bearer, a space, and an access token.')
+    }
     try {
       const [first] = keys
       const decoded = verifiers[first?.algorithm ?? '']?.decode<{ header: { alg: string } }>(token, { complete: true })

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 import { FormatRegistry, type TSchema } from '@sinclair/typebox'
-import { TypeCompiler, type ValueError } from '@sinclair/typebox/compiler'
+import { TypeCompiler, ValueErrorType, type ValueError } from '@sinclair/typebox/compiler'
 import { Value } from '@sinclair/typebox/value'
 import { isUuid } from '../src/io/safe-path.js'
 
@@ -17,12 +17,12 @@ async function validationPlugin (app: FastifyInstance): Promise<void> {
     return (input: unknown) => {
       const value = Value.Default(schema, httpPart === 'body' ? input : Value.Convert(schema, input))
       if (check.Check(value)) return { value }
-      const error = firstOfEachField(check.Errors(value)).map(({ path, message, schema }) => ({
-        instancePath: path,
+      const error = firstOfEachField(check.Errors(value)).map(found => ({
+        instancePath: found.path,
         keyword: 'typebox',
-        schemaPath: path,
+        schemaPath: found.path,
         params: {},
-        message: expectation(schema) ?? message.charAt(0).toLowerCase() + message.slice(1)
+        message: expectation(found) ?? found.message.charAt(0).toLowerCase() + found.message.slice(1)
       }))
       return { error }
     }
@@ -48,10 +48,21 @@ function firstOfEachField (errors: Iterable<ValueError>): ValueError[] {
   return [...fields.values()]
 }
 
-/** Better words than "Expected union value" for a choice. */
-function expectation (schema: TSchema): string | undefined {
+/** Better words than "Expected union value" for a choice, than a pattern, and than "Unexpected property" alone. */
+function expectation ({ type, schema }: ValueError): string | undefined {
+  if (type === ValueErrorType.ObjectAdditionalProperties) return unexpected(schema)
+  if (schema.pattern !== undefined && schema.description !== undefined) {
+    const [example] = (schema.examples ?? []) as unknown[]
+    return `expected: ${schema.description}${example === undefined ? '' : `, such as ${String(example)}`}`
+  }
   const choices = (schema.anyOf as TSchema[] | undefined)?.map(option => option.const as unknown)
   return choices?.every(choice => typeof choice === 'string') === true ? `expected one of ${choices.join(', ')}` : undefined
+}
+
+/** Names what there is, since the one that is meant is among it. */
+function unexpected ({ properties, description = 'there are none here' }: TSchema): string {
+  const names = Object.keys(properties as object)
+  return `unexpected property: ${names.length === 0 ? description : `expected are ${names.join(', ')}`}`
 }
 
 export default fp(validationPlugin, { name: 'validation' })

@@ -14,10 +14,10 @@ export async function fileOfForm (headers: IncomingHttpHeaders, body: Readable, 
     const ended = endOf(form, body)
     form.on('file', (field, stream) => {
       if (field === name) resolve(endingWith(stream, ended))
-      else reject(notExpected(field, 'unexpected property'))
+      else reject(notExpected(field, `unexpected property: expected is ${name}, a file`))
     })
     form.on('filesLimit', () => { form.emit('error', notExpected(name, 'expected one file')) })
-    form.on('field', field => { form.emit('error', notExpected(field, 'unexpected property')) })
+    form.on('field', field => { form.emit('error', notExpected(field, field === name ? 'expected a file, not text' : `unexpected property: expected is ${name}, a file`)) })
     ended.then(() => { reject(notExpected(name, 'expected a file')) }, reject)
   })
   body.pipe(form)

@@ -1,4 +1,4 @@
-import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
+import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { AppError } from '../../src/errors.js'
 import { Job } from '../../src/jobs/job.js'
 import { listRestores } from '../../src/restore/history.js'
@@ -8,6 +8,9 @@ import { acceptedHeaders, prefersAsync } from '../respond-async.js'
 import { errorResponses } from '../schemas/error.js'
 import { backupOperation, headers, PreferHeader, RestoreParams } from '../schemas/operation.js'
 import { listOf, ref } from '../schemas/shared.js'
+
+/** What looks like a rehearsal must not be one for nobody. */
+const UndoBody = Type.Object({}, { additionalProperties: false, description: 'an undo takes no fields and has no dry run' })
 
 const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
   app.get('/restores', {
@@ -28,6 +31,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
       tags: ['restores'],
       params: RestoreParams,
       headers: PreferHeader,
+      body: UndoBody,
       response: {
         200: { ...ref(RestoreResult), description: 'What was put back' },
         202: { ...ref(Job), description: 'The job that undoes it', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },

@@ -10,7 +10,7 @@ import { backupOperation, headers } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
 const Query = Type.Object({
-  checksum: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'SHA-256 of the archive, in hex' }))
+  checksum: Type.Optional(Type.String({ pattern: '^[0-9a-fA-F]{64}$', description: 'SHA-256 of the archive, 64 digits in hex' }))
 }, { additionalProperties: false })
 
 const UploadHeaders = Type.Object({

@@ -98,7 +98,7 @@ const errorResponse: ErrorResponse = {
   code: 'VALIDATION_FAILED',
   message: 'The request is not valid.',
   remedy: 'Correct the fields named in errors[] and send the request again.',
-  errors: [{ field: 'body.dryrun', message: 'unexpected property' }]
+  errors: [{ field: 'body.dryrun', message: 'unexpected property: expected are validateChecksum, rollbackOnFailure, dryRun' }]
 }
 
 /** One example of each shared schema, by its name. */

@@ -9,9 +9,14 @@ interface Operation {
   response: Record<number, unknown>
 }
 
-/** The documentation of an operation under /api/backup: what all of them share is added here. */
+/**
+ * What all operations under /api/backup share, added to one of them: its documentation, and that it takes no query unless it
+ * says so. A `?dryRun=true` that is passed over would start a real restore.
+ */
 export function backupOperation<const T extends Operation> (operation: T): T {
+  const where = 'body' in operation ? 'this operation takes fields in its JSON body, none in its address' : 'this operation takes none'
   return {
+    querystring: Type.Object({}, { additionalProperties: false, description: where }),
     ...operation,
     security: [{ bearerAuth: [] }],
     response: { ...operation.response, ...errorResponses(400, 401, 403, 429, 500, 503) }

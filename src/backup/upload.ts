@@ -83,6 +83,9 @@ async function receive (
   } finally {
     job.signal.removeEventListener('abort', stop)
   }
+  if (hashed.bytes === 0) {
+    throw new AppError('ARCHIVE_INVALID', 'What was uploaded is empty.', { remedy: 'Send the archive itself, with curl: -T backup-….zip. When you did, look at the size of that file.' })
+  }
   const checksum = hashed.digest()
   if (checksums.some(expected => expected.toLowerCase() !== checksum)) {
     throw new AppError('CHECKSUM_MISMATCH', 'What was received is not what was sent: its SHA-256 is another.', { remedy: 'Upload the archive again.' })
@@ -131,7 +134,7 @@ async function readWhole (
 function ofUpload (error: unknown): unknown {
   if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
   return new AppError(error.code, error.message, {
-    remedy: 'Upload the archive again, whole; when it is refused again, the file itself is damaged: take another copy of it.', cause: error
+    remedy: 'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program. When it is refused again, the file itself is damaged: take another copy of it.', cause: error
   })
 }
 

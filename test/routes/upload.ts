@@ -172,7 +172,7 @@ t.test('what is not a whole archive of the organization is refused, and leaves n
     copy[at]! ^= 1
     return copy
   }
-  const again = /^Upload the archive again/
+  const again = /^Upload the file as it was downloaded.*another copy of it\.$/
   type Cases = Array<[string, Parameters<Uploads['upload']>, object]>
   const cases: Cases = [
     ['truncated', [archive.subarray(0, archive.length - 1000)], { status: 422, body: { code: 'ARCHIVE_INVALID', remedy: again } }],
