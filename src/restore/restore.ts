@@ -98,8 +98,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     })
     core.log.info({ organizationId, backupId, restoreId, outageMs: done.outageMs }, 'Restore committed')
     const dropOld = async (): Promise<void> => { await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null) }
-    // PostgreSQL writes a checkpoint of its own to drop a database. Whoever wants none kept may need the room at once.
-    await (keepCheckpoint && found.mode === 'swap' ? job.afterwards(dropOld) : dropOld())
+    // To drop a database PostgreSQL writes a checkpoint of its own, and files are many. Whoever wants none kept may need the
+    // room at once, and a checkpoint that is a backup is seen in the list.
+    await (keepCheckpoint && checkpointBackupId === null ? job.afterwards(dropOld) : dropOld())
     return answer(request, restoreId, done)
   } finally {
     await journal.close()
