@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
-import { createRing, emptyRing, type Slot } from '../io/ring.js'
+import { emptyRing, takeRing, type Slot } from '../io/ring.js'
 import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
@@ -111,7 +111,16 @@ interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
 }
 
 function openEncodeLane (root: string): EncodeLane {
-  const ring = createRing(slotsPerLane, slotBytes)
+  const ring = takeRing(slotsPerLane, slotBytes)
+  const filled = emptyRing(ring)
   const workerData: LaneData = { root, ring }
-  return { ...openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData), nextSlot: emptyRing(ring) }
+  const lane = openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData)
+  return {
+    ...lane,
+    nextSlot: filled.next,
+    async close () {
+      await lane.close()
+      filled.close()
+    }
+  }
 }

@@ -1,6 +1,6 @@
 import { openLane, own, type Lane } from '../io/lane.js'
 import type { PipedText } from '../io/pipe.js'
-import { createRing, emptyRing, type Slot } from '../io/ring.js'
+import { emptyRing, takeRing, type Slot } from '../io/ring.js'
 import type { Compression } from './compression.js'
 import { slotBytes, slots, taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
@@ -37,8 +37,8 @@ export function gzip (text: Text, options: GzipOptions): Gzip {
 async function * compress (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
-  const ring = createRing(slots, slotBytes)
-  const nextSlot = emptyRing(ring)
+  const ring = takeRing(slots, slotBytes)
+  const filled = emptyRing(ring)
   const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, ring }
   let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
@@ -49,7 +49,7 @@ async function * compress (text: Text, { compression, onText = () => {}, onFallb
       if (reply.kind === 'end') break
       if (reply.kind === 'block') {
         if (reply.textBytes > 0) onText(reply.textBytes)
-        const slot = nextSlot()
+        const slot = filled.next()
         held.push(slot)
         yield slot.bytes.subarray(0, reply.length)
       } else if (reply.kind === 'fallback') {
@@ -65,6 +65,7 @@ async function * compress (text: Text, { compression, onText = () => {}, onFallb
     // A thread that waits for the pipe can't be ended before the pipe has.
     pipe?.stop()
     await lane?.close()
+    filled.close()
     await pipe?.close()
     await chunks?.return?.()
   }

@@ -1,5 +1,5 @@
 import { openLane } from './lane.js'
-import { createRing, emptyRing, type Ring } from './ring.js'
+import { emptyRing, takeRing, type Ring } from './ring.js'
 
 export interface ReadPipeData { descriptor: number, ring: Ring }
 export type ReadPipeReply = { kind: 'filled', length: number } | { kind: 'end' }
@@ -12,17 +12,18 @@ const blocks = 8
  * Only the end of the program that writes can interrupt it.
  */
 export async function * readPipe (descriptor: number): AsyncGenerator<Buffer> {
-  const ring = createRing(blocks, blockBytes)
+  const ring = takeRing(blocks, blockBytes)
   const workerData: ReadPipeData = { descriptor, ring }
   const lane = openLane<never, ReadPipeReply>('./read-pipe-worker', import.meta.url, workerData)
-  const nextSlot = emptyRing(ring)
+  const filled = emptyRing(ring)
   try {
     for (let reply = await lane.next(); reply.kind === 'filled'; reply = await lane.next()) {
-      const { bytes, release } = nextSlot()
+      const { bytes, release } = filled.next()
       yield bytes.subarray(0, reply.length)
       release()
     }
   } finally {
     await lane.close()
+    filled.close()
   }
 }

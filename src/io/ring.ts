@@ -12,10 +12,27 @@ export interface Slot {
   release (): void
 }
 
-export function createRing (slots: number, slotBytes: number): Ring {
-  const credits = new Int32Array(new SharedArrayBuffer(4))
-  credits[0] = slots
-  return { slotBytes, memory: new SharedArrayBuffer(slots * slotBytes), credits }
+export interface RingReader {
+  /** The next slot, to be asked for once it is filled. */
+  next (): Slot
+  /** The thread that fills the ring has ended. Once every slot that was taken is released, the ring is taken again. */
+  close (): void
+}
+
+/** Left to V8, which sees little garbage here, a ring would lie about for several backups. */
+const unused: Ring[] = []
+
+/** One that nobody uses any more, or a new one. */
+export function takeRing (slots: number, slotBytes: number): Ring {
+  const bytes = slots * slotBytes
+  const found = unused.findIndex(ring => ring.slotBytes === slotBytes && ring.memory.byteLength === bytes)
+  const [ring] = found === -1 ? [makeRing(bytes, slotBytes)] : unused.splice(found, 1) as [Ring]
+  Atomics.store(ring.credits, 0, slots)
+  return ring
+}
+
+function makeRing (bytes: number, slotBytes: number): Ring {
+  return { slotBytes, memory: new SharedArrayBuffer(bytes), credits: new Int32Array(new SharedArrayBuffer(4)) }
 }
 
 /** For the thread that fills the slots. */
@@ -35,10 +52,12 @@ export function fillRing ({ slotBytes, memory, credits }: Ring) {
   }
 }
 
-/** For the thread that empties them: each call is the next slot, to be asked for once it is filled. */
-export function emptyRing ({ slotBytes, memory, credits }: Ring): () => Slot {
+/** For the thread that empties them. */
+export function emptyRing (ring: Ring): RingReader {
+  const { slotBytes, memory, credits } = ring
   let taken = 0
   let returned = 0
+  let isClosed = false
   const released = new Set<number>()
 
   /** They are filled in turn: one that was released before an older one, which may still be on its way to the disk, waits for it. */
@@ -46,10 +65,23 @@ export function emptyRing ({ slotBytes, memory, credits }: Ring): () => Slot {
     released.add(number)
     for (; released.delete(returned); returned += 1) Atomics.add(credits, 0, 1)
     Atomics.notify(credits, 0)
+    giveBack()
   }
 
-  return () => {
-    const number = taken++
-    return { bytes: Buffer.from(memory, number * slotBytes % memory.byteLength, slotBytes), release: () => { release(number) } }
+  function giveBack (): void {
+    if (!isClosed || returned !== taken) return
+    isClosed = false
+    unused.push(ring)
+  }
+
+  return {
+    next () {
+      const number = taken++
+      return { bytes: Buffer.from(memory, number * slotBytes % memory.byteLength, slotBytes), release: () => { release(number) } }
+    },
+    close () {
+      isClosed = true
+      giveBack()
+    }
   }
 }
