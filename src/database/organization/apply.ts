@@ -29,7 +29,7 @@ export async function applyChanges (
     const [first] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
     const [second] = await session.unsafe<Array<{ written: string }>>(laterStatement(tables, changes))
     const written = Number(first!.written) + Number(second!.written)
-    if (written !== planned) throw changedMeanwhile(`${written} rows were changed instead of ${planned}`)
+    if (written !== planned) throw changedMeanwhile(`${written} of ${planned} planned changes could be made`)
     // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.
     await session.unsafe('SET CONSTRAINTS ALL IMMEDIATE')
     await triggersOn(session, triggers)

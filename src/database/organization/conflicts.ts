@@ -4,6 +4,8 @@ import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { keyedRows, targetRows } from './keyed-rows.js'
+import { rowNumber } from './load.js'
+import { countedRows, nameRows, namingColumns } from './named-rows.js'
 import { operationsOn, sameValues, uniqueIndexes } from './unique.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
@@ -11,7 +13,7 @@ import { keyCondition, ownedRows, ownerOf, tableOf } from '../tenancy/tenant-row
 
 export interface Conflict { field: string, message: string }
 
-/** @throws AppError RESTORE_CONFLICT with every conflict; says which tables and keys, never what is in a row */
+/** @throws AppError RESTORE_CONFLICT with every conflict; names rows of the organization alone, never those of others */
 export function refuseConflicts (conflicts: Conflict[]): void {
   if (conflicts.length === 0) return
   throw new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', { errors: conflicts.slice(0, 100) })
@@ -26,9 +28,12 @@ export async function foreignRows (
   for (const { table, rows } of tables) {
     if (rows === 0) continue
     const owned = await count(session, ownedRows(graph, table, 't', organizationId, (asked) => archiveOf.get(asked.oid)!))
-    if (owned !== rows) conflicts.push({ field: table.label, message: `${rows - owned} rows of ${table.label} in the archive are not the organization's` })
+    if (owned !== rows) {
+      const strangers = rows - owned
+      conflicts.push({ field: table.label, message: `${countedRows(strangers, table.label)} in the archive ${strangers === 1 ? 'is' : 'are'} not the organization's` })
+    }
     for (const key of graph.keys.filter((candidate) => candidate.table === table.oid && candidate.validated)) {
-      conflicts.push(...await leadingNowhere(session, graph, tables, key))
+      conflicts.push(...await leadingNowhere(session, graph, tables, key, owned === rows))
     }
   }
   return conflicts
@@ -36,7 +41,7 @@ export async function foreignRows (
 
 /** A key of archived rows must lead to archived rows; where it may leave the organization, to rows that exist. */
 async function leadingNowhere (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], key: ForeignKey
+  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], key: ForeignKey, areOwn: boolean
 ): Promise<Conflict[]> {
   const child = tables.find(({ table }) => table.oid === key.table)!
   const parent = tables.find(({ table }) => table.oid === key.target)
@@ -48,10 +53,12 @@ async function leadingNowhere (
     : 'false'
   const live = mayLeave ? `EXISTS (SELECT FROM ${key.targetRelation} p WHERE ${keyCondition(key, 'c', 'p')})` : 'false'
   const present = key.columns.map((column) => `c.${quoteIdentifier(column)} IS NOT NULL`).join(' AND ')
-  const rows = await count(session, `FROM ${keyedRows(child, key)} c WHERE ${present} AND NOT ${inArchive} AND NOT ${live}`)
-  return rows === 0 ? [] : [{
-    field: child.table.label,
-    message: `${rows} rows of ${child.table.label} lead to rows that are ${mayLeave ? 'not there any more' : 'not in the archive'}: ${describeKey(graph, key)}`
+  const { label } = child.table
+  const { count, text } = await nameRows(session, label,
+    `FROM ${keyedRows(child, key)} c WHERE ${present} AND NOT ${inArchive} AND NOT ${live}`, 'c', areOwn ? namingColumns(child, key.columns) : [])
+  return count === 0 ? [] : [{
+    field: label,
+    message: `${text} ${count === 1 ? 'leads' : 'lead'} to rows that are ${mayLeave ? 'not there any more' : 'not in the archive'}: ${describeKey(graph, key)}`
   }]
 }
 
@@ -66,13 +73,15 @@ export async function takenValues (
       const operations = operationsOn(merged, index, changeOf(changes, merged))
       if (operations.length === 0) continue
       const { joins, owner } = ownerOf(graph, table, 'o', 'LEFT JOIN')
-      const rows = await count(session, `FROM ${sameValues(merged, index, operations)}
+      const { count, text } = await nameRows(session, table.label, `FROM ${sameValues(merged, index, operations)}
+        JOIN ${merged.archive} own ON own.${rowNumber} = a.${rowNumber}
         JOIN ${table.source} o ON o.tableoid = l."merge relation" AND o.ctid = l."merge place"${joins}
-        WHERE ${owner} IS DISTINCT FROM ${quoteLiteral(organizationId)}`)
-      if (rows > 0) {
+        WHERE ${owner} IS DISTINCT FROM ${quoteLiteral(organizationId)}`, 'own', namingColumns(merged, index.columns))
+      if (count > 0) {
         conflicts.push({
           field: table.label,
-          message: `${rows} rows of ${table.label} can't come back: their value of ${index.name} (${index.columns.join(', ')}) is held by rows that are not the organization's`
+          message: `${text} can't come back: ${count === 1 ? 'its value' : 'their values'} of ${index.name} (${index.columns.join(', ')}) ` +
+            `${count === 1 ? 'is held by a row that is' : 'are held by rows that are'} not the organization's`
         })
       }
     }

@@ -4,6 +4,7 @@ import type { Conflict } from './conflicts.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
+import { nameRows, namingColumns } from './named-rows.js'
 import { contradict, exclusionConstraints, livePlace, termsOf, uniqueIndexes, type Exclusion } from './unique.js'
 
 /**
@@ -18,16 +19,17 @@ export async function brokenConstraints (session: postgres.Sql, tables: readonly
     if (added + changed === 0) continue
     const { label } = merged.table
     for (const { name, condition } of [...requiredColumns(merged), ...await checkConstraints(session, merged)]) {
-      const rows = await count(session, `FROM ${planned(merged)} WHERE (${condition}) IS FALSE`)
-      if (rows > 0) conflicts.push({ field: label, message: `${rows} rows of ${label} would be refused by ${name}` })
+      const { count, text } = await nameRows(session, label, `FROM ${planned(merged)} WHERE (${condition}) IS FALSE`, 'rows', namingColumns(merged))
+      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${name}` })
     }
     for (const index of await uniqueIndexes(session, merged)) {
-      const rows = await count(session, `${plannedTerms(merged, index)} WHERE ${comesBack(merged, index)}`)
-      if (rows > 0) conflicts.push({ field: label, message: `${rows} rows of ${label} would be refused by ${index.name}: ${merged.isNewer ? 'what they lead to goes, and without it they have the same values' : 'the backup has their values twice'}` })
+      const { count, text } = await nameRows(session, label, `${plannedTerms(merged, index)} WHERE ${comesBack(merged, index)}`, 'own', namingColumns(merged, index.columns))
+      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${index.name}: ${merged.isNewer ? 'what they lead to goes, and without it they have the same values' : 'the backup has their values twice'}` })
     }
     for (const exclusion of await exclusionConstraints(session, merged)) {
-      const rows = await count(session, `${plannedTerms(merged, exclusion)} WHERE ${comesBack(merged, exclusion)} OR ${stays(merged, exclusion)}`)
-      if (rows > 0) conflicts.push({ field: label, message: `${rows} rows of ${label} would be refused by ${exclusion.name}: rows that stay or come back exclude them` })
+      const { count, text } = await nameRows(session, label,
+        `${plannedTerms(merged, exclusion)} WHERE ${comesBack(merged, exclusion)} OR ${stays(merged, exclusion)}`, 'own', namingColumns(merged, exclusion.columns))
+      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${exclusion.name}: rows that stay or come back exclude them` })
     }
   }
   return conflicts
@@ -54,7 +56,7 @@ function planned ({ archive, plan }: MergeTable): string {
 }
 
 function plannedTerms (merged: MergeTable, constraint: Exclusion): string {
-  return `FROM ${termsOf(constraint, rowNumber, planned(merged))} a`
+  return `FROM ${termsOf(constraint, rowNumber, planned(merged))} a JOIN ${merged.archive} own ON own.${rowNumber} = a.${rowNumber}`
 }
 
 /** Another row of the archive contradicts it. */
@@ -67,9 +69,4 @@ function comesBack ({ archive }: MergeTable, constraint: Exclusion): string {
 function stays ({ table, plan }: MergeTable, constraint: Exclusion): string {
   return `EXISTS (SELECT FROM ${termsOf(constraint, livePlace, table.source)} other WHERE ${contradict(constraint, 'other', 'a')}
     AND NOT EXISTS (SELECT FROM ${plan} p WHERE p.relation = other."merge relation" AND p.place = other."merge place"))`
-}
-
-async function count (session: postgres.Sql, from: string): Promise<number> {
-  const [row] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows ${from}`)
-  return Number(row!.rows)
 }

@@ -113,7 +113,7 @@ function compareColumns (before: CatalogTable, now: TenantTable, refuse: (messag
   }
   const added = now.columns.filter(({ name, generated }) => !generated && !stored.some((column) => column.name === name))
   for (const column of added) {
-    if (!canBeLeftOut(column)) refuse(`needs a value in ${column.name}, which the backup does not have`)
+    if (!canBeLeftOut(column)) refuse(`needs a value in ${column.name}, which the backup does not have: give the column a default`)
   }
   return { columns, added: added.map(({ name }) => name) }
 }

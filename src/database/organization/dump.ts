@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { databaseError, type Connection } from '../connection/connection.js'
+import { countedRows } from './named-rows.js'
 import { othersPartitions } from './partitions.js'
 import { startRows, workSettings, type RowsProgram } from './rows.js'
 import { dumpSchema, type SchemaScript } from './schema.js'
@@ -128,7 +129,7 @@ async function unownedWarnings (sql: postgres.Sql, graph: TenantGraph): Promise<
     if (!table.anchor.some(({ notNull }) => !notNull)) continue
     const { joins, owner } = ownerOf(graph, table, 't', 'LEFT JOIN')
     const [row] = await sql.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${table.source} t${joins} WHERE ${owner} IS NULL`)
-    if (row!.rows !== '0') warnings.push(`${row!.rows} rows of ${table.label} have no owner and are in no organization's backup.`)
+    if (row!.rows !== '0') warnings.push(`${countedRows(Number(row!.rows), table.label)} ${row!.rows === '1' ? 'has no owner and is' : 'have no owner and are'} in no organization's backup.`)
   }
   return warnings
 }

@@ -5,6 +5,7 @@ import { startProgram, type RunningProgram } from '../../io/process.js'
 import { databaseError, quoteLiteral, toEnvironment, type Connection } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
 import type { MergeTable } from './drift.js'
+import { countedRows } from './named-rows.js'
 import { transferSettings } from './rows.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { quoteColumns } from '../tenancy/tenant-table.js'
@@ -31,7 +32,7 @@ export async function loadRows (
     await session.unsafe(`ANALYZE ${archive}`)
     const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
     if (Number(loaded!.rows) !== rows) {
-      throw new AppError('ARCHIVE_INVALID', `The archive holds ${loaded!.rows} rows of ${table.label}, its metadata says ${rows}.`)
+      throw new AppError('ARCHIVE_INVALID', `The archive holds ${countedRows(Number(loaded!.rows), table.label)}, its metadata says ${rows}.`)
     }
   }
 }
@@ -64,7 +65,10 @@ async function copyRows (
     signal.throwIfAborted()
     const lost = lostConnection(error) ?? databaseError(error)
     if (lost.code === 'DATABASE_UNAVAILABLE') throw lost
-    throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, { cause: error })
+    throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, {
+      remedy: 'Have a developer compare the types of its columns (the values of an enum, the checks of a domain) with those at the time of the backup, then restore again.',
+      cause: error
+    })
   }
 }
 
