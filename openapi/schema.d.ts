@@ -430,6 +430,11 @@ export interface components {
                 code: string;
                 message: string;
                 remedy?: string;
+                /** @description One item for each thing that is wrong, when there can be several */
+                errors?: {
+                    field?: string;
+                    message: string;
+                }[];
             };
         };
         TableReport: {

@@ -32,7 +32,10 @@ export const Job = Type.Object({
   error: Type.Optional(Type.Object({
     code: Type.String(),
     message: Type.String(),
-    remedy: Type.Optional(Type.String())
+    remedy: Type.Optional(Type.String()),
+    errors: Type.Optional(Type.Array(Type.Object({ field: Type.Optional(Type.String()), message: Type.String() }, { additionalProperties: false }), {
+      description: 'One item for each thing that is wrong, when there can be several'
+    }))
   }, { additionalProperties: false }))
 }, { $id: 'Job', additionalProperties: false })
 export type Job = Static<typeof Job>

@@ -285,8 +285,8 @@ function cancelReason ({ controller: { signal } }: Entry, error: unknown): AppEr
 }
 
 function describe (error: unknown): Job['error'] {
-  const { code, message, remedy } = error instanceof AppError
+  const { code, message, remedy, errors } = error instanceof AppError
     ? error
     : new AppError('INTERNAL_ERROR', 'Something unexpected happened.')
-  return { code, message, remedy }
+  return { code, message, remedy, ...(errors === undefined ? {} : { errors: [...errors] }) }
 }

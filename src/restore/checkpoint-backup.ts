@@ -62,9 +62,10 @@ const alsoWithout: ReadonlySet<ErrorCode> = new Set([
   'TENANCY_VIOLATION', 'TENANCY_UNSUPPORTED', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE'
 ])
 
-function remedyOf ({ code, remedy }: AppError): string | undefined {
+function remedyOf ({ code, remedy }: AppError): string {
   if (alsoWithout.has(code)) return `${remedy} Then restore again.`
-  return code === 'DISK_FULL' ? 'Free disk space, then restore again; rollbackOnFailure: false goes on without a checkpoint.' : undefined
+  const first = code === 'DISK_FULL' ? 'Free disk space, then restore again.' : remedy
+  return `${first} Or repeat the restore with rollbackOnFailure: false: it goes on without a checkpoint, and can't be undone.`
 }
 
 function impossible (what: string, cause: unknown): AppError {

@@ -48,6 +48,11 @@ t.test('a failed job remembers why, and what is unexpected stays inside', async 
   const unknown = jobs.start(request(async () => { throw new Error('password=hunter2') }))
   await t.rejects(unknown.done, { message: 'password=hunter2' })
   t.match(jobs.get('acme', unknown.job.id), { state: 'failed', error: { code: 'INTERNAL_ERROR' } })
+
+  const errors = [{ field: 'public.users', message: 'one' }]
+  const listing = jobs.start(request(async () => { throw new AppError('RESTORE_CONFLICT', 'No.', { errors }) }))
+  await t.rejects(listing.done)
+  t.strictSame(jobs.get('acme', listing.job.id).error?.errors, errors, 'what the remedy calls listed is there')
   t.notMatch(JSON.stringify(jobs.list('acme')), /hunter2/)
 })
 
