@@ -1,8 +1,14 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { checkReadiness } from '../src/health/readiness.js'
+import { checkReadiness, tellChanges } from '../src/health/readiness.js'
 import { errorResponses } from './schemas/error.js'
 
 const healthRoutes: FastifyPluginAsyncTypebox = async app => {
+  const requireReady = tellChanges(app.log, async () => {
+    await checkReadiness(app.core)
+    const refusal = app.jobs.refusal()
+    if (refusal !== null) throw refusal
+  })
+
   app.get('/live', {
     config: { rateLimit: false },
     schema: {
@@ -17,6 +23,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
 
   app.get('/ready', {
     config: { rateLimit: false },
+    logLevel: 'silent',
     schema: {
       operationId: 'checkReadiness',
       summary: 'Can backups and restores be made?',
@@ -37,9 +44,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
       }
     }
   }, async () => {
-    await checkReadiness(app.core)
-    const refusal = app.jobs.refusal()
-    if (refusal !== null) throw refusal
+    await requireReady()
     return { status: 'ready' as const, database: 'available' as const, storage: 'available' as const, repository: 'available' as const }
   })
 }

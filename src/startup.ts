@@ -46,7 +46,7 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
       }
       if (stopped) return
       jobs.refuse(null)
-      core.log.info('ready for backups and restores')
+      await tellReady(core)
     } catch (error) {
       const reason = error instanceof AppError
         ? error
@@ -74,6 +74,17 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
       clearTimeout(timer)
       await trying
     }
+  }
+}
+
+/** Without the uploads the database can be backed up and restored all the same, so nobody would notice. */
+async function tellReady ({ storage, log }: Core): Promise<void> {
+  try {
+    await storage.check()
+    log.info('ready for backups and restores')
+  } catch (error) {
+    if (!(error instanceof AppError)) throw error
+    log.warn({ code: error.code, remedy: error.remedy }, `ready for backups and restores of the database alone: ${error.message}`)
   }
 }
 

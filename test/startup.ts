@@ -1,5 +1,5 @@
 import { once } from 'node:events'
-import { stat } from 'node:fs/promises'
+import { rmdir, stat } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
 import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
@@ -7,6 +7,7 @@ import { AppError } from '../src/errors.js'
 import { createStartup } from '../src/startup.js'
 import type { JobRunner } from '../src/jobs/runner.js'
 import { buildTestApp } from './support/app.js'
+import { keptLog } from './support/kept-log.js'
 import { createTestDatabase } from './support/postgres.js'
 
 const retryMs = 10
@@ -133,4 +134,18 @@ t.test('a default upload folder is made; one that was set and is missing is an e
     t.equal(ready.statusCode, makeUploadDir ? 200 : 503, ready.body)
     t.equal(await stat(uploadDir).then(() => true, () => false), makeUploadDir)
   }
+})
+
+t.test('a missing upload folder is told at the start, with the way out', async t => {
+  const { url } = await createTestDatabase(t)
+  const { log, lines } = keptLog()
+  const { core, jobs, uploadDir } = await buildTestApp(t, { databaseUrl: url, log })
+  await rmdir(uploadDir)
+  const startup = createStartup(core, jobs, { retryMs })
+  await startup.begin()
+  await startup.stop()
+  t.equal(jobs.refusal(), null, 'the database can be backed up')
+  t.match(lines.filter(({ msg }) => /ready/.test(String(msg))), [{
+    level: 40, code: 'STORAGE_UNAVAILABLE', msg: 'ready for backups and restores of the database alone: The folder UPLOAD_DIR is not there.', remedy: /Make the folder, or mount it/
+  }])
 })

@@ -2,6 +2,7 @@ import type { Core } from '../core.js'
 import { databaseError, withSql } from '../database/connection/connection.js'
 import { AppError } from '../errors.js'
 import { reserveBytes } from '../io/free-space.js'
+import type { Log } from '../log.js'
 
 /** What readiness looks at, in this order. */
 export const readinessChecks = ['database', 'storage', 'repository'] as const
@@ -28,6 +29,24 @@ export async function checkReadiness (core: Core): Promise<void> {
     errors: failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' })),
     cause: new AggregateError(failures.map(({ reason }) => reason))
   })
+}
+
+/** The same check, which tells the log only when its outcome is another than the time before: it is asked for all the time. */
+export function tellChanges (log: Log, check: () => Promise<void>): () => Promise<void> {
+  let told = ''
+  return async () => {
+    try {
+      await check()
+    } catch (error) {
+      const { code, message, remedy, errors } = error instanceof AppError ? error : new AppError('INTERNAL_ERROR', 'Not ready.')
+      const outcome = JSON.stringify([code, message, errors])
+      if (outcome !== told) log.error({ err: error, code, remedy, errors }, message)
+      told = outcome
+      throw error
+    }
+    if (told !== '') log.info('Ready again.')
+    told = ''
+  }
 }
 
 /** Where there is no room, the next backup and the next restore's journal fail. */

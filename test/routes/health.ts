@@ -1,9 +1,10 @@
-import { rm, writeFile } from 'node:fs/promises'
+import { mkdir, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { AppError } from '../../src/errors.js'
 import { buildTestApp } from '../support/app.js'
 import { smallDisk } from '../support/disk.js'
+import { keptLog } from '../support/kept-log.js'
 import { createTestDatabase } from '../support/postgres.js'
 
 t.test('alive is alive, whatever else is', async t => {
@@ -28,6 +29,23 @@ t.test('ready', async t => {
   t.same(errors.map(({ field }) => field), ['storage', 'repository'])
   t.notMatch((await ready()).body, uploadDir)
   t.ok(jobs)
+})
+
+t.test('the log is told when readiness changes, not at each probe', async t => {
+  const { url } = await createTestDatabase(t)
+  const { log, lines } = keptLog()
+  const { app, uploadDir } = await buildTestApp(t, { databaseUrl: url, log })
+  const probe = async (status: number) => { for (let n = 0; n < 3; n += 1) t.equal((await app.inject({ url: '/health/ready' })).statusCode, status) }
+  await probe(200)
+  await rm(uploadDir, { recursive: true })
+  await probe(503)
+  await mkdir(uploadDir)
+  await probe(200)
+  t.match(lines, [
+    { level: 50, code: 'STORAGE_UNAVAILABLE', msg: 'Not ready: storage.', remedy: /Make the folder, or mount it/, errors: [{ field: 'storage', message: /UPLOAD_DIR is not there/ }] },
+    { level: 30, msg: 'Ready again.' }
+  ])
+  t.equal(lines.length, 2)
 })
 
 t.test('not ready where BACKUP_DIR has no room', async t => {

@@ -145,7 +145,7 @@ async function startOrAdopt (
     try {
       const found = await findPostmaster(server.dataDirectory)
       if (found !== null) {
-        log.warn({ pid: found.pid }, 'PostgreSQL still runs on the folder: taking it over')
+        log.warn({ postmaster: found.pid }, 'PostgreSQL still runs on the folder: taking it over')
         return { postmaster: await awaitPostmaster(server, found), started: false }
       }
       const settings = {
