@@ -1,10 +1,9 @@
-import { createHash } from 'node:crypto'
 import type { BackupType } from '../archive/metadata.js'
-import { readBlocks } from '../archive/encode-file.js'
 import { openArchive } from '../archive/reader.js'
 import { keyId, type SigningKeys } from '../archive/signature.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
+import { sha256Of } from '../io/hash-file.js'
 import { createRecordCache } from './record-cache.js'
 import { recordOf, type Backup } from './record.js'
 import type { Repository } from './repository.js'
@@ -155,9 +154,7 @@ async function readRecordFromArchive (repository: Repository, signing: SigningKe
   try {
     const { metadata, signedBy } = await openArchive(handle, size, organizationId, signing)
     if (metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.')
-    const hash = createHash('sha256')
-    for await (const block of readBlocks(handle, size)) hash.update(block)
-    return recordOf(metadata, { size, checksum: hash.digest('hex'), signedBy })
+    return recordOf(metadata, { size, checksum: await sha256Of(handle, size), signedBy })
   } finally {
     await handle.close()
   }

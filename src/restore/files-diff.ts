@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto'
 import pMap from 'p-map'
-import { readBlocks } from '../archive/encode-file.js'
+import { sha256Of } from '../io/hash-file.js'
 import type { Listing, StorageStrategy } from '../storage/strategy.js'
 import type { FolderReport } from './report.js'
 
@@ -48,9 +47,7 @@ async function hashLive (storage: StorageStrategy, organizationId: string, { pat
   const handle = await storage.open(organizationId, path)
   if (handle === null) return null
   try {
-    const hash = createHash('sha256')
-    for await (const block of readBlocks(handle, size)) hash.update(block)
-    return hash.digest('hex')
+    return await sha256Of(handle, size)
   } finally {
     await handle.close()
   }

@@ -4,7 +4,8 @@ import { readTenancy } from '../../src/backup/tenancy.js'
 import { parseConnectionUrl, withSql } from '../../src/database/connection/connection.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { createTestDatabase, type TestDatabaseOptions } from '../support/postgres.js'
-import { coreOf, createFolders, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders } from '../support/restore-site.js'
 
 interface Case { sql: string, warning: RegExp | null, wholeOnly?: boolean, role?: TestDatabaseOptions }
 
@@ -39,7 +40,7 @@ for (const [name, { sql: statements, warning, wholeOnly = false, role = {} }] of
     const folders = await createFolders(t, url)
     for (const scope of ['instance', 'organization'] as const) {
       const core = coreOf({ ...folders, scope })
-      const { id, warnings } = await createBackup(core, { organizationId: 'acme', type: 'database', createdBy: 't', createdByEmail: null }, quietJob())
+      const { id, warnings } = await createBackup(core, { organizationId: 'acme', type: 'database', createdBy: 't', createdByEmail: null }, testJob())
       const told = warnings.filter(text => text.startsWith('A restore will fail'))
       const isTold = warning !== null && !(wholeOnly && scope === 'organization')
       t.match(told, isTold ? [warning] : [], scope)
@@ -47,7 +48,7 @@ for (const [name, { sql: statements, warning, wholeOnly = false, role = {} }] of
       if (scope === 'organization') t.match((await readTenancy(core)).notes.filter(text => text.startsWith('A restore will fail')), told)
       // The user of an organization's restore needs CREATEDB in any case.
       if (scope === 'organization' && (wholeOnly || role.createdb === false)) continue
-      const restored = restoreBackup(core, { organizationId: 'acme', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, quietJob())
+      const restored = restoreBackup(core, { organizationId: 'acme', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob())
       if (warning === null) await t.resolves(restored)
       else await t.rejects(restored, { code: /^(PREFLIGHT_FAILED|DUMP_INVALID)$/ }, 'and it is true')
     }

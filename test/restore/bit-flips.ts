@@ -8,7 +8,8 @@ import { extractFiles } from '../../src/restore/extract-files.js'
 import { readDump } from '../../src/restore/read-dump.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { archiveBytes, fileWith, organizationId, testFolder, timestamp } from '../support/archive.js'
-import { createSite, listTree, quietJob, type Site } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { createSite, listTree, type Site } from '../support/restore-site.js'
 
 t.setTimeout(600_000)
 
@@ -126,7 +127,7 @@ t.test('no restore takes an archive that was flipped, cut, swapped or renamed in
     try {
       await restoreBackup(site.core, {
         organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't'
-      }, quietJob())
+      }, testJob())
       undetected.push(what)
       t.fail(what)
     } catch (error) {
@@ -138,7 +139,7 @@ t.test('no restore takes an archive that was flipped, cut, swapped or renamed in
   t.comment(`${Object.keys(changed).length} changed archives: ${detected} refused, ${undetected.length} restored`)
   t.same(await site.leftovers(), [])
   await writeFile(path, bytes)
-  await restoreBackup(site.core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, quietJob())
+  await restoreBackup(site.core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, testJob())
   t.equal(await site.look(), 'aa', 'as it was it is taken')
 })
 

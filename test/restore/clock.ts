@@ -6,7 +6,8 @@ import { listRestores } from '../../src/restore/history.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { createJobRunner } from '../../src/jobs/runner.js'
 import type { JobContext } from '../../src/jobs/progress.js'
-import { createSite, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { createSite, organizationId } from '../support/restore-site.js'
 
 t.setTimeout(300_000)
 
@@ -26,9 +27,11 @@ t.beforeEach(() => { offset = 0 })
 
 /** A job in which the clock jumps when it comes to each phase. */
 function jumping (days: number, phases = new Set<string>()): JobContext {
-  return quietJob(undefined, phase => {
-    phases.add(phase)
-    offset += days * day
+  return testJob({
+    onPhase: phase => {
+      phases.add(phase)
+      offset += days * day
+    }
   })
 }
 
@@ -66,7 +69,7 @@ t.test('a checkpoint does not expire because the clock jumps ahead', async t => 
   const { core, states } = await createSite(t)
   const restored = await restoreBackup(core, {
     organizationId, backupId: states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 'tester'
-  }, quietJob())
+  }, testJob())
   offset = 400 * day
   await expireCheckpoints(core)
   t.match(await listRestores(core, organizationId), [{ restoreId: restored.restoreId, undoable: true }])
@@ -76,7 +79,7 @@ t.test('a checkpoint does not expire because the clock jumps ahead', async t => 
 
 t.test('a backup that is made after the clock was set back says so', async t => {
   const { core } = await createSite(t)
-  const create = async () => await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, quietJob())
+  const create = async () => await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, testJob())
   t.same((await create()).warnings, [])
   offset = -day
   const earlier = await create()

@@ -9,7 +9,7 @@ import { createJournal } from '../../src/restore/journal.js'
 import type { Participant } from '../../src/restore/participant.js'
 import { isSettled } from '../../src/restore/restore-state.js'
 import type { RestoreReport } from '../../src/restore/report.js'
-import { quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
 
 type Step = Exclude<keyof Participant, 'name'>
 const report: RestoreReport = { database: null, files: null, disk: [], durationMs: 1, warnings: [] }
@@ -52,7 +52,7 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
 
 t.test('all of it goes forward', async t => {
   const { transaction, calls, steps } = await setup(t)
-  t.same(await prepare(transaction, false, quietJob()), { warnings: ['database', 'files'] })
+  t.same(await prepare(transaction, false, testJob()), { warnings: ['database', 'files'] })
   t.match(await commit(transaction, () => report), { durationMs: 1, outageMs: 10 })
   t.equal(steps(), 'begin prepared commit done settled')
   t.ok(calls.indexOf('files.prepare') < calls.indexOf('database.ready'), 'what keeps others waiting comes last')
@@ -65,7 +65,7 @@ for (const name of ['database', 'files']) {
   for (const step of ['prepare', 'ready', 'report']) {
     t.test(`${name} fails to ${step}: everything goes back`, async t => {
       const { transaction, calls, steps } = await setup(t, { [`${name}.${step}`]: 1 })
-      await t.rejects(prepare(transaction, false, quietJob()), failure)
+      await t.rejects(prepare(transaction, false, testJob()), failure)
       t.equal(steps(), 'begin rolled-back')
       t.ok(calls.includes('database.discard') && calls.includes('files.discard'))
     })
@@ -73,7 +73,7 @@ for (const name of ['database', 'files']) {
 
   t.test(`${name} fails to commit: decided in the journal, then everything goes back`, async t => {
     const { transaction, calls, steps } = await setup(t, { [`${name}.commit`]: 1 })
-    await prepare(transaction, false, quietJob())
+    await prepare(transaction, false, testJob())
     await t.rejects(commit(transaction, () => report), failure)
     t.equal(steps(), 'begin prepared commit rollback rolled-back')
     t.ok(calls.indexOf('files.revert') < calls.indexOf('database.discard'), 'nothing is removed before all are back')
@@ -81,7 +81,7 @@ for (const name of ['database', 'files']) {
 
   t.test(`${name} can't go back: the next start has to`, async t => {
     const { transaction, steps } = await setup(t, { 'files.commit': 1, [`${name}.revert`]: 1 })
-    await prepare(transaction, false, quietJob())
+    await prepare(transaction, false, testJob())
     await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
     t.equal(steps(), 'begin prepared commit rollback')
   })
@@ -95,7 +95,7 @@ for (const name of ['database', 'files']) {
 
   t.test(`${name} refuses to be undone: all go forward again`, async t => {
     const { transaction, steps } = await setup(t, { [`${name}.revert`]: 1 })
-    await prepare(transaction, false, quietJob())
+    await prepare(transaction, false, testJob())
     await commit(transaction, () => report)
     await t.rejects(undo(transaction), failure)
     t.equal(steps(), 'begin prepared commit done settled undo commit done settled')
@@ -103,7 +103,7 @@ for (const name of ['database', 'files']) {
 
   t.test(`${name} can't tidy up after an undo: it is undone all the same, and not told as a failure to`, async t => {
     const { transaction, steps } = await setup(t, { [`${name}.discard`]: 1 })
-    await prepare(transaction, false, quietJob())
+    await prepare(transaction, false, testJob())
     await commit(transaction, () => report)
     await t.rejects(undo(transaction), { code: 'RESTORE_UNFINISHED', message: /will be done/ })
     t.equal(steps(), 'begin prepared commit done settled undo')
@@ -121,13 +121,13 @@ for (const name of ['database', 'files']) {
 t.test('a cancelled preparation says so and leaves nothing', async t => {
   const { transaction, steps } = await setup(t)
   const reason = new AppError('JOB_CANCELLED', 'cancelled')
-  await t.rejects(prepare(transaction, false, quietJob(AbortSignal.abort(reason))), reason)
+  await t.rejects(prepare(transaction, false, testJob({ signal: AbortSignal.abort(reason) })), reason)
   t.equal(steps(), 'begin rolled-back')
 })
 
 t.test('a rehearsal commits nothing', async t => {
   const { transaction, calls, steps } = await setup(t)
-  await prepare(transaction, true, quietJob())
+  await prepare(transaction, true, testJob())
   await endRehearsal(transaction, report)
   t.equal(steps(), 'begin rehearsed')
   t.notOk(calls.some(call => /commit|revert|release/.test(call)))
@@ -146,14 +146,14 @@ t.test('what nobody can tell is not decided', async t => {
   const { transaction, steps } = await setup(t)
   const unknown = new AppError('RESTORE_UNFINISHED', 'nobody knows')
   transaction.participants[1]!.commit = async () => { throw unknown }
-  await prepare(transaction, false, quietJob())
+  await prepare(transaction, false, testJob())
   await t.rejects(commit(transaction, () => report), unknown)
   t.equal(steps(), 'begin prepared commit', 'the next start finds out')
 })
 
 t.test('what could not be tidied up is tidied up later', async t => {
   const { transaction, steps } = await setup(t, { 'database.settle': 1 })
-  await prepare(transaction, false, quietJob())
+  await prepare(transaction, false, testJob())
   t.match(await commit(transaction, () => report), { durationMs: 1, outageMs: 10 }, 'the restore is done all the same')
   t.equal(steps(), 'begin prepared commit done')
   t.equal(isSettled(transaction.journal.lines), false)
@@ -164,7 +164,7 @@ t.test('what could not be tidied up is tidied up later', async t => {
 t.test('one that can\'t go back keeps all from going back', async t => {
   const { transaction, steps } = await setup(t, { 'database.commit': 1 })
   transaction.participants[1]!.isFinal = async () => true
-  await prepare(transaction, false, quietJob())
+  await prepare(transaction, false, testJob())
   await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
   t.equal(steps(), 'begin prepared commit')
   await rollForward(transaction)

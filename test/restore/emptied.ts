@@ -3,7 +3,8 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { recover, runChild } from '../support/crash.js'
-import { coreOf, createFolders, organizationId, quietJob, type Site } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, organizationId, type Site } from '../support/restore-site.js'
 
 t.test('a restore of no files leaves no folder, also when it is killed after the files have changed places', async t => {
   const folders = await createFolders(t, 'postgres://nobody@127.0.0.1:1/nothing')
@@ -11,7 +12,7 @@ t.test('a restore of no files leaves no folder, also when it is killed after the
   const live = join(folders.uploadDir, organizationId)
   const isThere = async (): Promise<boolean> => await stat(live).then(() => true, () => false)
   await rm(live, { recursive: true, force: true })
-  const { id: backupId } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, quietJob())
+  const { id: backupId } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, testJob())
   const state = { backupId, fingerprint: '' }
   const site: Site = {
     ...folders, core, connection: core.database.connection(), user: 'nobody', states: { a: state, b: state },

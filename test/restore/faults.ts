@@ -4,7 +4,8 @@ import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { isWhole, otherBackup, pointsOf, recover, restoreOther, runChild } from '../support/crash.js'
-import { coreOf, createFolders, createSite, fingerprints, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, createSite, fingerprints, organizationId } from '../support/restore-site.js'
 import { createTestDatabase } from '../support/postgres.js'
 import { randomBytes } from 'node:crypto'
 import { writeFile } from 'node:fs/promises'
@@ -47,10 +48,10 @@ t.test('a full disk', { skip: process.getuid?.() === 0 ? false : 'needs root to 
   const folder = join(folders.uploadDir, organizationId)
   await mkdir(folder)
   await writeFile(join(folder, 'big'), randomBytes(20 << 20))
-  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, quietJob())
+  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, testJob())
   await writeFile(join(folder, 'ballast'), randomBytes(65 << 20))
   const before = await fingerprints(core)
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
-  await t.rejects(restoreBackup(core, request, quietJob()), { code: 'DISK_FULL' }, 'told beforehand')
+  await t.rejects(restoreBackup(core, request, testJob()), { code: 'DISK_FULL' }, 'told beforehand')
   t.same(await fingerprints(core), before)
 })

@@ -6,7 +6,8 @@ import { findPostgresTools } from '../../src/database/postgres-tools.js'
 import { runProgram } from '../../src/io/process.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { createTestDatabase } from '../support/postgres.js'
-import { coreOf, createFolders, databaseFingerprint, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, databaseFingerprint, organizationId } from '../support/restore-site.js'
 
 const everything = (name: string): string => `
 CREATE ROLE "${name}_o'ther" NOLOGIN; GRANT "${name}_o'ther" TO CURRENT_USER; CREATE ROLE ${name}_reader NOLOGIN;
@@ -58,13 +59,13 @@ t.test('a database with everything in it is the same after a restore, by an ordi
     return details
   })
   const before = { dump: await dump(connection), rows: await databaseFingerprint(connection), details: await facts() }
-  const { id, warnings } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, quietJob())
+  const { id, warnings } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
   t.same(warnings, [])
   await withSql(connection, {}, async sql => { await sql.unsafe('DROP TABLE parts CASCADE; SELECT lo_unlink(4711)') })
   t.not(await dump(connection), before.dump)
 
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't' }
-  const { report } = await restoreBackup(core, request, quietJob())
+  const { report } = await restoreBackup(core, request, testJob())
   t.same(report.warnings, [])
   t.equal(await dump(connection), before.dump)
   t.equal(await databaseFingerprint(connection), before.rows)

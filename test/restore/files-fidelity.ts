@@ -10,7 +10,8 @@ import { restoreBackup } from '../../src/restore/restore.js'
 import type { RestoreReport } from '../../src/restore/report.js'
 import type { Backup } from '../../src/repository/record.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
-import { coreOf, createFolders, listTree, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, listTree, organizationId } from '../support/restore-site.js'
 
 t.setTimeout(600_000)
 
@@ -23,10 +24,10 @@ async function setUp (t: Test, env: NodeJS.ProcessEnv = {}) {
     core,
     live,
     uploadDir: folders.uploadDir,
-    backUp: async (): Promise<Backup> => await createBackup(core, { organizationId, type: 'files', createdBy: 't', createdByEmail: null }, quietJob()),
+    backUp: async (): Promise<Backup> => await createBackup(core, { organizationId, type: 'files', createdBy: 't', createdByEmail: null }, testJob()),
     restore: async (backupId: string, changes: { dryRun?: boolean, rollbackOnFailure?: boolean } = {}): Promise<RestoreReport> => (await restoreBackup(core, {
       organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't', ...changes
-    }, quietJob())).report
+    }, testJob())).report
   }
 }
 

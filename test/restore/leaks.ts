@@ -1,7 +1,8 @@
 import type { Worker } from 'node:worker_threads'
 import t from 'tap'
 import { restoreBackup } from '../../src/restore/restore.js'
-import { createSite, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { createSite, organizationId } from '../support/restore-site.js'
 import { traces } from '../support/traces.js'
 
 t.setTimeout(300_000)
@@ -10,7 +11,7 @@ t.test('a thread that crashes fails the restore, whichever it is, and leaves not
   const site = await createSite(t)
   const restore = async (dryRun: boolean): Promise<unknown> => await restoreBackup(site.core, {
     organizationId, backupId: site.states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun, startedBy: 'tester'
-  }, quietJob())
+  }, testJob())
   await restore(true)
   const before = await traces()
 

@@ -2,7 +2,8 @@ import { setTimeout } from 'node:timers/promises'
 import t from 'tap'
 import { withSql } from '../../src/database/connection/connection.js'
 import { restoreBackup } from '../../src/restore/restore.js'
-import { createSite, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { createSite, organizationId } from '../support/restore-site.js'
 
 t.test('clients that ask through a restore see the old state, then the new one, and nothing else', async t => {
   const site = await createSite(t)
@@ -30,7 +31,7 @@ t.test('clients that ask through a restore see the old state, then the new one, 
   const clients = [client(), client()]
   const { report } = await restoreBackup(site.core, {
     organizationId, backupId: site.states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't'
-  }, quietJob(undefined, phase => { phases.push(phase) })).finally(() => { over = true })
+  }, testJob({ onPhase: phase => { phases.push(phase) } })).finally(() => { over = true })
   t.ok(Number.isInteger(report.outageMs), 'the report tells how long they were shut out')
   t.same(phases.slice(-1), ['commit'])
   for (const answers of await Promise.all(clients)) {

@@ -9,7 +9,8 @@ import { restoreBackup } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
 import { recover, runChild, undoable } from '../support/crash.js'
-import { coreOf, createFolders, listTree, organizationId, quietJob, type Site } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, listTree, organizationId, type Site } from '../support/restore-site.js'
 
 const root = process.getuid?.() === 0
 
@@ -37,7 +38,7 @@ async function setUp (t: Test): Promise<Mounted | null> {
   const states = {} as Site['states']
   for (const state of ['a', 'b'] as const) {
     await fill(live, state)
-    const { id } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, quietJob())
+    const { id } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, testJob())
     states[state] = { backupId: id, fingerprint: await look() }
   }
   const site: Site = {
@@ -77,7 +78,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
   const { core, live, states } = site
 
   await t.test('is rehearsed without a trace', async t => {
-    const { report } = await restoreBackup(core, request(states.a.backupId, { dryRun: true }), quietJob())
+    const { report } = await restoreBackup(core, request(states.a.backupId, { dryRun: true }), testJob())
     t.match(report, { files: { folders: [{ folder: '.', added: 1, removed: 1, unchanged: 1 }, { folder: 'photos', added: 1, changed: 1, removed: 1 }] }, warnings: [/a mount of its own/] })
     t.equal(await site.look(), 'bb', 'not even a time')
     t.notOk((await readdir(live)).includes(stagingFolder))
@@ -88,7 +89,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     await mkdir(inner)
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', inner])
     try {
-      await t.rejects(restoreBackup(core, request(states.a.backupId), quietJob()), { code: 'PREFLIGHT_FAILED', message: /mounted inside the upload folder, at "photos\/two words"/ })
+      await t.rejects(restoreBackup(core, request(states.a.backupId), testJob()), { code: 'PREFLIGHT_FAILED', message: /mounted inside the upload folder, at "photos\/two words"/ })
     } finally {
       execFileSync('umount', [inner])
     }
@@ -98,14 +99,14 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
   })
 
   await t.test('is restored and undone; what the restore keeps is in no backup', async t => {
-    const { restoreId } = await restoreBackup(core, request(states.a.backupId), quietJob())
+    const { restoreId } = await restoreBackup(core, request(states.a.backupId), testJob())
     t.equal(await site.look(), 'aa')
     t.same(await readdir(join(live, stagingFolder)), [restoreId])
     t.ok([...(await core.storage.list(organizationId)).entries].every(({ path }) => !path.startsWith(stagingFolder)))
-    await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, quietJob())
+    await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob())
     t.equal(await site.look(), 'bb')
     t.notOk((await readdir(live)).includes(stagingFolder), 'nothing of ours is left among the files')
-    await restoreBackup(core, request(states.a.backupId), quietJob())
+    await restoreBackup(core, request(states.a.backupId), testJob())
     await releaseCheckpoints(core, organizationId, null)
     t.equal(await site.look(), 'aa')
     t.notOk((await readdir(live)).includes(stagingFolder))

@@ -6,7 +6,8 @@ import { withSql } from '../../src/database/connection/connection.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { AppError } from '../../src/errors.js'
 import { createTestDatabase } from '../support/postgres.js'
-import { coreOf, createFolders, fingerprints, listTree, organizationId, quietJob } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createFolders, fingerprints, listTree, organizationId } from '../support/restore-site.js'
 
 t.test('a dry run tells exactly what would change, and changes nothing', async t => {
   const { url, sql } = await createTestDatabase(t)
@@ -17,7 +18,7 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   const live = join(folders.uploadDir, organizationId)
   await mkdir(join(live, 'photos'), { recursive: true })
   for (const name of ['top', 'photos/same', 'photos/changed', 'photos/removed']) await writeFile(join(live, name), name)
-  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, quietJob())
+  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, testJob())
 
   await sql.unsafe(`DELETE FROM keyed WHERE t IN ('1', '2'); UPDATE keyed SET v = '{"a": 1}' WHERE t = '3'; INSERT INTO keyed VALUES ('new', '1');
     DELETE FROM bare WHERE t = 'y'; DROP TABLE gone; CREATE TABLE late (id int); INSERT INTO late VALUES (1), (2)`)
@@ -30,7 +31,7 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   await sql`SELECT pg_stat_force_next_flush()`
   const before = [await fingerprints(core), await listTree(live), [...await counters()]]
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
-  const { report } = await restoreBackup(core, request, quietJob())
+  const { report } = await restoreBackup(core, request, testJob())
   t.match(report.database?.tables, [
     { table: 'public.bare', rows: 3, added: 1, changed: 0, removed: 0, unchanged: 2, comparedBy: 'content' },
     { table: 'public.gone', rows: 1, added: 1, note: /would come back/ },
@@ -48,12 +49,12 @@ t.test('cancelled at any phase before the commit, nothing has happened', async t
   const { url, sql } = await createTestDatabase(t)
   await sql`CREATE TABLE x (id int)`
   const core = coreOf(await createFolders(t, url))
-  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, quietJob())
+  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, testJob())
   await sql`INSERT INTO x VALUES (1)`
   const before = await fingerprints(core)
   for (const at of ['verify', 'plan', 'prepare', 'report']) {
     const controller = new AbortController()
-    const job = quietJob(controller.signal, phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'cancelled')) })
+    const job = testJob({ signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'cancelled')) } })
     const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
     await t.rejects(restoreBackup(core, request, job), { code: 'JOB_CANCELLED' }, at)
     t.same(await fingerprints(core), before, at)

@@ -12,17 +12,18 @@ import { undoRestore } from '../../src/restore/undo.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
 import { restoreOther, runChild } from '../support/crash.js'
 import { sharedCluster } from '../support/shared-cluster.js'
-import { coreOf, createSite, organizationId, quietJob, type Site } from '../support/restore-site.js'
+import { testJob } from '../support/job.js'
+import { coreOf, createSite, organizationId, type Site } from '../support/restore-site.js'
 
 const startedBy = 'tester'
 
 function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}) {
   return restoreBackup(site.core, {
     organizationId, backupId: site.states[state].backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy, ...changes
-  }, quietJob())
+  }, testJob())
 }
 
-const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, quietJob())
+const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, testJob())
 
 async function databases (site: Site): Promise<string[]> {
   return await withSql(site.connection, {}, async sql => (await sql<Array<{ name: string }>>`
@@ -75,13 +76,13 @@ t.test('nor to one below somebody else\'s restore', async t => {
   const s = await createSite(t)
   const { restoreId } = await restore(s, 'a')
   const other = { organizationId: 'other', type: 'database' as const, createdBy: 'x', createdByEmail: null }
-  const { id } = await createBackup(s.core, other, quietJob())
+  const { id } = await createBackup(s.core, other, testJob())
   const theirs = await restoreBackup(s.core, {
     organizationId: 'other', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy
-  }, quietJob())
+  }, testJob())
   await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /no longer the one/ })
   t.equal(await s.look(), 'aa', 'the files have not moved either')
-  await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, quietJob())
+  await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, testJob())
   await undo(s, restoreId)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])

@@ -2,7 +2,8 @@ import { recoverRestores, releaseCheckpoints } from '../../src/restore/recover.j
 import { restoreBackup } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { installFaults, type Fault } from './fault-points.js'
-import { coreOf, organizationId, quietJob, type Folders } from './restore-site.js'
+import { testJob } from './job.js'
+import { coreOf, organizationId, type Folders } from './restore-site.js'
 
 export type Action =
   | { do: 'restore', backupId: string, keep: boolean, dryRun?: boolean }
@@ -22,10 +23,10 @@ try {
   const startedBy = 'tester'
   if (action.do === 'restore') {
     const { backupId, keep, dryRun = false } = action
-    const result = await restoreBackup(core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: keep, dryRun, startedBy }, quietJob())
+    const result = await restoreBackup(core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: keep, dryRun, startedBy }, testJob())
     answer.restoreId = result.restoreId
   } else if (action.do === 'undo') {
-    await undoRestore(core, { organizationId, restoreId: action.restoreId, startedBy }, quietJob())
+    await undoRestore(core, { organizationId, restoreId: action.restoreId, startedBy }, testJob())
   } else if (action.do === 'release') {
     await releaseCheckpoints(core, organizationId, null)
   } else {

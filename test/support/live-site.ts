@@ -3,7 +3,8 @@ import { createBackup } from '../../src/backup/create.js'
 import { parseConnectionUrl, withSql } from '../../src/database/connection/connection.js'
 import { otherRows, rowsOf } from './organization.js'
 import { createTestDatabase } from './postgres.js'
-import { coreOf, createFolders, fillFiles, fingerprints, leftovers, organizationId, quietJob, treeFingerprint, type Site, type Test } from './restore-site.js'
+import { testJob } from './job.js'
+import { coreOf, createFolders, fillFiles, fingerprints, leftovers, organizationId, treeFingerprint, type Site, type Test } from './restore-site.js'
 import { join } from 'node:path'
 
 /** A site whose restores work inside the live database: a user without CREATEDB, or an organization among others. */
@@ -32,7 +33,7 @@ export async function createLiveSite (t: Test, mode: 'in-place' | 'merge'): Prom
   for (const state of ['a', 'b'] as const) {
     await fill(sql, state)
     await fillFiles(folders.uploadDir, state, 10)
-    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, quietJob())
+    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, testJob())
     found[state] = [await rowsNow(), await filesNow()]
     states[state] = { backupId: id, fingerprint: '' }
   }

@@ -11,10 +11,10 @@ import { createCore } from '../../src/create-core.js'
 import { listTables } from '../../src/database/catalog-queries.js'
 import { parseConnectionUrl, withSql, type Connection } from '../../src/database/connection/connection.js'
 import { ownSchema } from '../../src/database/load/marker.js'
-import type { JobContext } from '../../src/jobs/progress.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
 import { listJournals, readJournal, type Begin } from '../../src/restore/journal.js'
 import { keepsCheckpoint } from '../../src/restore/restore-state.js'
+import { testJob } from './job.js'
 import { createTestDatabase, type TestDatabaseOptions } from './postgres.js'
 
 export interface Test { teardown (fn: () => Promise<void>): unknown }
@@ -44,11 +44,6 @@ export function coreOf ({ databaseUrl, uploadDir, backupDir, scope = 'instance' 
   }), pino({ level: process.env.TEST_LOG ?? 'silent' }))
 }
 
-/** A job that nobody watches. */
-export function quietJob (signal: AbortSignal = new AbortController().signal, onPhase: (name: string) => void = () => {}): JobContext {
-  return { jobId: randomUUID(), signal, afterwards: async work => { await work() }, progress: { phase: onPhase, total () {}, advance () {}, uncancellable () {} } }
-}
-
 export async function createFolders (t: Test, databaseUrl: string): Promise<Folders> {
   const folder = await mkdtemp(join(tmpdir(), 'dab-restore-'))
   t.teardown(async () => await rm(folder, { recursive: true, force: true }))
@@ -67,7 +62,7 @@ export async function createSite (t: Test, options: TestDatabaseOptions & { padd
   for (const state of ['a', 'b'] as const) {
     await fill(sql, state)
     await fillFiles(folders.uploadDir, state, options.padding ?? 10)
-    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, quietJob())
+    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, testJob())
     states[state] = { backupId: id, fingerprint: '' }
     states[state].fingerprint = (await fingerprints(core)).join(' ')
   }
