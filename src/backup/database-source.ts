@@ -36,14 +36,14 @@ interface DatabaseRequest {
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is any
  * other organization. A checkpoint has the scope of its restore.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION,
- * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED
+ * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED, and the reason of the signal
  */
 export async function openDatabaseSource (core: Core, request: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
   const connection = database.connection()
   const { version, major } = await readServer(connection)
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
-  const snapshot = await openSnapshot(connection)
+  const snapshot = await openSnapshot(connection, signal)
   try {
     const opened = { connection, tools, snapshot, version }
     const scope = await described(async () => await chooseScope(snapshot.sql, settings, request))

@@ -1,6 +1,6 @@
 import type { ReservedSql, Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, openSql, quoteIdentifier, type Connection } from './connection/connection.js'
+import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from './connection/connection.js'
 import { reserveSession } from './connection/reserve-session.js'
 
 export interface Snapshot {
@@ -18,14 +18,23 @@ const tries = 5
  * Opens a snapshot of the whole database: everything read in it belongs to one moment. All tables are locked against
  * changes of their structure before the snapshot is taken; a table that is rewritten after the snapshot and before
  * pg_dump's own lock would look empty in it (PostgreSQL manual, "Caveats" of MVCC).
- * @throws AppError DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_ERROR
+ * @param signal ends the wait for a table that another session has locked
+ * @throws AppError DATABASE_UNAVAILABLE, DATABASE_BUSY, DATABASE_ERROR, and the reason of the signal
  */
-export async function openSnapshot (connection: Connection): Promise<Snapshot> {
+export async function openSnapshot (connection: Connection, signal?: AbortSignal): Promise<Snapshot> {
   const client = openSql(connection)
+  let stopped: Promise<void> | null = null
+  let stop = (): void => {}
   try {
+    signal?.throwIfAborted()
     const session = await reserveSession(client)
+    const [own] = await session<[{ pid: number }]>`SELECT pg_catalog.pg_backend_pid() AS pid`
+    stop = () => { stopped = endSession(connection, client, own.pid) }
+    signal?.addEventListener('abort', stop, { once: true })
+    signal?.throwIfAborted()
     await session.unsafe('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off')
     const id = await lockAndExport(session)
+    signal?.throwIfAborted()
     return {
       id,
       sql: session,
@@ -35,13 +44,31 @@ export async function openSnapshot (connection: Connection): Promise<Snapshot> {
       }
     }
   } catch (error) {
-    await client.end({ timeout: 0 })
+    await (stopped ?? client.end({ timeout: 0 }))
+    signal?.throwIfAborted()
     if ((error as { code?: unknown }).code === '55P03') {
       throw new AppError('DATABASE_BUSY', `A table stayed locked for ${lockWait} by another session that changes its structure.`, {
         remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
       })
     }
     throw databaseError(error)
+  } finally {
+    signal?.removeEventListener('abort', stop)
+  }
+}
+
+/**
+ * The server does not notice that a client has gone while its session waits for a lock, so another connection ends that. Where
+ * none can be had, the session's own time limit does.
+ */
+async function endSession (connection: Connection, client: Sql, pid: number): Promise<void> {
+  const quickly = { ...connection, parameters: { ...connection.parameters, connect_timeout: '3' } }
+  try {
+    await withSql(quickly, {}, async sql => await sql`SELECT pg_catalog.pg_terminate_backend(${pid})`)
+  } catch {
+    // The caller has its answer by the end of the client.
+  } finally {
+    await client.end({ timeout: 0 })
   }
 }
 

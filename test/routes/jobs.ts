@@ -3,7 +3,9 @@ import { get, type IncomingMessage } from 'node:http'
 import t from 'tap'
 import type { Job } from '../../src/jobs/job.js'
 import type { JobContext } from '../../src/jobs/progress.js'
+import { openSql } from '../../src/database/connection/connection.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
+import { createTestDatabase } from '../support/postgres.js'
 
 /** A job that is open until it is told to end, or cancelled. */
 async function startJob ({ jobs }: TestApp, organizationId = 'acme') {
@@ -163,6 +165,29 @@ t.test('cancel', async t => {
   t.match((await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${committing.job.id}`, headers: as() })).json(), { statusCode: 409, code: 'JOB_CONFLICT' })
   committing.finish(null)
   await committing.done
+})
+
+t.test('a backup that waits for a locked table is cancelled while the lock is held', async t => {
+  const { url, sql, connection } = await createTestDatabase(t)
+  await sql`CREATE TABLE things (id int PRIMARY KEY)`
+  const { app, as, jobs } = await buildTestApp(t, { databaseUrl: url, env: { DATABASE_SCOPE: 'instance' } })
+  const migration = openSql(connection)
+  t.teardown(async () => { await migration.end({ timeout: 0 }) })
+  await migration.unsafe('BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE')
+  const waiting = async (): Promise<number> => (await sql`SELECT FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass`).length
+
+  const job = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: { ...as(), prefer: 'respond-async' }, payload: { type: 'database' } })).json<Job>()
+  const ended = new Promise<Job>(resolve => { jobs.subscribe(job.id, seen => { if (seen.finishedAt !== undefined) resolve(seen) }) })
+  while (await waiting() === 0) if (jobs.get('acme', job.id).finishedAt !== undefined) throw new Error('The backup has not waited.')
+  await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${job.id}`, headers: as() })
+  const { finishedAt, ...cancelled } = await ended
+  t.match(cancelled, { state: 'cancelled', phase: 'snapshot', error: { code: 'JOB_CANCELLED' } })
+  t.ok(Date.parse(finishedAt!) - Date.parse(job.startedAt) < 60_000, 'the wait\'s own limit has not ended it')
+  t.equal((await migration`SELECT FROM pg_locks WHERE granted AND relation = 'things'::regclass AND mode = 'AccessExclusiveLock'`).length, 1, 'it is held')
+  // Without its session's end the wait would go on for as long as the lock is held.
+  while (await waiting() > 0) await migration`SELECT`
+  await migration.unsafe('ROLLBACK')
+  t.equal((await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'database' } })).statusCode, 201)
 })
 
 t.test('closing waits for the jobs, tells the watchers, and refuses new jobs', async t => {
