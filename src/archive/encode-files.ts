@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
 import { emptyRing, takeRing, type Slot } from '../io/ring.js'
-import { blockBytes, slotBytes, slotsPerLane, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
+import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
 /**
@@ -111,7 +111,7 @@ interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
 }
 
 function openEncodeLane (root: string): EncodeLane {
-  const ring = takeRing(slotsPerLane, slotBytes)
+  const ring = takeRing()
   const filled = emptyRing(ring)
   const workerData: LaneData = { root, ring }
   const lane = openLane<EncodeTask, EncodeReply>('./encode-worker', import.meta.url, workerData)

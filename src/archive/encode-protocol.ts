@@ -3,10 +3,6 @@ import type { Ring } from '../io/ring.js'
 /** Files up to this many bytes are encoded whole, in batches; larger ones flow in blocks of this size. */
 export const blockBytes = 1 << 20
 
-/** A worker's memory: what it has read or compressed stands in one slot after the other. A deflated block can be a little longer than it was. */
-export const slotBytes = blockBytes + 4096
-export const slotsPerLane = 6
-
 export interface FileToEncode {
   /** Absolute. */
   path: string

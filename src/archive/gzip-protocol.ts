@@ -1,10 +1,6 @@
 import type { Ring } from '../io/ring.js'
 import type { Compression } from './compression.js'
 
-/** The ring's. */
-export const slotBytes = 1 << 20
-export const slots = 8
-
 /** What a worker is started with. */
 export interface GzipSettings {
   compression: Compression

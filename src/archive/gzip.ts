@@ -2,7 +2,7 @@ import { openLane, own, type Lane } from '../io/lane.js'
 import type { PipedText } from '../io/pipe.js'
 import { emptyRing, takeRing, type Slot } from '../io/ring.js'
 import type { Compression } from './compression.js'
-import { slotBytes, slots, taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
+import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './gzip-protocol.js'
 
 /** Where Debian's and Homebrew's `isal` put it. */
 const usualPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
@@ -37,7 +37,7 @@ export function gzip (text: Text, options: GzipOptions): Gzip {
 async function * compress (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
-  const ring = takeRing(slots, slotBytes)
+  const ring = takeRing()
   const filled = emptyRing(ring)
   const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, ring }
   let lane: Lane<GzipTask, GzipReply> | undefined

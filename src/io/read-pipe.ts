@@ -4,15 +4,12 @@ import { emptyRing, takeRing, type Ring } from './ring.js'
 export interface ReadPipeData { descriptor: number, ring: Ring }
 export type ReadPipeReply = { kind: 'filled', length: number } | { kind: 'end' }
 
-const blockBytes = 1 << 20
-const blocks = 8
-
 /**
- * Reads a pipe in a thread of its own, to its end, in blocks of 1 MiB. The memory of each is used again once the next is asked for.
+ * Reads a pipe in a thread of its own, to its end, in blocks of about 1 MiB. The memory of each is used again once the next is asked for.
  * Only the end of the program that writes can interrupt it.
  */
 export async function * readPipe (descriptor: number): AsyncGenerator<Buffer> {
-  const ring = takeRing(blocks, blockBytes)
+  const ring = takeRing()
   const workerData: ReadPipeData = { descriptor, ring }
   const lane = openLane<never, ReadPipeReply>('./read-pipe-worker', import.meta.url, workerData)
   const filled = emptyRing(ring)
