@@ -30,6 +30,12 @@ export async function openFixture (t: Parameters<typeof createTestDatabase>[0]):
   return { live, sql: live.sql }
 }
 
+/** The same with an archive of the organization a, and its rows at that time. */
+export async function archiveFixture (t: Parameters<typeof createTestDatabase>[0]): Promise<Awaited<ReturnType<typeof openFixture>> & { before: Record<string, string[]>, archived: Archived }> {
+  const fixture = await openFixture(t)
+  return { ...fixture, before: await rowsOf(fixture.sql, 'a'), archived: await archive(fixture.live.connection, 'a') }
+}
+
 /** What its tables are to an organization; its view and its partitions are no tables of their own. */
 export const fixtureClasses = {
   'Audit Log.My "Events"': 'chain',

@@ -1,5 +1,5 @@
 import t from 'tap'
-import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
+import { archive, archiveFixture, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
@@ -37,9 +37,7 @@ t.test('rows of tables that the backup does not speak of are kept, and it is tol
 })
 
 t.test('the organization\'s rows of newer tables follow those that they belong to, as their keys say', async (t) => {
-  const { live, sql } = await openFixture(t)
-  const before = await rowsOf(sql, 'a')
-  const archived = await archive(live.connection, 'a')
+  const { live, sql, before, archived } = await archiveFixture(t)
   await sql.unsafe(`
     INSERT INTO crm.projects SELECT o, 99, 'added', NULL FROM unnest(ARRAY['a', 'b']) o;
     INSERT INTO crm.projects VALUES ('a', 98, 'added', NULL);

@@ -1,7 +1,7 @@
 import t from 'tap'
 import type postgres from 'postgres'
 import { openSql } from '../../../src/database/connection/connection.js'
-import { archive, loadFixture, loadScript, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
+import { archive, archiveFixture, loadFixture, loadScript, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
 const a = { organizationId: 'a' }
@@ -27,9 +27,7 @@ async function damage (sql: postgres.Sql): Promise<void> {
 }
 
 t.test('puts one organization back and touches no other row', async (t) => {
-  const { live } = await openFixture(t)
-  const before = await rowsOf(live.sql, 'a')
-  const archived = await archive(live.connection, 'a')
+  const { live, before, archived } = await archiveFixture(t)
   await damage(live.sql)
   const others = await otherRows(live.sql, 'a')
   const damaged = await rowsOf(live.sql, 'a')
@@ -50,9 +48,7 @@ t.test('puts one organization back and touches no other row', async (t) => {
 })
 
 t.test('an organization that was erased comes back, also into another installation', async (t) => {
-  const { live } = await openFixture(t)
-  const before = await rowsOf(live.sql, 'a')
-  const archived = await archive(live.connection, 'a')
+  const { live, before, archived } = await archiveFixture(t)
   await live.sql`DELETE FROM imports`
   await live.sql`DELETE FROM crm.tasks WHERE organization_id = 'a'`
   await live.sql`DELETE FROM organizations WHERE id = 'a'`
@@ -111,8 +107,7 @@ t.test('a key that is written in another way comes back as it was', async (t) =>
 })
 
 t.test('what another organization holds now is refused', async (t) => {
-  const { live, sql } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, sql, archived } = await archiveFixture(t)
   const refused = async (messages: RegExp[]): Promise<void> => {
     const [before, others] = [await rowsOf(sql, 'a'), await otherRows(sql, 'a')]
     await t.rejects(restore(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', errors: messages.map((message) => ({ message })) })
@@ -162,8 +157,7 @@ t.test('rows that others hold on to are not taken away', async (t) => {
 })
 
 t.test('an archive with foreign rows is refused', async (t) => {
-  const { live } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, archived } = await archiveFixture(t)
   const forged = { ...archived, script: Buffer.from(archived.script.toString().replace(/\ta\tuser2@a\.example/, '\tb\tuser2@a.example')) }
   t.notOk(forged.script.equals(archived.script))
   // The key to the organization stops it where the archive is loaded; without that key, the merge does.
@@ -200,8 +194,7 @@ t.test('triggers write nothing elsewhere, and are back afterwards', async (t) =>
 })
 
 t.test('a cascade that the plan does not know rolls everything back', async (t) => {
-  const { live } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, archived } = await archiveFixture(t)
   await live.sql`UPDATE organizations SET name = 'changed' WHERE id = 'a'`
   const others = await otherRows(live.sql, 'a')
   const merge = await mergeFrom(t, live.connection, archived, a)
@@ -214,8 +207,7 @@ t.test('a cascade that the plan does not know rolls everything back', async (t) 
 })
 
 t.test('what the organization writes meanwhile is not lost unseen', async (t) => {
-  const { live } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, archived } = await archiveFixture(t)
   await damage(live.sql)
   const merge = await mergeFrom(t, live.connection, archived, a)
   await live.sql`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('a', 2, 'meanwhile')`
@@ -232,9 +224,7 @@ t.test('what the organization writes meanwhile is not lost unseen', async (t) =>
 })
 
 t.test('other organizations read and write for the whole restore', async (t) => {
-  const { live } = await openFixture(t)
-  const before = await rowsOf(live.sql, 'a')
-  const archived = await archive(live.connection, 'a')
+  const { live, before, archived } = await archiveFixture(t)
   await damage(live.sql)
   const other = openSql(live.connection, { max: 2 })
   t.teardown(async () => await other.end({ timeout: 1 }))
@@ -267,9 +257,7 @@ t.test('other organizations read and write for the whole restore', async (t) => 
 })
 
 t.test('schema changes since the backup', async (t) => {
-  const { live, sql } = await openFixture(t)
-  const before = await rowsOf(sql, 'a')
-  const archived = await archive(live.connection, 'a')
+  const { live, sql, before, archived } = await archiveFixture(t)
   await sql.unsafe(`
     ALTER TABLE users ADD nickname text, ADD level integer NOT NULL DEFAULT 7;
     ALTER TABLE crm.projects ADD serial bigint GENERATED ALWAYS AS IDENTITY;
@@ -315,8 +303,7 @@ t.test('schema changes since the backup', async (t) => {
 })
 
 t.test('a merge can be cancelled at any time', async (t) => {
-  const { live } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, archived } = await archiveFixture(t)
   await damage(live.sql)
   const damaged = await rowsOf(live.sql, 'a')
   const controller = new AbortController()

@@ -1,6 +1,6 @@
 import t from 'tap'
 import type postgres from 'postgres'
-import { archive, changed, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
+import { archive, archiveFixture, changed, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
 const a = { organizationId: 'a' }
@@ -98,8 +98,7 @@ t.test('a row of another organization that leads to such a value is not written:
 })
 
 t.test('ON DELETE SET NULL of some columns, and a key that puts a default there', async (t) => {
-  const { live, sql } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, sql, archived } = await archiveFixture(t)
   await sql.unsafe(`
     INSERT INTO crm.projects VALUES ('a', 99, 'added', NULL);
     CREATE TABLE plans (id integer PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations, project integer,
@@ -119,8 +118,7 @@ t.test('ON DELETE SET NULL of some columns, and a key that puts a default there'
 })
 
 t.test('a SET NULL that is followed can break a unique index: told by the rehearsal and by the restore', async (t) => {
-  const { live, sql } = await openFixture(t)
-  const archived = await archive(live.connection, 'a')
+  const { live, sql, archived } = await archiveFixture(t)
   for (const unique of ['CREATE UNIQUE INDEX "one only" ON pins (org, project) NULLS NOT DISTINCT', 'CREATE UNIQUE INDEX "one only" ON pins (org) WHERE project IS NULL']) {
     await sql.unsafe(`
       DROP TABLE IF EXISTS pins; DELETE FROM crm.projects WHERE number = 99;
