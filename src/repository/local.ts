@@ -7,6 +7,7 @@ import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably }
 import { freeSpace } from '../io/free-space.js'
 import { takeLock, type Lock } from '../io/lock.js'
 import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
+import { syncUncached } from '../io/sync-uncached.js'
 import type { Backup } from './record.js'
 import type { ReceivedArchive, Repository } from './repository.js'
 
@@ -144,7 +145,7 @@ interface Partial extends Omit<ReceivedArchive, 'commit'> { commit (path: string
 async function createPartial (partial: string): Promise<Partial> {
   const handle = await open(partial, 'wx', 0o600)
   const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
-  const settled = syncAlong(handle, stream)
+  const settled = syncAlong(handle, stream, partial)
   let isOpen = true
   let renamingTo: string | null = null
   const close = async () => {
@@ -179,17 +180,18 @@ async function createPartial (partial: string): Promise<Partial> {
 }
 
 /**
- * Has the disk write while the archive grows, so that its end does not wait for all of it.
+ * Has the disk write while the archive grows, so that its end does not wait for all of it, and the page cache forget it: a
+ * backup does not push out what the application and PostgreSQL are reading.
  * @returns to be awaited before the last sync: a write that failed is reported by one fsync only (fsync(2))
  */
-function syncAlong (handle: FileHandle, stream: WriteStream): () => Promise<void> {
+function syncAlong (handle: FileHandle, stream: WriteStream, path: string): () => Promise<void> {
   let running: Promise<void> | null = null
   let synced = 0
   let failure: Error | null = null
   stream.on('drain', () => {
     if (running !== null || failure !== null || stream.bytesWritten - synced < syncEveryBytes) return
     synced = stream.bytesWritten
-    running = handle.datasync().catch((error: Error) => { failure = error }).finally(() => { running = null })
+    running = syncUncached(handle, path).catch((error: Error) => { failure = error }).finally(() => { running = null })
   })
   return async () => {
     await running
