@@ -35,6 +35,8 @@ async function serve (config: Config): Promise<void> {
       await core.repository.close()
     }
     log.info('stopped')
+    // Else it would end with 0 whatever has happened.
+    if (process.exitCode !== undefined) process.exit()
   })
 
   process.on('unhandledRejection', reason => {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
+import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
 import { signer, testSecret } from './support/app.js'
@@ -45,6 +46,19 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   t.match(await events.text(), /event: result\ndata: .*"state":"succeeded"/)
   t.same(await exit, [0, null])
   t.notMatch(child.output().stdout, token)
+})
+
+t.test('a port that somebody else has ends it as a failure, which a supervisor sees', async t => {
+  const folder = t.testdir({ uploads: {} })
+  const other = createServer().listen(0, '127.0.0.1')
+  t.teardown(() => { other.close() })
+  await once(other, 'listening')
+  const child = startServer(t, {
+    JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'),
+    HOST: '127.0.0.1', PORT: String((other.address() as AddressInfo).port)
+  })
+  t.same(await once(child, 'close'), [1, null])
+  t.match(child.output().stdout, /The port is in use: stop the other process, or set PORT to a free one/)
 })
 
 t.test('a database that is down does not keep it from serving', async t => {

@@ -96,7 +96,10 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
   return {
     async get (organizationId, backupId) {
       const record = await repository.readRecord(organizationId, backupId)
-      return record === null ? null : judged(record)
+      if (record !== null) return judged(record)
+      // What is not found while the repository is gone may well be there.
+      await repository.check()
+      return null
     },
 
     async list (organizationId, { type, limit, cursor }) {

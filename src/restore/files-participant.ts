@@ -88,10 +88,14 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       const restored = archive.files.filter(({ kind }) => kind === 'file')
         .map(({ name, size, sha256 }) => ({ path: name.slice(prefix.length), size, sha256: sha256 as string }))
       const before = await storage.list(organizationId)
+      const goesEmpty = restored.length === 0 && before.entries.bytes > 0
       return {
         files: { folders: compare ? await compareFolders(restored, before, storage, organizationId) : countFolders(restored) },
         // A backup leaves them out, so no restore brings them back.
-        warnings: before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
+        warnings: [
+          ...(goesEmpty ? ['The backup holds no files: all that are in the upload folder now go.'] : []),
+          ...before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
+        ]
       }
     }),
 

@@ -91,10 +91,12 @@ t.test('a folder that is removed or replaced under a running service is missed, 
   const removed = { code: 'REPOSITORY_UNAVAILABLE', message: /removed or replaced/ }
   await t.rejects(repository.check(), removed)
   await t.rejects(catalog.list('acme', { limit: 1 }), removed)
+  await t.rejects(catalog.get('acme', record.id), removed, 'it is not said that there is no such backup')
   await t.rejects(repository.createArchive('acme', randomUUID()), { code: 'REPOSITORY_UNAVAILABLE' })
   await t.rejects(stat(directory), { code: 'ENOENT' })
   await mkdir(directory)
   await t.rejects(repository.check(), removed)
+  await t.rejects(catalog.get('acme', record.id), removed)
   await rm(directory, { recursive: true })
   await rename(join(folder, 'away'), directory)
   await repository.check()

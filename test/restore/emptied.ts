@@ -2,6 +2,7 @@ import { mkdir, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
+import { restoreBackup } from '../../src/restore/restore.js'
 import { recover, runChild } from '../support/crash.js'
 import { testJob } from '../support/job.js'
 import { coreOf, createFolders, organizationId, type Site } from '../support/restore-site.js'
@@ -24,6 +25,9 @@ t.test('a restore of no files leaves no folder, also when it is killed after the
   }
 
   await arrive()
+  const request = { organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, startedBy: 'tester' }
+  const { report } = await restoreBackup(core, { ...request, dryRun: true }, testJob())
+  t.match(report.warnings, ['The backup holds no files: all that are in the upload folder now go.'])
   const { points } = (await runChild(site, { do: 'restore', backupId, keep: false }))!
   t.notOk(await isThere())
   // Counted from the extraction, since a restore tidies up after those before it first.
