@@ -145,7 +145,7 @@ interface Partial extends Omit<ReceivedArchive, 'commit'> { commit (path: string
 async function createPartial (partial: string): Promise<Partial> {
   const handle = await open(partial, 'wx', 0o600)
   const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
-  const settled = syncAlong(handle, stream, partial)
+  const settled = syncAlong(handle, stream)
   let isOpen = true
   let renamingTo: string | null = null
   const close = async () => {
@@ -184,14 +184,14 @@ async function createPartial (partial: string): Promise<Partial> {
  * backup does not push out what the application and PostgreSQL are reading.
  * @returns to be awaited before the last sync: a write that failed is reported by one fsync only (fsync(2))
  */
-function syncAlong (handle: FileHandle, stream: WriteStream, path: string): () => Promise<void> {
+function syncAlong (handle: FileHandle, stream: WriteStream): () => Promise<void> {
   let running: Promise<void> | null = null
   let synced = 0
   let failure: Error | null = null
   stream.on('drain', () => {
     if (running !== null || failure !== null || stream.bytesWritten - synced < syncEveryBytes) return
     synced = stream.bytesWritten
-    running = syncUncached(handle, path).catch((error: Error) => { failure = error }).finally(() => { running = null })
+    running = syncUncached(handle).catch((error: Error) => { failure = error }).finally(() => { running = null })
   })
   return async () => {
     await running
