@@ -7,7 +7,7 @@ import { fileError, syncFolder } from '../io/durable.js'
 import { exists } from '../io/exists.js'
 import { requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import { syncTree } from '../io/sync-tree.js'
-import { isMountPoint } from '../storage/mount.js'
+import { isMountPoint, mountsInside } from '../storage/mount.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import type { StorageStrategy } from '../storage/strategy.js'
 import { exchangeChildren } from './exchange-children.js'
@@ -116,6 +116,11 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       if (!await exchange.isCommitted()) {
         throw new AppError('RESTORE_NOT_UNDOABLE', 'The uploaded files from before this restore are gone.')
       }
+      const [inner] = await mountsInside(live)
+      if (inner === undefined) return
+      throw new AppError('RESTORE_NOT_UNDOABLE', `Something is mounted inside the upload folder, at ${JSON.stringify(inner)}, and would be carried off with the restored files.`, {
+        remedy: 'Unmount it, then undo the restore again.'
+      })
     }),
 
     revert: async () => await guarded('Putting the former files back', async () => { await exchange.revert() }),

@@ -2,11 +2,11 @@ import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
-import { removeTree } from '../io/remove-tree.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { finishCommit, release, resumeUndo, rollBack, settle, type Transaction } from './coordinator.js'
 import { byAge, listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
 import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
+import { removeUnlessMounted } from './staging.js'
 import { openTransaction } from './transaction.js'
 
 /**
@@ -144,7 +144,7 @@ async function removeCondemned (parent: string): Promise<void> {
   const folder = join(parent, stagingFolder)
   try {
     for (const name of await readdir(folder)) {
-      if (name.endsWith('.removed')) await removeTree(join(folder, name))
+      if (name.endsWith('.removed')) await removeUnlessMounted(join(folder, name))
     }
   } catch (error) {
     if (systemCode(error) !== 'ENOENT') throw error

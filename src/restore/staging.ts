@@ -1,9 +1,11 @@
 import type { Stats } from 'node:fs'
 import { rename } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { AppError } from '../errors.js'
 import { syncFolder } from '../io/durable.js'
 import { exists } from '../io/exists.js'
 import { removeTree } from '../io/remove-tree.js'
+import { mountsInside } from '../storage/mount.js'
 
 /**
  * The folders of one restore. Which of them are there tells how far it has come, so that a crash at any point can be gone on
@@ -31,10 +33,25 @@ export interface Exchange {
 /** What is half removed must not look like a restore that is half done. */
 export async function removeAtOnce (base: string): Promise<void> {
   const condemned = `${base}.removed`
-  await removeTree(condemned)
+  await removeUnlessMounted(condemned)
   if (await exists(base)) {
+    await requireNoMount(base)
     await rename(base, condemned)
     await syncFolder(dirname(base))
-    await removeTree(condemned)
+    await removeUnlessMounted(condemned)
   }
+}
+
+/** A removal would go on into what is mounted there, somebody's share, and empty it. @throws AppError STORAGE_UNAVAILABLE */
+export async function removeUnlessMounted (folder: string): Promise<void> {
+  await requireNoMount(folder)
+  await removeTree(folder)
+}
+
+async function requireNoMount (folder: string): Promise<void> {
+  const [mount] = await mountsInside(folder)
+  if (mount === undefined) return
+  throw new AppError('STORAGE_UNAVAILABLE', `Something is mounted inside a folder that is to be removed, at ${JSON.stringify(join(folder, mount))}.`, {
+    remedy: 'Unmount it: the folder goes then.'
+  })
 }

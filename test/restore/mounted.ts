@@ -146,3 +146,39 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     t.match(await recover(site), { state: before === 'aa' ? 'bb' : 'aa', leftovers: [] }, 'what had begun goes on')
   })
 })
+
+t.test('what is mounted inside a folder after its restore is neither carried off nor emptied', { skip: root ? false : 'needs root to mount one' }, async t => {
+  const folders = await createFolders(t, 'postgres://nobody@127.0.0.1:1/nothing')
+  const { uploadDir } = folders
+  const core = coreOf(folders)
+  const live = join(uploadDir, organizationId)
+  const share = await mkdtemp(join(tmpdir(), 'dab-share-'))
+  t.teardown(async () => { await rm(share, { recursive: true }) })
+  await writeFile(join(share, 'precious'), 'somebody else\'s')
+  await mkdir(join(live, 'share'), { recursive: true })
+  const { id } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, testJob())
+  const { restoreId } = await restoreBackup(core, request(id), testJob())
+
+  async function whileMounted (place: string, work: () => Promise<void>): Promise<void> {
+    execFileSync('mount', ['--bind', share, place], { stdio: 'ignore' })
+    try {
+      await work()
+    } finally {
+      execFileSync('umount', ['--recursive', place], { stdio: 'ignore' })
+    }
+    t.same(await readdir(share), ['precious'])
+  }
+  try {
+    await whileMounted(join(live, 'share'), async () => {})
+  } catch {
+    return t.pass('mounting is not allowed here')
+  }
+  await whileMounted(join(live, 'share'), async () => {
+    await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob()), { code: 'RESTORE_NOT_UNDOABLE', message: /mounted inside the upload folder, at "share"/, remedy: /Unmount it/ })
+    t.same(await readdir(join(live, 'share')), ['precious'])
+  })
+  await whileMounted(join(uploadDir, stagingFolder, restoreId, 'former', 'share'), async () => { await releaseCheckpoints(core, organizationId, null) })
+  t.same(await readdir(join(uploadDir, stagingFolder)), [restoreId], 'it waits')
+  await recoverRestores(core)
+  t.same(await readdir(join(uploadDir, stagingFolder)), [])
+})
