@@ -1,3 +1,4 @@
+import { setTimeout } from 'node:timers/promises'
 import type { ReservedSql, Sql } from 'postgres'
 import { AppError } from '../errors.js'
 import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from './connection/connection.js'
@@ -13,6 +14,7 @@ export interface Snapshot {
 
 const lockWait = '60s'
 const tries = 5
+const endLimitMs = 5000
 
 /**
  * Opens a snapshot of the whole database: everything read in it belongs to one moment. All tables are locked against
@@ -28,8 +30,9 @@ export async function openSnapshot (connection: Connection, signal?: AbortSignal
   try {
     signal?.throwIfAborted()
     const session = await reserveSession(client)
-    const [own] = await session<[{ pid: number }]>`SELECT pg_catalog.pg_backend_pid() AS pid`
-    stop = () => { stopped = endSession(connection, client, own.pid) }
+    const [own] = await session<[ServerSession]>`
+      SELECT pid, extract(epoch FROM backend_start)::text AS start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`
+    stop = () => { stopped = endSession(connection, client, own) }
     signal?.addEventListener('abort', stop, { once: true })
     signal?.throwIfAborted()
     await session.unsafe('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off')
@@ -61,16 +64,17 @@ export async function openSnapshot (connection: Connection, signal?: AbortSignal
  * The server does not notice that a client has gone while its session waits for a lock, so another connection ends that. Where
  * none can be had, the session's own time limit does.
  */
-async function endSession (connection: Connection, client: Sql, pid: number): Promise<void> {
+async function endSession (connection: Connection, client: Sql, { pid, start }: ServerSession): Promise<void> {
   const quickly = { ...connection, parameters: { ...connection.parameters, connect_timeout: '3' } }
-  try {
-    await withSql(quickly, {}, async sql => await sql`SELECT pg_catalog.pg_terminate_backend(${pid})`)
-  } catch {
-    // The caller has its answer by the end of the client.
-  } finally {
-    await client.end({ timeout: 0 })
-  }
+  const ended = withSql(quickly, {}, async sql => await sql`
+    SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity WHERE pid = ${pid} AND extract(epoch FROM backend_start)::text = ${start}`)
+  // The caller has its answer by the end of the client, also from a server that has fallen silent.
+  await Promise.race([ended.catch(() => {}), setTimeout(endLimitMs, null, { ref: false })])
+  await client.end({ timeout: 0 })
 }
+
+/** The start tells it from another that has the number by now, or has it on another server behind the same name. */
+interface ServerSession { pid: number, start: string }
 
 async function lockAndExport (session: ReservedSql): Promise<string> {
   for (let attempt = 1; attempt <= tries; attempt += 1) {

@@ -11,5 +11,8 @@ export async function listRestores ({ repository }: Core, organizationId: string
     const lines = await readJournal(folder, restoreId)
     if (lines.length > 0) found.push(lines)
   }
-  return found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(summaryOf)
+  const summaries = found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(summaryOf)
+  // An older checkpoint is dropped after the answer of the restore that takes its place, and may still be there.
+  const newest = summaries.find(({ undoable }) => undoable)
+  return summaries.map(summary => summary === newest ? summary : { ...summary, undoable: false })
 }
