@@ -17,10 +17,10 @@ import { coreOf, createSite, organizationId, type Site } from '../support/restor
 
 const startedBy = 'tester'
 
-function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}) {
+function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}, job = testJob()) {
   return restoreBackup(site.core, {
     organizationId, backupId: site.states[state].backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy, ...changes
-  }, testJob())
+  }, job)
 }
 
 const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, testJob())
@@ -29,6 +29,14 @@ async function databases (site: Site): Promise<string[]> {
   return await withSql(site.connection, {}, async sql => (await sql<Array<{ name: string }>>`
     SELECT datname AS name FROM pg_database WHERE pg_get_userbyid(datdba) = ${site.user} ORDER BY 1`).map(({ name }) => name))
 }
+
+t.test('only the newest is shown as undoable, also while the older checkpoint is still there', async t => {
+  const s = await createSite(t)
+  await restore(s, 'a')
+  const second = await restore(s, 'b', {}, { ...testJob(), afterwards: async () => {} })
+  t.equal((await databases(s)).length, 3)
+  t.same((await listRestores(s.core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [second.restoreId])
+})
 
 t.test('a restore and its undo, and one checkpoint at most', async t => {
   const s = await createSite(t)
