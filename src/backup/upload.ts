@@ -134,7 +134,7 @@ async function readWhole (
 function ofUpload (error: unknown): unknown {
   if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
   return new AppError(error.code, error.message, {
-    remedy: 'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program. When it is refused again, the file itself is damaged: take another copy of it. (curl sends it unchanged with -T or --data-binary @, not with -d @.)', cause: error
+    remedy: 'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program; curl sends it unchanged with -T or --data-binary @, not with -d @. When it is refused again, the file itself is damaged: take another copy of it.', cause: error
   })
 }
 
