@@ -1,9 +1,8 @@
 import { createHash } from 'node:crypto'
-import type { FileHandle } from 'node:fs/promises'
 import { promisify } from 'node:util'
 import { constants, crc32, deflateRaw } from 'node:zlib'
 import { isWorthDeflating } from './compression.js'
-import { blockBytes, type Measures } from './encode-protocol.js'
+import type { Measures } from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
 const deflate = promisify(deflateRaw)
@@ -21,18 +20,6 @@ export async function encodeBuffer (name: string, content: Buffer, level: number
     if (data.length < content.length) return { ...known, data, deflated: true }
   }
   return { ...known, data: content, deflated: false }
-}
-
-/** The first `size` bytes of a file in blocks, fewer when it has become shorter. */
-export async function * readBlocks (handle: FileHandle, size: number): AsyncGenerator<Buffer> {
-  let position = 0
-  while (position < size) {
-    const block = Buffer.allocUnsafe(Math.min(blockBytes, size - position))
-    const { bytesRead } = await handle.read(block, 0, block.length, position)
-    if (bytesRead === 0) return
-    position += bytesRead
-    yield block.subarray(0, bytesRead)
-  }
 }
 
 /** Measures blocks and deflates each for itself; together they are one deflate stream (RFC 1951 lets blocks be joined after a flush). */
