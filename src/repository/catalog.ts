@@ -25,12 +25,22 @@ interface Position { id: string, timestamp: string, type: BackupType }
 /** The catalog of a repository that only this process writes. */
 export function createCatalog (repository: Repository, signing: SigningKeys, log: Log): Catalog {
   const positions = new Map<string, Promise<Position[]>>()
-  const cache = createRecordCache(repository.readRecord)
+  const cache = createRecordCache(async (organizationId, backupId) => {
+    const record = await repository.readRecord(organizationId, backupId)
+    return record === null ? null : judged(record)
+  })
   const keyIds = new Set([signing.current, ...signing.previous].map(keyId))
+  let checking: Promise<void> | null = null
 
   /** By the keys of now: its record tells which it was. One of a release that did not write that is believed. */
   function judged (record: Backup): Backup {
     return record.signedBy === undefined ? record : { ...record, trusted: keyIds.has(record.signedBy) }
+  }
+
+  /** What is kept in memory must not hide that the repository is gone. Who asks while somebody looks shares the answer: many clients ask at once. */
+  async function requireRepository (): Promise<void> {
+    checking ??= repository.check().finally(() => { checking = null })
+    await checking
   }
 
   function positionsOf (organizationId: string): Promise<Position[]> {
@@ -95,30 +105,27 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
 
   return {
     async get (organizationId, backupId) {
-      const record = await repository.readRecord(organizationId, backupId)
-      if (record !== null) return judged(record)
-      // What is not found while the repository is gone may well be there.
-      await repository.check()
-      return null
+      await requireRepository()
+      return await cache.read(organizationId, backupId)
     },
 
     async list (organizationId, { type, limit, cursor }) {
-      // What is kept in memory must not hide that the repository is gone.
-      await repository.check()
+      await requireRepository()
       const all = await positionsOf(organizationId)
-      const after = cursor === undefined ? null : decodeCursor(cursor)
-      const later = after === null ? all : all.slice(firstAfter(all, after))
-      const matching = type === undefined ? later : later.filter(position => position.type === type)
-      const backups: Backup[] = []
-      let used = 0
-      // Once, unless records have been damaged.
-      while (used < matching.length && backups.length < limit) {
-        const wanted = matching.slice(used, used + limit - backups.length)
-        used += wanted.length
-        const records = await Promise.all(wanted.map(async ({ id }) => await cache.read(organizationId, id)))
-        backups.push(...records.filter(record => record !== null).map(judged))
+      const nextMatch = (from: number): number => {
+        while (from < all.length && type !== undefined && all[from]?.type !== type) from += 1
+        return from
       }
-      return { backups, next: used < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
+      let at = nextMatch(cursor === undefined ? 0 : firstAfter(all, decodeCursor(cursor)))
+      const backups: Backup[] = []
+      // Once, unless records have been damaged.
+      while (at < all.length && backups.length < limit) {
+        const wanted: string[] = []
+        for (; at < all.length && wanted.length < limit - backups.length; at = nextMatch(at + 1)) wanted.push((all[at] as Position).id)
+        const records = await Promise.all(wanted.map(async id => await cache.read(organizationId, id)))
+        backups.push(...records.filter(record => record !== null))
+      }
+      return { backups, next: at < all.length ? encodeCursor(backups.at(-1) as Backup) : null }
     },
 
     async add (record) {
