@@ -91,7 +91,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     readArchive: async (organizationId, backupId, range) => await guarded('Reading an archive', async () => {
       const handle = await absentIsNull(open(pathOf(organizationId, backupId, 'zip'), constants.O_RDONLY | constants.O_NOFOLLOW))
-      return handle?.createReadStream({ ...range, highWaterMark: 1 << 18 }) ?? null
+      return handle?.createReadStream({ ...range, highWaterMark: 124 << 10 }) ?? null
     }),
 
     deleteArchive: async (organizationId, backupId) => await guarded('Deleting an archive', async () =>
