@@ -4,6 +4,7 @@ import { type Config, describeVariables, loadConfig, version } from './config.js
 import { createCore } from './create-core.js'
 import { databaseError } from './database/connection/connection.js'
 import { AppError, systemCode } from './errors.js'
+import { letThreadsGiveWay } from './io/priority.js'
 import { createJobRunner } from './jobs/runner.js'
 import { createLogger } from './logger.js'
 import { createStartup, type Startup } from './startup.js'
@@ -15,6 +16,7 @@ if (process.argv.includes('--help')) {
 }
 
 async function serve (config: Config): Promise<void> {
+  await letThreadsGiveWay()
   const log = createLogger({ level: config.logLevel })
   const core = createCore(config, log)
   const jobs = createJobRunner({ log, places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })

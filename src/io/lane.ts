@@ -1,8 +1,8 @@
 import { on } from 'node:events'
-import { getPriority, setPriority } from 'node:os'
 import { extname } from 'node:path'
 import { parentPort, Worker, workerData, type MessagePort, type ResourceLimits } from 'node:worker_threads'
 import { AppError, type AppErrorOptions, type ErrorCode } from '../errors.js'
+import { giveWay } from './priority.js'
 
 /** A worker thread that answers its tasks in order. */
 export interface Lane<Task, Reply> {
@@ -58,28 +58,6 @@ export function openLane<Task, Reply extends { kind: string }> (
 export function enterLane<Data> (): { port: MessagePort, data: Data } {
   giveWay()
   return { port: parentPort as MessagePort, data: workerData as Data }
-}
-
-/**
- * A tenth of the main thread's share where both want the core (sched(7)). Measured in pairs on two busy cores: the event loop's
- * p99 in a backup is 61 ms in place of 120 (at 5: 96), and a restore, whose psql inherits it, takes 8 % longer, a backup no longer:
- * PostgreSQL's own processes, which do most of the work, keep their priority.
- */
-const niceBelow = 10
-const leastPriority = 19
-
-/**
- * Where cores are scarce, the main thread and what it answers go before this one, and before the programs that it starts.
- * On Linux a priority is a thread's own (setpriority(2), "Notes"), elsewhere that of the process.
- */
-function giveWay (): void {
-  if (process.platform !== 'linux') return
-  try {
-    // The main thread's, since a thread that another worker starts has given way already.
-    setPriority(Math.min(getPriority(process.pid) + niceBelow, leastPriority))
-  } catch {
-    // Where a sandbox forbids it, all go on alike.
-  }
 }
 
 /** What a worker replies when a task throws. */
