@@ -13,6 +13,8 @@ import type { ReceivedArchive, Repository } from './repository.js'
 
 const writeBufferBytes = 4 << 20
 const syncEveryBytes = 64 << 20
+/** Below the 128 KiB from which scripts/serve.sh has the system take a block back as soon as it is free: a download takes a third less CPU than with 256 KiB. */
+const readBufferBytes = 124 << 10
 const namePattern = /^backup-([0-9a-f-]{36})\.(zip|json)$/
 
 /** Archives and records in a folder of this machine, one folder an organization, readable by the service's user alone. */
@@ -91,7 +93,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     readArchive: async (organizationId, backupId, range) => await guarded('Reading an archive', async () => {
       const handle = await absentIsNull(open(pathOf(organizationId, backupId, 'zip'), constants.O_RDONLY | constants.O_NOFOLLOW))
-      return handle?.createReadStream({ ...range, highWaterMark: 124 << 10 }) ?? null
+      return handle?.createReadStream({ ...range, highWaterMark: readBufferBytes }) ?? null
     }),
 
     deleteArchive: async (organizationId, backupId) => await guarded('Deleting an archive', async () =>
