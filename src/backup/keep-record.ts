@@ -11,7 +11,7 @@ export async function keepRecord ({ catalog, repository }: Core, backup: Backup)
     await catalog.add(backup)
   } catch (error) {
     await repository.deleteArchive(organizationId, id)
-    await repository.deleteRecord(organizationId, id)
+    await catalog.remove(organizationId, id)
     throw error
   }
   return backup
