@@ -5,7 +5,7 @@ import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
 import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
-import { enterLane, failureOf } from '../io/lane.js'
+import { enterLane, failureOf, isOwn } from '../io/lane.js'
 import { runFilter } from '../io/process.js'
 import { readPipe } from '../io/read-pipe.js'
 import { fillRing } from '../io/ring.js'
@@ -84,9 +84,8 @@ function sendMember ({ data, textBytes }: Member): void {
 }
 
 /** V8, which sees how little lies in its heap, would let 30 MB lie outside of it. What is sent to nobody is gone at once. */
-function discard ({ buffer, byteLength }: Buffer): void {
-  // A small one may be a part of a pool, which is everybody's.
-  if (byteLength === buffer.byteLength) nobody.postMessage(null, [buffer as ArrayBuffer])
+function discard (bytes: Buffer): void {
+  if (isOwn(bytes)) nobody.postMessage(null, [bytes.buffer as ArrayBuffer])
 }
 
 function send (reply: GzipReply): void {

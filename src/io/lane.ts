@@ -68,7 +68,12 @@ export function failureOf (error: unknown): Failure {
   return { kind: 'failed', code, message, refusal: { remedy, errors, cause } }
 }
 
-/** The same bytes in memory that may be handed to another thread: a small Buffer is a part of a pool, which is everybody's. */
+/** The same bytes in memory that may be handed to another thread. */
 export function own (bytes: Buffer): Uint8Array<ArrayBuffer> {
-  return (bytes.byteLength === bytes.buffer.byteLength ? bytes : new Uint8Array(bytes)) as Uint8Array<ArrayBuffer>
+  return (isOwn(bytes) ? bytes : new Uint8Array(bytes)) as Uint8Array<ArrayBuffer>
+}
+
+/** Whether the bytes have their memory for themselves: a small Buffer is a part of a pool, which is everybody's. */
+export function isOwn (bytes: Buffer): boolean {
+  return bytes.byteLength === bytes.buffer.byteLength
 }

@@ -1,4 +1,4 @@
-import { readdir, stat } from 'node:fs/promises'
+import { readdir } from 'node:fs/promises'
 import { getPriority, setPriority } from 'node:os'
 
 /**
@@ -20,9 +20,7 @@ export function giveWay (): void {
  * was 45 ms in place of 50. Where /proc is not there, all go on alike.
  */
 export async function letThreadsGiveWay (): Promise<void> {
-  if (process.platform !== 'linux') return
-  // The first use of the pool starts its threads (libuv, "Thread pool work scheduling").
-  await stat('/')
+  // This reads with the pool, whose threads all start with its first use (libuv, "Thread pool work scheduling").
   const threads = (await readdir('/proc/self/task').catch(() => [])).map(Number)
   for (const thread of threads) if (thread !== process.pid) lower(thread)
 }

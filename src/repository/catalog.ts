@@ -112,20 +112,17 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     async list (organizationId, { type, limit, cursor }) {
       await requireRepository()
       const all = await positionsOf(organizationId)
-      const nextMatch = (from: number): number => {
-        while (from < all.length && type !== undefined && all[from]?.type !== type) from += 1
-        return from
-      }
-      let at = nextMatch(cursor === undefined ? 0 : firstAfter(all, decodeCursor(cursor)))
+      const matching = type === undefined ? all : all.filter(position => position.type === type)
+      let at = cursor === undefined ? 0 : firstAfter(matching, decodeCursor(cursor))
       const backups: Backup[] = []
       // Once, unless records have been damaged.
-      while (at < all.length && backups.length < limit) {
-        const wanted: string[] = []
-        for (; at < all.length && wanted.length < limit - backups.length; at = nextMatch(at + 1)) wanted.push((all[at] as Position).id)
-        const records = await Promise.all(wanted.map(async id => await cache.read(organizationId, id)))
+      while (at < matching.length && backups.length < limit) {
+        const wanted = matching.slice(at, at + limit - backups.length)
+        at += wanted.length
+        const records = await Promise.all(wanted.map(async ({ id }) => await cache.read(organizationId, id)))
         backups.push(...records.filter(record => record !== null))
       }
-      return { backups, next: at < all.length ? encodeCursor(backups.at(-1) as Backup) : null }
+      return { backups, next: at < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
     },
 
     async add (record) {

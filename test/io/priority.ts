@@ -2,17 +2,16 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import t from 'tap'
 
-const module = JSON.stringify(new URL('../../src/io/priority.js', import.meta.url).href)
+const address = (module: string): string => JSON.stringify(new URL(module, import.meta.url).href)
 /** In a process of its own, whose threads the call changes. */
 const program = `
-  import { readdirSync } from 'node:fs'
   import { stat } from 'node:fs/promises'
   import { getPriority } from 'node:os'
-  import { letThreadsGiveWay } from ${module}
+  import { letThreadsGiveWay } from ${address('../../src/io/priority.js')}
+  import { threadPriorities } from ${address('../support/traces.js')}
   await letThreadsGiveWay()
   await Promise.all(Array.from({ length: 20 }, async () => await stat('/')))
-  const others = readdirSync('/proc/self/task').map(Number).filter(thread => thread !== process.pid)
-  console.log(JSON.stringify({ main: getPriority(process.pid), others: others.map(thread => getPriority(thread)) }))
+  console.log(JSON.stringify({ main: getPriority(process.pid), others: threadPriorities() }))
 `
 
 t.test('the threads of Node.js give way to the main thread', { skip: process.platform === 'linux' ? false : 'elsewhere a priority is that of the process' }, async t => {
