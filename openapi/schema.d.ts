@@ -915,10 +915,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)
-                 * @example respond-async
-                 */
+                /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
                 prefer?: string;
             };
             path?: never;
@@ -928,8 +925,7 @@ export interface operations {
             content: {
                 /**
                  * @example {
-                 *       "type": "full",
-                 *       "description": "Before the inventory import"
+                 *       "type": "full"
                  *     }
                  */
                 "application/json": {
@@ -1151,10 +1147,7 @@ export interface operations {
                 checksum?: string;
             };
             header?: {
-                /**
-                 * @description SHA-256 of the archive (RFC 9530)
-                 * @example sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:
-                 */
+                /** @description SHA-256 of the archive (RFC 9530): sha-256=:<base64 of 32 bytes>: */
                 "repr-digest"?: string;
             };
             path?: never;
@@ -1360,10 +1353,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)
-                 * @example respond-async
-                 */
+                /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
                 prefer?: string;
             };
             path: {
@@ -2156,10 +2146,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description One range of bytes
-                 * @example bytes=0-1048575
-                 */
+                /** @description One range of bytes, such as bytes=0-1048575 */
                 range?: string;
                 /** @description ETag: the range counts only for this archive */
                 "if-range"?: string;
@@ -2307,10 +2294,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /**
-                 * @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)
-                 * @example respond-async
-                 */
+                /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
                 prefer?: string;
             };
             path: {

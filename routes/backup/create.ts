@@ -11,7 +11,7 @@ import { ref } from '../schemas/shared.js'
 const Body = Type.Object({
   type: Type.Union(BackupType.anyOf, { default: 'full', description: 'What the backup holds: the database, the uploaded files, or both' }),
   description: Type.Optional(Type.String({ maxLength: 500, description: 'A note for people' }))
-}, { additionalProperties: false, examples: [{ type: 'full', description: 'Before the inventory import' }] })
+}, { additionalProperties: false, examples: [{ type: 'full' }] })
 
 const createRoute: FastifyPluginAsyncTypebox = async app => {
   app.post('/create', {

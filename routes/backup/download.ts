@@ -9,7 +9,7 @@ import { errorResponses } from '../schemas/error.js'
 import { backupOperation, BackupParams, headers } from '../schemas/operation.js'
 
 const RangeHeaders = Type.Object({
-  range: Type.Optional(Type.String({ description: 'One range of bytes', examples: ['bytes=0-1048575'] })),
+  range: Type.Optional(Type.String({ description: 'One range of bytes, such as bytes=0-1048575' })),
   'if-range': Type.Optional(Type.String({ description: 'ETag: the range counts only for this archive' })),
   'if-none-match': Type.Optional(Type.String({ description: 'ETags: 304 when the archive is one of them' }))
 })

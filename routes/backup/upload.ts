@@ -14,7 +14,7 @@ const Query = Type.Object({
 }, { additionalProperties: false })
 
 const UploadHeaders = Type.Object({
-  'repr-digest': Type.Optional(Type.String({ description: 'SHA-256 of the archive (RFC 9530)', examples: ['sha-256=:n4bQgYhMfWWaL+qgxVrQFaO/TxsrC4Is0V1sFbDwCgg=:'] }))
+  'repr-digest': Type.Optional(Type.String({ description: 'SHA-256 of the archive (RFC 9530): sha-256=:<base64 of 32 bytes>:' }))
 })
 
 const binary = { type: 'string', format: 'binary' }

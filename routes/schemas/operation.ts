@@ -34,11 +34,10 @@ export const BackupParams = Type.Object({ backupId: id('backup', '7d4f2c1e-98a3-
 export const RestoreParams = Type.Object({ restoreId: id('restore', '3b8e5d7a-1f46-4c29-9a0d-2e7f6b5c4d83') })
 export const JobParams = Type.Object({ jobId: id('job', 'c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52') })
 
-/** Headers of an operation that runs as a job. */
+/** Headers of an operation that runs as a job. No optional parameter has an example: Swagger UI would send it. */
 export const PreferHeader = Type.Object({
   prefer: Type.Optional(Type.String({
-    description: '`respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)',
-    examples: ['respond-async']
+    description: '`respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)'
   }))
 })
 
