@@ -31,7 +31,7 @@ const layerRules = layers.flatMap((folders, index) => folders
   })))
 
 export default tseslint.config(
-  { ignores: ['dist/', 'node_modules/', '.tap/', 'data/', 'openapi/schema.d.ts'] },
+  { ignores: ['build/', 'dist/', 'node_modules/', '.tap/', 'data/', 'openapi/schema.d.ts'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],

@@ -3,9 +3,10 @@ import t, { type Test } from 'tap'
 import { statusOf } from '../plugins/error-handler.js'
 import { Environment, type Variable } from '../src/environment.js'
 import { errorCatalogue, type ErrorCode } from '../src/errors.js'
+import { projectFile } from './support/project.js'
 
-const readme = await readFile(new URL('../README.md', import.meta.url), 'utf8')
-const manifest = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
+const readme = await readFile(projectFile('README.md'), 'utf8')
+const manifest = JSON.parse(await readFile(projectFile('package.json'), 'utf8')) as {
   dependencies: Record<string, string>
   devDependencies: Record<string, string>
   scripts: Record<string, string>
@@ -39,12 +40,12 @@ t.test('every npm script that is named exists', async t => {
 
 t.test('every link into the repository leads somewhere', async t => {
   for (const [, target = ''] of readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
-    await t.resolves(readFile(new URL(`../${target}`, import.meta.url)), target)
+    await t.resolves(readFile(projectFile(target)), target)
   }
 })
 
 t.test('the image runs the service as npm start does', async t => {
-  const dockerfile = await readFile(new URL('../Dockerfile', import.meta.url), 'utf8')
+  const dockerfile = await readFile(projectFile('Dockerfile'), 'utf8')
   const [, command] = /^CMD (\[.*\])$/m.exec(dockerfile)!
   t.ok(manifest.scripts.start!.endsWith(` exec ${(JSON.parse(command!) as string[]).join(' ')}`))
 })

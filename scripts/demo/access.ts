@@ -1,10 +1,8 @@
-import path from 'node:path'
 import { execa } from 'execa'
 import type { Sql } from 'postgres'
 import { readCredentials } from '../../src/database/embedded/credentials.js'
 import { openSql } from '../../src/database/connection/connection.js'
-
-const projectDir = path.resolve(import.meta.dirname, '../..')
+import { nodeArguments, projectDir } from '../project.js'
 
 /** A client of the embedded database, as the main application would open one. The caller ends it. */
 export async function connectToEmbedded (directory: string): Promise<Sql> {
@@ -16,7 +14,7 @@ export async function connectToEmbedded (directory: string): Promise<Sql> {
 
 /** An OWNER's token, from the same command that the README names. */
 export async function makeToken (jwtSecret: string, organizationId: string): Promise<string> {
-  const { stdout } = await execa(process.execPath, ['--import', './scripts/typescript.mjs', 'scripts/token.ts', '--organization', organizationId, '--role', 'OWNER'], {
+  const { stdout } = await execa(process.execPath, [...nodeArguments('scripts/token'), '--organization', organizationId, '--role', 'OWNER'], {
     cwd: projectDir,
     env: { JWT_SECRET: jwtSecret }
   })

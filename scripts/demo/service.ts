@@ -6,8 +6,8 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { setTimeout } from 'node:timers/promises'
 import { freePort } from '../../src/io/free-port.js'
+import { nodeArguments, projectDir } from '../project.js'
 
-const projectDir = path.resolve(import.meta.dirname, '../..')
 const startLimitMs = 60_000
 const logTailLines = 20
 
@@ -33,7 +33,7 @@ export interface ServiceOptions {
   port?: string
   /** Further variables for the service, such as DATABASE_URL. */
   environment?: Record<string, string>
-  /** Run what `npm run build` made, as a benchmark must; else the sources. */
+  /** Run what `npm run build` made, as a benchmark must; else the way that the caller runs. */
   compiled?: boolean
 }
 
@@ -50,7 +50,7 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
-  const [command, ...args] = compiled ? ['sh', 'scripts/serve.sh'] as const : [process.execPath, '--import', './scripts/typescript.mjs', 'src/server.ts'] as const
+  const [command, ...args] = compiled ? ['sh', 'scripts/serve.sh'] as const : [process.execPath, ...nodeArguments('src/server')] as const
   const child = spawn(command, args, {
     cwd: projectDir,
     // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().

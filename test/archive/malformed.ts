@@ -4,8 +4,9 @@ import t from 'tap'
 import { AppError } from '../../src/errors.js'
 import { malformed, wellFormed } from '../fixtures/malformed/make.js'
 import { readAll } from '../support/archive.js'
+import { projectFile } from '../support/project.js'
 
-const folder = join(import.meta.dirname, '../fixtures/malformed')
+const folder = projectFile('test/fixtures/malformed')
 const names = (await readdir(folder)).filter(name => name.endsWith('.zip') && name !== 'well-formed.zip')
 
 async function openFixture (name: string): Promise<unknown> {

@@ -5,6 +5,7 @@ import t from 'tap'
 import { openArchive } from '../../src/archive/reader.js'
 import { derivedKey, givenKey, keyId, signerOf, signatureOf, type SigningKeys } from '../../src/archive/signature.js'
 import { archiveBytes, fileWith, organizationId, testFolder } from '../support/archive.js'
+import { projectFile } from '../support/project.js'
 
 const secrets = { BACKUP_SIGNING_KEY: 'a key\'s "secret" $ words, with ümlauts', JWT_SECRET: 'the tokens\' secret, also long enough' }
 const entries = [{ path: '' }, { path: 'a.txt', content: 'some text' }, { path: 'b.txt', content: 'more text' }]
@@ -34,7 +35,7 @@ t.test('a signature is worth nothing with other sums, or another key', t => {
 })
 
 t.test('the commands in FORMAT.md show the signature', async t => {
-  const text = await readFile(new URL('../../src/archive/FORMAT.md', import.meta.url), 'utf8')
+  const text = await readFile(projectFile('src/archive/FORMAT.md'), 'utf8')
   const commands = [...text.slice(text.indexOf('### Who made it'), text.indexOf('## Entries')).matchAll(/^ {4}(.*)$/gm)].map(([, line = '']) => line)
   const folder = await testFolder(t)
   const sums = Buffer.from(`${'0'.repeat(64)}  files/acme/a.txt\n`)

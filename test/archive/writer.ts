@@ -6,6 +6,7 @@ import t from 'tap'
 import { measureBlocks } from '../../src/archive/encode-file.js'
 import { createArchiveWriter } from '../../src/archive/writer.js'
 import { blocksOf, fillArchive, metadataWith, testFolder, timestamp } from '../support/archive.js'
+import { compiled } from '../support/project.js'
 
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
 t.setTimeout(300_000)
@@ -96,7 +97,7 @@ t.test('bytes are told as they pass, and sum up to the archive\'s size', async t
 
 t.test('memory does not grow with the archive', async t => {
   const archive = join(await testFolder(t), 'large.zip')
-  const { stdout } = await execa(process.execPath, ['--import', 'tsx', join(import.meta.dirname, '../fixtures/large-archive.ts'), archive])
+  const { stdout } = await execa(process.execPath, [compiled('test/fixtures/large-archive.js'), archive])
   const { bytes, grownBytes } = JSON.parse(stdout) as { bytes: number, grownBytes: number }
   await rm(archive)
   t.equal(bytes, 1024 * 2 ** 20 + 2000 * 65536)

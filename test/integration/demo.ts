@@ -5,14 +5,14 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-
-const projectDir = path.resolve(import.meta.dirname, '../..')
+import { projectDir } from '../../scripts/project.js'
+import { compiled } from '../support/project.js'
 
 /** Runs the demo with a temporary folder of the test's own, so that what it leaves behind can be seen. */
 async function startDemo (t: { teardown (fn: () => Promise<void>): unknown }, args: string[]) {
   const folder = await mkdtemp(path.join(tmpdir(), 'demo-test-'))
   await chmod(folder, 0o711)
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'scripts/demo.ts', ...args], {
+  const child = spawn(process.execPath, [compiled('scripts/demo.js'), ...args], {
     cwd: projectDir,
     env: { ...process.env, TMPDIR: folder, NODE_OPTIONS: '' },
     stdio: ['ignore', 'pipe', 'pipe']

@@ -5,6 +5,7 @@ import { join } from 'node:path'
 import t from 'tap'
 import { takeLock } from '../../src/io/lock.js'
 import { testFolder } from '../support/archive.js'
+import { compiled } from '../support/project.js'
 
 t.test('one has it, until it is released', async t => {
   const file = join(await testFolder(t), 'service.lock')
@@ -21,10 +22,10 @@ t.test('one has it, until it is released', async t => {
 t.test('a killed process leaves it free', async t => {
   const file = join(await testFolder(t), 'service.lock')
   const script = `
-    import { takeLock } from './src/io/lock.js'
+    import { takeLock } from ${JSON.stringify(compiled('src/io/lock.js'))}
     process.stdout.write(String(await takeLock(process.argv[1]) !== null))
     setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', '--input-type=module', '--eval', script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
   const [said] = await once(child.stdout, 'data') as [Buffer]
   t.equal(said.toString(), 'true')
   t.equal(await takeLock(file), null)

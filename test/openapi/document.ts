@@ -1,12 +1,13 @@
 import { readFile } from 'node:fs/promises'
-import { fileURLToPath } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createConfig, lint } from '@redocly/openapi-core'
 import t from 'tap'
 import { renderFiles } from '../../openapi/render.js'
 import { buildTestApp } from '../support/app.js'
 import { readOperations } from '../support/operations.js'
+import { projectFile } from '../support/project.js'
 
-const folder = new URL('../../openapi/', import.meta.url)
+const folder = pathToFileURL(projectFile('openapi/'))
 
 interface Operation {
   operationId?: string

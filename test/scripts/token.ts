@@ -1,12 +1,12 @@
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { execa } from 'execa'
 import t from 'tap'
 import { buildTestApp, testSecret } from '../support/app.js'
+import { compiled } from '../support/project.js'
 
-const script = fileURLToPath(new URL('../../scripts/token.ts', import.meta.url))
+const script = compiled('scripts/token.js')
 const run = async (args: string[], env: NodeJS.ProcessEnv) =>
-  await execa(process.execPath, ['--import', './scripts/typescript.mjs', script, ...args], { env: { PATH: process.env.PATH, ...env }, extendEnv: false, reject: false })
+  await execa(process.execPath, [script, ...args], { env: { PATH: process.env.PATH, ...env }, extendEnv: false, reject: false })
 
 t.test('prints a token that the service takes, and nothing else', async t => {
   const { app } = await buildTestApp(t)

@@ -13,6 +13,7 @@ import { readTenantGraph } from '../../src/database/tenancy/tenant-graph.js'
 import { isTenant, quoteColumns } from '../../src/database/tenancy/tenant-table.js'
 import { ownedRows, storedColumns } from '../../src/database/tenancy/tenant-rows.js'
 import { createTestDatabase, type TestDatabase } from './postgres.js'
+import { projectFile } from './project.js'
 
 export const tenantTable = 'organizations'
 export const tools = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: 15 })
@@ -20,7 +21,7 @@ export const tools = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ??
 export interface Archived { script: Buffer, dump: OrganizationContents }
 
 export async function loadFixture (sql: postgres.Sql): Promise<void> {
-  await sql.unsafe(await readFile(new URL('../fixtures/tenancy/schema.sql', import.meta.url), 'utf8'))
+  await sql.unsafe(await readFile(projectFile('test/fixtures/tenancy/schema.sql'), 'utf8'))
 }
 
 /** A database of the test's own with the fixture in it. */

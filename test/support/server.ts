@@ -1,6 +1,6 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
+import { compiled } from './project.js'
 
 /** The part of tap's `t` that is needed here. */
 interface Test {
@@ -9,11 +9,11 @@ interface Test {
 
 export type Server = ChildProcess & { output: () => { stdout: string, stderr: string } }
 
-const server = fileURLToPath(new URL('../../src/server.ts', import.meta.url))
+const server = compiled('src/server.js')
 
 /** Starts the service as a process of its own, killed at teardown. */
 export function startServer (t: Test, env: NodeJS.ProcessEnv, ...args: string[]): Server {
-  const child = spawn(process.execPath, ['--import', './scripts/typescript.mjs', server, ...args], { env: { PATH: process.env.PATH, ...env } })
+  const child = spawn(process.execPath, [server, ...args], { env: { PATH: process.env.PATH, ...env } })
   let stdout = ''
   let stderr = ''
   child.stdout.on('data', (chunk: Buffer) => { stdout += chunk.toString() })

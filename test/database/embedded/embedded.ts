@@ -10,6 +10,7 @@ import { withSql } from '../../../src/database/connection/connection.js'
 import { createEmbeddedDatabase } from '../../../src/database/embedded/embedded.js'
 import { findPostmaster, stopPostmaster } from '../../../src/database/embedded/postmaster.js'
 import type { DatabaseStrategy } from '../../../src/database/strategy.js'
+import { compiled } from '../../support/project.js'
 
 interface Embedded {
   directory: string
@@ -140,7 +141,7 @@ t.test('a stale postmaster.pid whose pid another program has now is no obstacle'
 
 t.test('takes over the server of a service that was killed', async (t) => {
   const { data, directory, open } = await setUp(t)
-  const service = spawn(process.execPath, ['--import', './scripts/typescript.mjs', 'test/support/embedded-service.ts', directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const service = spawn(process.execPath, [compiled('test/support/embedded-service.js'), directory], { stdio: ['ignore', 'pipe', 'inherit'] })
   await once(service.stdout, 'data')
   const pid = await pidOf(data)
   service.kill('SIGKILL')
