@@ -9,13 +9,14 @@ import { createSite, type Site } from '../test/support/restore-site.js'
 const help = `Kills restores at random moments and looks whether all is as before or as restored, database and files together.
 
   npm run test:crash -- --rounds 200   how many (default 50)
+  npm run test:crash -- --seconds 600  in place of so many: until the time is over
   npm run test:crash -- --seed 7       repeats the choices of an earlier run (default 1)
   npm run test:crash -- --matrix       in place of random ones: a kill at every point of a restore and of an undo
 
 Starts a PostgreSQL of its own in a temporary folder. Ends with 1 when a round was not consistent or left something.
 `
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '50' }, seed: { type: 'string', default: '1' }, matrix: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
+  options: { rounds: { type: 'string', default: '50' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, matrix: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
 })
 if (options.help === true) {
   console.log(help)
@@ -42,7 +43,7 @@ async function main (): Promise<number> {
         : kind === 'undo' ? { do: 'undo', restoreId: await undoable(site) as string } : { do: kind })).length
     }
     if (options.matrix === true) await matrix(site)
-    else for (let round = 1; round <= Number(options.rounds); round += 1) await randomRound(site, server, round)
+    else for (let round = 1; goesOn(round); round += 1) await randomRound(site, server, round)
   } catch (error) {
     // Before cleaning up, which can fail for the same reason.
     console.error(error)
@@ -53,6 +54,10 @@ async function main (): Promise<number> {
   }
   console.log(`${counts.consistent} consistent, ${counts.mixed} mixed, ${counts.leftovers} leftovers`)
   return counts.mixed === 0 && counts.leftovers === 0 ? 0 : 1
+}
+
+function goesOn (round: number): boolean {
+  return options.seconds === undefined ? round <= Number(options.rounds) : performance.now() < Number(options.seconds) * 1000
 }
 
 async function matrix (site: Site): Promise<void> {

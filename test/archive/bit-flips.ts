@@ -6,6 +6,7 @@ import { verifyChecksum } from '../../src/backup/verify.js'
 import { AppError } from '../../src/errors.js'
 import { recordOf } from '../../src/repository/record.js'
 import { archiveBytes, fileWith, metadataWith, organizationId, readAll, type TestEntry } from '../support/archive.js'
+import { isDeep } from '../support/deep.js'
 import { testJob } from '../support/job.js'
 
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
@@ -47,17 +48,20 @@ function lastDeflatedBytes (): number[] {
 t.test('a flipped byte anywhere in an archive is noticed when it is read', async t => {
   const handle = await fileWith(t, bytes)
   const original = JSON.stringify(await readAll(handle, bytes.length))
-  for (const mask of [0xff, 0x01, 0x80]) {
+  // Each of them at every place in `npm run test:deep`, else in turn.
+  const masks = [0xff, 0x01, 0x80]
+  for (let round = 0; round < (isDeep ? masks.length : 1); round += 1) {
     const counts = { detected: 0, harmless: 0, undetected: 0 }
     const harmless: number[] = []
     for (let position = 0; position < bytes.length; position += 1) {
+      const mask = masks[(position + round) % masks.length] as number
       await handle.write(Buffer.of((bytes[position] as number) ^ mask), 0, 1, position)
       const verdict = await judge(handle, bytes.length, original)
       counts[verdict] += 1
       if (verdict === 'harmless') harmless.push(position)
       await handle.write(bytes, position, 1, position)
     }
-    t.comment(`${bytes.length} bytes flipped with 0x${mask.toString(16)}: ${JSON.stringify(counts)}`)
+    t.comment(`${bytes.length} bytes flipped: ${JSON.stringify(counts)}`)
     t.equal(counts.undetected, 0)
     // Nothing is made of these bits; the checksum of the whole archive covers them.
     t.strictSame(harmless.filter(position => !lastDeflatedBytes().includes(position)), [])
@@ -77,33 +81,6 @@ t.test('an archive cut at any length, or with more after its end, is refused', a
   t.comment(`cut at ${bytes.length} lengths: ${detected} detected`)
   t.equal(detected, bytes.length)
 })
-
-t.test('a large archive\'s closing records are checked as well', async t => {
-  const many = Array.from({ length: 66_000 }, (_, index) => ({ path: `${index}` }))
-  const large = await archiveBytes([{ path: '' }, ...many])
-  const handle = await fileWith(t, large)
-  const undetected: number[] = []
-  // In the zip64 record: version made by, entry count, directory size and its offset, each at its low and high end; in
-  // the locator: the record's offset and the number of disks (APPNOTE.TXT, 4.3.14 and 4.3.15).
-  const record = large.length - 98
-  const locator = large.length - 42
-  for (const position of [record + 12, record + 32, record + 39, record + 47, record + 55, locator + 15, locator + 16]) {
-    await handle.write(Buffer.of((large[position] as number) ^ 0xff), 0, 1, position)
-    if (await judgeOpen(handle, large.length) !== 'detected') undetected.push(position - large.length)
-    await handle.write(large, position, 1, position)
-  }
-  t.strictSame(undetected, [])
-})
-
-async function judgeOpen (handle: FileHandle, size: number): Promise<'detected' | 'opened'> {
-  try {
-    await openArchive(handle, size, organizationId)
-    return 'opened'
-  } catch (error) {
-    if (!(error instanceof AppError)) throw error
-    return 'detected'
-  }
-}
 
 t.test('the checksum of the whole archive catches every flip and every cut', async t => {
   const handle = await fileWith(t, bytes)

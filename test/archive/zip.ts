@@ -17,7 +17,7 @@ const internal = (zip: yazl.ZipFile) => zip as unknown as Record<string, unknown
 t.test('the version is the one that was read, and pinned', async t => {
   const require = createRequire(import.meta.url)
   const { version } = require('yazl/package.json') as { version: string }
-  const { dependencies } = require('../../package.json') as { dependencies: Record<string, string> }
+  const { dependencies } = require('#package') as { dependencies: Record<string, string> }
   t.equal(dependencies.yazl, version)
 })
 

@@ -10,14 +10,13 @@ import type { Job } from '../../src/jobs/job.js'
 import type { Backup } from '../../src/repository/record.js'
 import type { RestoreResult } from '../../src/restore/report.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
+import { deepSeeds } from '../support/deep.js'
 import { requestsFor, type FuzzRequest } from '../support/fuzz-requests.js'
 import { fillPath, readOperations, type Operation } from '../support/operations.js'
 import { createTestDatabase } from '../support/postgres.js'
 import { createContract, type Answer } from '../support/response-contract.js'
 
-/** FUZZ_RUNS=20000 tries more; FUZZ_SEED repeats what a run printed. */
-const runs = Number(process.env.FUZZ_RUNS ?? 400)
-const seed = Number(process.env.FUZZ_SEED ?? Date.now() % 1e9)
+const runs = 200
 
 /** A listening service whose organization has one of everything, and where it is. */
 async function setUp (t: Parameters<typeof buildTestApp>[0]) {
@@ -95,25 +94,27 @@ t.test('whatever is asked, the answer is one that the document describes', async
   const statuses = new Map<number | 'none', number>()
   let ids = await makeIds(parts)
 
-  t.comment(`seed ${seed} (FUZZ_SEED repeats it), ${runs} runs (FUZZ_RUNS)`)
-  const result = await fc.check(fc.asyncProperty(requests, async asked => {
-    const request = { ...asked, path: fillPath(asked.path, ids) }
-    const answer = await send(port, request)
-    const status = answer?.status ?? 'none'
-    statuses.set(status, (statuses.get(status) ?? 0) + 1)
-    const { method, path } = request
-    if (method === 'DELETE' && status === 200) ids = await makeIds(parts)
-    // A job that a client has left goes on.
-    await parts.jobs.idle()
-    if (answer === null) return
-    const wrong = check(operationAt(operations, method, path), method, answer)
-    if (wrong !== null) throw new Error(`${method} ${path.slice(0, 200)}: ${wrong}\n${answer.body.slice(0, 500)}`)
-  }), { numRuns: runs, seed })
-  if (result.failed) {
-    t.comment(`after ${result.numShrinks} shrinks: ${JSON.stringify(result.counterexample)}`)
-    t.fail((result.errorInstance as Error).message)
+  for (const seed of deepSeeds(1)) {
+    t.comment(`seed ${seed}, ${runs} runs`)
+    const result = await fc.check(fc.asyncProperty(requests, async asked => {
+      const request = { ...asked, path: fillPath(asked.path, ids) }
+      const answer = await send(port, request)
+      const status = answer?.status ?? 'none'
+      statuses.set(status, (statuses.get(status) ?? 0) + 1)
+      const { method, path } = request
+      if (method === 'DELETE' && status === 200) ids = await makeIds(parts)
+      // A job that a client has left goes on.
+      await parts.jobs.idle()
+      if (answer === null) return
+      const wrong = check(operationAt(operations, method, path), method, answer)
+      if (wrong !== null) throw new Error(`${method} ${path.slice(0, 200)}: ${wrong}\n${answer.body.slice(0, 500)}`)
+    }), { numRuns: runs, seed })
+    if (result.failed) {
+      t.comment(`after ${result.numShrinks} shrinks: ${JSON.stringify(result.counterexample)}`)
+      t.fail((result.errorInstance as Error).message)
+    }
+    t.comment(`${result.numRuns} requests: ${[...statuses].sort(([a], [b]) => String(a) < String(b) ? -1 : 1).map(([status, count]) => `${status} × ${count}`).join(', ')}`)
   }
-  t.comment(`${result.numRuns} requests: ${[...statuses].sort(([a], [b]) => String(a) < String(b) ? -1 : 1).map(([status, count]) => `${status} × ${count}`).join(', ')}`)
   t.equal(({} as { x?: unknown }).x, undefined, 'no prototype is changed')
   t.equal((await parts.app.inject({ url: '/health/ready' })).statusCode, 200, 'the service is in good order')
   t.ok([200, 400, 404].every(status => statuses.has(status)), 'they got in, and were refused')
