@@ -1,3 +1,4 @@
+import type { HeadLine } from '../io/pipe.js'
 import type { Ring } from '../io/ring.js'
 import type { Compression } from './compression.js'
 
@@ -7,6 +8,8 @@ export interface GzipSettings {
   igzipPaths: readonly string[]
   /** A pipe that the text is read from; null when it comes in tasks. */
   descriptor: number | null
+  /** Of a text that comes from a pipe. */
+  head: readonly HeadLine[]
   /** For the compressed bytes. */
   ring: Ring
 }

@@ -39,7 +39,7 @@ async function * compress (text: Text, { compression, onText = () => {}, onFallb
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
   const ring = takeRing()
   const filled = emptyRing(ring)
-  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, ring }
+  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, head: pipe?.head ?? [], ring }
   let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
   try {

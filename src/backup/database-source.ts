@@ -9,6 +9,7 @@ import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations, organizationNotFound, refuseWithOthers } from '../database/tenancy/scope.js'
+import { readLoadPath, type LoadPath } from '../database/search-path.js'
 import { superuserWarnings } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
@@ -45,8 +46,10 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
   const snapshot = await openSnapshot(connection, signal)
   try {
-    const opened = { connection, tools, snapshot, version }
-    const scope = await described(async () => await chooseScope(snapshot.sql, settings, request))
+    const { scope, loadPath } = await described(async () => ({
+      scope: await chooseScope(snapshot.sql, settings, request), loadPath: await readLoadPath(snapshot.sql)
+    }))
+    const opened = { connection, tools, snapshot, version, loadPath }
     return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(opened)
   } catch (error) {
     await snapshot.close()
@@ -68,12 +71,12 @@ async function chooseScope (sql: Sql, { databaseScope, tenantTable }: Settings, 
   return found.others > 0 ? 'organization' : 'instance'
 }
 
-interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string }
+interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string, loadPath: LoadPath }
 
-function openInstance ({ connection, tools, snapshot, version }: Opened): DatabaseSource {
+function openInstance ({ connection, tools, snapshot, version, loadPath }: Opened): DatabaseSource {
   const { sql } = snapshot
   return {
-    dump: async signal => await dumpInstance(connection, tools, snapshot.id, signal),
+    dump: async signal => await dumpInstance(connection, tools, { snapshotId: snapshot.id, loadPath: loadPath.path }, signal),
     describe: async signal => await described(async () => ({
       databaseScope: 'instance',
       postgresVersion: version,
@@ -81,18 +84,18 @@ function openInstance ({ connection, tools, snapshot, version }: Opened): Databa
       roles: await listRoles(sql),
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
-      database: await readDatabaseDetails(sql),
+      database: { ...await readDatabaseDetails(sql), searchPath: loadPath.path },
       tables: await countRows(sql, await listTables(sql), signal),
-      warnings: await superuserWarnings(sql, 'instance')
+      warnings: [...loadPath.warnings, ...await superuserWarnings(sql, 'instance')]
     })),
     close: snapshot.close
   }
 }
 
-async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version }: Opened, { organizationId, checkpointScope }: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
+async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version, loadPath }: Opened, { organizationId, checkpointScope }: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { sql } = snapshot
   const tenancy = await readTenancyFile(settings.tenancyFile)
-  const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, signal })
+  const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, loadPath: loadPath.path, signal })
   return {
     dump: async () => dump.script,
     describe: async () => await described(async () => ({
@@ -103,8 +106,8 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
-      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0 },
-      ...await describeRows(dump, sql)
+      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0, searchPath: loadPath.path },
+      ...await describeRows(dump, sql, loadPath.warnings)
     })),
     async close () {
       await dump.script.return(undefined)
@@ -114,9 +117,9 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
   }
 }
 
-async function describeRows (dump: OrganizationDump, sql: Sql): Promise<Pick<DatabasePart, 'tables' | 'warnings'>> {
+async function describeRows (dump: OrganizationDump, sql: Sql, loadWarnings: string[]): Promise<Pick<DatabasePart, 'tables' | 'warnings'>> {
   const { tables, warnings } = await dump.describe()
-  return { tables, warnings: [...warnings, ...await superuserWarnings(sql, 'organization')] }
+  return { tables, warnings: [...warnings, ...loadWarnings, ...await superuserWarnings(sql, 'organization')] }
 }
 
 async function described<T> (read: () => Promise<T>): Promise<T> {

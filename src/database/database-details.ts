@@ -38,7 +38,8 @@ export const DatabaseDetails = Type.Object({
   owners: Type.Array(OwnedObject, { description: 'Objects that the database owner does not own' }),
   defaultPrivileges: Type.Array(DefaultPrivilege),
   largeObjects: Type.Integer({ minimum: 0 }),
-  sizeBytes: Type.Integer({ minimum: 0, description: 'pg_database_size: a restore needs about as much' })
+  sizeBytes: Type.Integer({ minimum: 0, description: 'pg_database_size: a restore needs about as much' }),
+  searchPath: Type.Optional(Type.String({ description: 'The search_path that the dump sets, for the functions that a load calls; absent: none' }))
 })
 export type DatabaseDetails = Static<typeof DatabaseDetails>
 

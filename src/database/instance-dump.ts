@@ -5,16 +5,23 @@ import { toEnvironment, type Connection } from './connection/connection.js'
 import { lostConnection } from './connection/program-error.js'
 import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
+import { loadPathLine } from './search-path.js'
 
 /** A change of a table that queued up behind our snapshot waits for us, and pg_dump for it: the only reason it ever waits. */
 const lockWaitMs = 5_000
+
+export interface InstanceDumpOptions {
+  snapshotId: string
+  /** The search_path that the dump is loaded with. */
+  loadPath: string
+}
 
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
  * subscriptions are left out, since a second database must not start to replicate.
  * @throws AppError DUMP_FAILED; its finish() throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when pg_dump did not end well
  */
-export async function dumpInstance (connection: Connection, tools: PostgresTools, snapshotId: string, signal: AbortSignal): Promise<PipedText> {
+export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshotId, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
   const { reader, writer } = await makePipe().catch((error: unknown) => {
     throw new AppError('DUMP_FAILED', 'No pipe could be made for the dump.', {
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error
@@ -28,6 +35,7 @@ export async function dumpInstance (connection: Connection, tools: PostgresTools
   await writer.close()
   return {
     descriptor: reader.fd,
+    head: [loadPathLine(loadPath)],
     async finish () {
       try {
         await program.done

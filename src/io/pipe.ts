@@ -8,9 +8,13 @@ export interface Pipe {
   writer: FileHandle
 }
 
+export interface HeadLine { line: string, replacement: string }
+
 /** What a program writes into a pipe. */
 export interface PipedText {
   descriptor: number
+  /** Lines of the text's first 4 KiB, and what takes their place. ASCII. */
+  head?: readonly HeadLine[]
   /** Waits for the program. @throws when it has failed: the text is not whole */
   finish (): Promise<void>
   /** Ends the program, which ends the text. */
@@ -44,5 +48,21 @@ export async function makePipe (): Promise<Pipe> {
     }
   } finally {
     await rm(folder, { recursive: true })
+  }
+}
+
+const headBytes = 4096
+
+/** The text with lines of its head replaced. Its first block must hold the whole head. */
+export async function * replaceInHead (text: AsyncIterable<Buffer>, lines: readonly HeadLine[]): AsyncGenerator<Buffer> {
+  let isFirst = true
+  for await (const block of text) {
+    if (!isFirst) yield block
+    else {
+      isFirst = false
+      const head = lines.reduce((head, { line, replacement }) => head.replace(`\n${line}\n`, () => `\n${replacement}\n`), block.toString('latin1', 0, headBytes))
+      yield Buffer.from(head, 'latin1')
+      yield block.subarray(headBytes)
+    }
   }
 }

@@ -13,10 +13,10 @@ const rowText = 'ROW(t.*)::text'
  * What exchanging two databases would change, table by table. A table whose rows add up to the same hash is unchanged;
  * the others are walked through on both sides in the order of their key, in constant memory.
  */
-export async function compareDatabases (connection: Connection, { live, restored }: { live: string, restored: string }): Promise<TableReport[]> {
+export async function compareDatabases (connection: Connection, { live, restored, searchPath = trustedPath }: { live: string, restored: string, searchPath?: string }): Promise<TableReport[]> {
   try {
     return await withSql(connection, { database: live }, async before =>
-      await withSql(connection, { database: restored, searchPath: trustedPath }, async after => {
+      await withSql(connection, { database: restored, searchPath }, async after => {
         for (const sql of [before, after]) await sql`SELECT set_config('row_security', 'off', false), set_config('statement_timeout', '0', false)`
         return await compareTables(before, after)
       }))

@@ -81,8 +81,8 @@ export function createDatabaseParticipant (
         inOneTransaction: fitsOneTransaction(metadata, server),
         signal
       }))
-      loaded = await verifyLoad(connection, scratch, metadata.tables, signal)
-      await adoptScratch(connection, names, created.loader, owner)
+      loaded = await verifyLoad({ ...connection, database: scratch, ...created.loader }, archived, metadata.tables, signal)
+      await adoptScratch(connection, names, created.loader, { owner, searchPath: archived.searchPath })
       const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
         .catch((error: unknown) => { throw databaseError(error) })
       warnings = [...created.warnings, ...applied]
@@ -91,8 +91,10 @@ export function createDatabaseParticipant (
     async ready () {},
 
     async report (compare) {
+      const { trusted, metadata } = (input as DatabaseInput).archive
+      const archived = metadata.database as DatabaseDetails
       const tables = compare && formerOid() !== null
-        ? await compareDatabases(connection, { live, restored: scratch })
+        ? await compareDatabases(connection, { live, restored: scratch, searchPath: trusted ? archived.searchPath : undefined })
         : loaded.map(({ schema, name, rows }) => ({ table: `${schema}.${name}`, rows }))
       const code = compare && formerOid() !== null ? { code: await compareCode(connection, { live, restored: scratch }) } : {}
       return { database: { mode: 'swap', scope: 'instance', tables, ...code, missingRoles: [], missingExtensions: [] }, warnings }

@@ -47,7 +47,7 @@ export function createMergeParticipant (
         archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0,
         inOneTransaction: fitsOneTransaction(metadata, server), signal
       }))
-      await verifyLoad(scratch, names.database, metadata.tables, signal)
+      await verifyLoad(scratch, details, metadata.tables, signal)
       warnings = created
     }),
 

@@ -75,8 +75,9 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
     yield * removeEntries(removeRestrict(request.sql), '-- Name: EXTENSION ', '; Type: COMMENT; ')
-    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\nSET LOCAL search_path = ${trustedPath};\n`
+    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
+    yield `SET LOCAL search_path = ${trustedPath};\n`
     if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
   }

@@ -87,8 +87,11 @@ function localeClause ({ localeProvider, collate, ctype, icuLocale }: Locale): s
   return libc
 }
 
-/** Gives everything that the loader made to the database's real owner and removes the loader. */
-export async function adoptScratch (connection: Connection, names: ScratchNames, loader: Loader | null, owner: string): Promise<void> {
+/**
+ * Gives everything that the loader made to the database's real owner and removes the loader.
+ * @param searchPath for the functions that ANALYZE calls, as their tables' owner
+ */
+export async function adoptScratch (connection: Connection, names: ScratchNames, loader: Loader | null, { owner, searchPath = trustedPath }: { owner: string, searchPath?: string }): Promise<void> {
   try {
     await withSql(connection, { database: names.database, searchPath: trustedPath }, async sql => {
       if (loader !== null) {
@@ -97,6 +100,7 @@ export async function adoptScratch (connection: Connection, names: ScratchNames,
         await sql.unsafe(`DROP OWNED BY ${role}`)
         await sql.unsafe(`DROP ROLE ${role}`)
       }
+      await sql`SELECT pg_catalog.set_config('search_path', ${searchPath}, false)`
       await sql.unsafe('ANALYZE')
     })
   } catch (error) {

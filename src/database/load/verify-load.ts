@@ -1,17 +1,19 @@
 import { AppError } from '../../errors.js'
 import type { Sql } from 'postgres'
 import { countRows, listTables } from '../catalog-queries.js'
-import { databaseError, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import { databaseError, withSql, type Connection } from '../connection/connection.js'
 
 interface TableRows { schema: string, name: string, rows: number }
 
 /**
  * Compares a loaded database with what the backup counted at its snapshot.
+ * @param connection of the role that loaded it: to plan a query, PostgreSQL can call functions of the archive
+ * @param searchPath that these need
  * @returns the rows of each table
  * @throws AppError DUMP_INVALID naming the first table that differs
  */
-export async function verifyLoad (connection: Connection, database: string, expected: readonly TableRows[], signal: AbortSignal): Promise<TableRows[]> {
-  const { tables, roots } = await withSql(connection, { database, searchPath: trustedPath }, async sql => {
+export async function verifyLoad (connection: Connection, { searchPath = '' }: { searchPath?: string }, expected: readonly TableRows[], signal: AbortSignal): Promise<TableRows[]> {
+  const { tables, roots } = await withSql(connection, { searchPath }, async sql => {
     await sql`SELECT set_config('row_security', 'off', false)`
     return { tables: await countRows(sql, await listTables(sql), signal), roots: await partitionRoots(sql) }
   }).catch((error: unknown) => {

@@ -5,6 +5,7 @@ import { othersPartitions } from './partitions.js'
 import { startRows, workSettings, type RowsProgram } from './rows.js'
 import { dumpSchema, type SchemaScript } from './schema.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { usePath } from '../search-path.js'
 import type { Snapshot } from '../snapshot.js'
 import { organizationNotFound } from '../tenancy/scope.js'
 import type { Tenancy } from '../tenancy/tenancy-file.js'
@@ -23,6 +24,8 @@ export interface OrganizationDumpOptions {
   isCheckpoint?: boolean
   tenantTable: string
   tenancy?: Tenancy | null
+  /** The search_path that the script is loaded with; empty unless given. */
+  loadPath?: string
   signal: AbortSignal
 }
 
@@ -53,12 +56,10 @@ export interface OrganizationDump {
  * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
  */
 export async function openOrganizationDump (options: OrganizationDumpOptions): Promise<OrganizationDump> {
-  const { connection, tools, snapshot, organizationId, isCheckpoint = false, tenantTable, tenancy, signal } = options
+  const { connection, tools, snapshot, organizationId, isCheckpoint = false, tenantTable, tenancy, loadPath = '', signal } = options
   const { sql } = snapshot
   try {
-    // Names in definitions are then written in full.
-    await sql`SELECT set_config('search_path', '', false)`
-    await sql.unsafe(workSettings)
+    await sql.unsafe(`${usePath(loadPath)} ${workSettings}`)
     const graph = await readTenantGraph(sql, { tenantTable, tenancy })
     requireTenancy(graph)
     const isThere = await hasOwnRow(sql, graph, organizationId)
@@ -66,10 +67,10 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
     signal.throwIfAborted()
     const encoding = await archiveEncoding(sql)
     // The programs take their own locks first, before a change of a table can queue up behind the snapshot's.
-    const rows = await startRows({ connection, tools, snapshot, graph, organizationId, encoding, signal })
+    const rows = await startRows({ connection, tools, snapshot, graph, organizationId, encoding, loadPath, signal })
     try {
       const without = await othersPartitions(sql, graph, organizationId)
-      const schema = await dumpSchema({ connection, tools, snapshot, graph, without, encoding, signal })
+      const schema = await dumpSchema({ connection, tools, snapshot, graph, without, encoding, loadPath, signal })
       await checkOwnership(sql, graph, organizationId)
       return {
         describe: async () => ({

@@ -8,6 +8,7 @@ import type { MergeTable } from './drift.js'
 import { countedRows } from './named-rows.js'
 import { transferSettings } from './rows.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { usePath } from '../search-path.js'
 import { quoteColumns } from '../tenancy/tenant-table.js'
 
 /** Numbers the archive's rows; a name that no column of an application has. */
@@ -16,19 +17,27 @@ export const rowNumber = '"merge row"'
 /** ANALYZE of the temporary tables then reads 3,000 rows of each, enough to choose how to join them. */
 export const sampleSettings = 'SET default_statistics_target = 10;'
 
+export interface ArchivedRows {
+  /** As the role that loaded it. */
+  scratch: Connection
+  /** The search_path that its functions need. */
+  path: string
+  tools: PostgresTools
+}
+
 /**
  * Copies the archive's rows from the scratch database into temporary tables of the session, byte by byte. Nothing of the
  * archive runs here: the scratch database is read as the role that loaded it, and only rows cross over.
  * @throws AppError ARCHIVE_INVALID, RESTORE_CONFLICT, DATABASE_UNAVAILABLE
  */
 export async function loadRows (
-  session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, tables: readonly MergeTable[], signal: AbortSignal
+  session: postgres.ReservedSql, source: ArchivedRows, tables: readonly MergeTable[], signal: AbortSignal
 ): Promise<void> {
   for (const merged of tables) {
     signal.throwIfAborted()
     const { table, columns, archive, rows } = merged
     await createMergeTables(session, merged, `SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
-    if (rows > 0) await copyRows(session, scratch, tools, merged, signal)
+    if (rows > 0) await copyRows(session, source, merged, signal)
     await session.unsafe(`ANALYZE ${archive}`)
     const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
     if (Number(loaded!.rows) !== rows) {
@@ -45,7 +54,7 @@ export async function createMergeTables (session: postgres.Sql, { archive, plan 
 }
 
 async function copyRows (
-  session: postgres.ReservedSql, scratch: Connection, tools: PostgresTools, { table, columns, archive }: MergeTable, signal: AbortSignal
+  session: postgres.ReservedSql, { scratch, path, tools }: ArchivedRows, { table, columns, archive }: MergeTable, signal: AbortSignal
 ): Promise<void> {
   // Without a query around it where possible, so that nothing that the archive defined is evaluated.
   const rows = table.partitioned
@@ -56,7 +65,7 @@ async function copyRows (
       '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
     ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: 'UTF8' }, signal })
     program.stdin.on('error', () => {})
-    program.stdin.end(`${transferSettings}\nCOPY ${rows} TO STDOUT;\n`)
+    program.stdin.end(`${transferSettings}\n${usePath(path)}\nCOPY ${rows} TO STDOUT;\n`)
     return program
   }
   try {

@@ -19,6 +19,7 @@ import { lockWaitMs } from './schema.js'
 import { planStages } from './stages.js'
 import { verifyMerge } from './verify.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { readLoadPath, usePath } from '../search-path.js'
 import { reserveSession } from '../connection/reserve-session.js'
 import type { Tenancy } from '../tenancy/tenancy-file.js'
 import { readCatalog } from '../tenancy/tenant-catalog.js'
@@ -141,7 +142,8 @@ interface Prepared {
 
 async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
-  await session.unsafe(`${transferSettings} ${workSettings} ${sampleSettings}`)
+  const { path } = await readLoadPath(session)
+  await session.unsafe(`${transferSettings} ${usePath(path)} ${workSettings} ${sampleSettings}`)
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
   await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
   await requireTemporaryTables(session)
@@ -156,7 +158,7 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   }
   const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))
   const { tables: dumped, notes } = compareSchemas(graph, archived, options.tables)
-  await loadRows(session, scratch, tools, dumped, signal)
+  await loadRows(session, { scratch, path, tools }, dumped, signal)
   refuseConflicts(await foreignRows(session, graph, dumped, organizationId))
   await checkOwnership(session, graph, organizationId)
   signal.throwIfAborted()

@@ -4,6 +4,7 @@ import { quoteLiteral, toEnvironment, type Connection } from '../connection/conn
 import { dumpFailed } from '../instance-dump.js'
 import { lockWaitMs } from './schema.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { usePath } from '../search-path.js'
 import type { Snapshot } from '../snapshot.js'
 import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
 import { ownedRows, storedColumns } from '../tenancy/tenant-rows.js'
@@ -16,6 +17,7 @@ export interface RowsOptions {
   graph: TenantGraph
   organizationId: string
   encoding: string
+  loadPath: string
   signal: AbortSignal
 }
 
@@ -43,10 +45,11 @@ export const workSettings = 'SET work_mem = \'64MB\'; SET random_page_cost = 1.1
  * @throws AppError DATABASE_BUSY, DUMP_FAILED
  */
 export async function startRows (options: RowsOptions): Promise<RowsProgram> {
-  const { connection, tools, snapshot, graph, organizationId, encoding, signal } = options
+  const { connection, tools, snapshot, graph, organizationId, encoding, loadPath, signal } = options
   const tables = graph.tables.filter(isTenant)
   const script = [
     transferSettings,
+    usePath(loadPath),
     workSettings,
     'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;',
     `SET TRANSACTION SNAPSHOT ${quoteLiteral(snapshot.id)};`,

@@ -5,6 +5,7 @@ import { quoteIdentifier, toEnvironment, type Connection } from '../connection/c
 import { dumpFailed } from '../instance-dump.js'
 import { ownSchema } from '../load/marker.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { usePath, withLoadPath } from '../search-path.js'
 import type { Snapshot } from '../snapshot.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { tableOf } from '../tenancy/tenant-rows.js'
@@ -27,6 +28,7 @@ export interface SchemaOptions {
   /** Relations that are left out, quoted. */
   without: readonly string[]
   encoding: string
+  loadPath: string
   signal: AbortSignal
 }
 
@@ -42,7 +44,7 @@ export async function dumpSchema (options: SchemaOptions): Promise<SchemaScript>
   return join(before, relax(after, relaxed))
 }
 
-async function dumpSection ({ connection, tools, snapshot, without, encoding, signal }: SchemaOptions, section: string): Promise<string> {
+async function dumpSection ({ connection, tools, snapshot, without, encoding, loadPath, signal }: SchemaOptions, section: string): Promise<string> {
   const program = startProgram(tools.pgDump, [
     '--format=plain', '--schema-only', `--section=${section}`, '--no-owner', '--no-subscriptions', '--no-publications', '--no-password',
     '--no-sync', `--snapshot=${snapshot.id}`, `--exclude-schema=${ownSchema}`, `--encoding=${encoding}`, `--lock-wait-timeout=${lockWaitMs}`,
@@ -52,7 +54,7 @@ async function dumpSection ({ connection, tools, snapshot, without, encoding, si
     // One character a byte, so that no encoding can change anything.
     const text = (await buffer(program.stdout)).toString('latin1')
     await program.done
-    return text
+    return withLoadPath(text, loadPath)
   } catch (error) {
     signal.throwIfAborted()
     throw dumpFailed(error)
@@ -62,8 +64,10 @@ async function dumpSection ({ connection, tools, snapshot, without, encoding, si
 }
 
 /** Each foreign key that leads out of the organization's rows, as pg_dump writes it, and what takes its place. */
-async function outwardConstraints ({ snapshot: { sql }, graph, without }: SchemaOptions): Promise<Array<{ written: string, replacement: string }>> {
+async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<Array<{ written: string, replacement: string }>> {
   const replaced = []
+  // With names in full, as pg_dump has them.
+  await sql.unsafe(usePath(''))
   for (const key of graph.keys) {
     const table = tableOf(graph, key.table)
     const leadsOut = !isTenant(tableOf(graph, key.target)) || (table.declared && table.anchor[0] !== key)
@@ -80,6 +84,7 @@ async function outwardConstraints ({ snapshot: { sql }, graph, without }: Schema
         : latin1(`${start} NOT VALID;\n`)
     })
   }
+  await sql.unsafe(usePath(loadPath))
   return replaced
 }
 

@@ -32,7 +32,7 @@ t.test('a scratch database is its loader\'s alone, and the loader nobody else\'s
       [{ rolsuper: false, rolcreatedb: false, rolcreaterole: false, rolreplication: false, rolbypassrls: false }])
   })
 
-  await adoptScratch(connection, names, loader, name)
+  await adoptScratch(connection, names, loader, { owner: name })
   t.same(await whatIsThere(connection, names), ['database'], 'the loader is gone')
   await withSql(connection, { database: names.database }, async sql => {
     t.match(await sql`SELECT tableowner FROM pg_tables WHERE tablename = 'made'`, [{ tableowner: name }])
@@ -65,7 +65,7 @@ t.test('a user without CREATEROLE loads as itself, and is told so', async t => {
   const { loader, warnings } = await createScratch(connection, names, locale, 1 << 30)
   t.equal(loader, null)
   t.match(warnings, [/only archives that you trust/])
-  await adoptScratch(connection, names, loader, name)
+  await adoptScratch(connection, names, loader, { owner: name })
   await dropScratch(connection, names)
   t.same(await whatIsThere(connection, names), [])
 })
