@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
-import type { ExtractData, ExtractReply, ExtractTask, FileOwner, FileToExtract } from './extract-protocol.js'
+import type { FileOwner } from '../storage/strategy.js'
+import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
 
 const batchBytes = 4 << 20
 const batchFiles = 128

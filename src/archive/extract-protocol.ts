@@ -1,5 +1,4 @@
-/** Who the files shall belong to; only root can give files away. */
-export interface FileOwner { uid: number, gid: number }
+import type { FileOwner } from '../storage/strategy.js'
 
 export interface FileToExtract {
   /** In the archive. */
@@ -24,6 +23,7 @@ export interface FileToExtract {
 export interface ExtractData {
   /** The archive's file descriptor, which all threads of the process share. */
   descriptor: number
+  /** As chown(2) takes it; null leaves what is made to the service's user. */
   owner: FileOwner | null
 }
 

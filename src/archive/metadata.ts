@@ -23,6 +23,8 @@ export type Counts = Static<typeof Counts>
 export const TableRows = Type.Object({ schema: Type.String(), name: Type.String(), rows: Type.Integer({ minimum: 0 }) })
 export type TableRows = Static<typeof TableRows>
 
+const FileOwner = Type.Object({ uid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }), gid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }) })
+
 /** metadata.json, format 1. FORMAT.md says what each field is for. Readers ignore fields they do not know. */
 export const Metadata = Type.Object({
   formatVersion: Type.Literal(formatVersion),
@@ -48,6 +50,7 @@ export const Metadata = Type.Object({
   tables: Type.Array(TableRows, { description: 'Rows of each table in the dump' }),
   counts: Counts,
   attributesDigest: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Over name, mode, time and size of every entry before this one' }),
+  fileOwners: Type.Optional(Type.Object({ folder: FileOwner, uploadDir: FileOwner }, { description: 'Of the organization\'s upload folder, and of UPLOAD_DIR' })),
   /** Made by a restore, to be able to undo it. */
   checkpointOf: Type.Optional(Type.String({ format: 'uuid' })),
   warnings: Type.Array(Type.String())

@@ -45,7 +45,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, checkpointScope: request.checkpoint?.scope ?? null }, job.signal)
   try {
     const timestamp = new Date()
-    const listing = type === 'database' ? Promise.resolve({ entries: createEntryList(), warnings: [] }) : listFiles(core, organizationId)
+    const listing = type === 'database' ? Promise.resolve({ entries: createEntryList(), owners: null, warnings: [] }) : listFiles(core, organizationId)
     // Beside the dump, which stops when it has failed.
     listing.catch(() => {})
     const partial = await core.repository.createArchive(organizationId, id)
@@ -108,6 +108,7 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
     includesDatabase: database !== null,
     includesFiles: type !== 'database' && elsewhere === null,
     description: request.description ?? null,
+    ...(listing.owners === null ? {} : { fileOwners: listing.owners }),
     ...(request.checkpoint === undefined ? {} : { checkpointOf: request.checkpoint.restoreId }),
     ...describeDatabase(database),
     counts: {

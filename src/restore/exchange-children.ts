@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { syncFolder } from '../io/durable.js'
 import { exists } from '../io/exists.js'
 import { stagingFolder } from '../storage/staging-folder.js'
+import { isOurs } from './file-owner.js'
 import type { Exchange, StagingPaths } from './staging.js'
 
 /**
@@ -60,6 +61,8 @@ export function exchangeChildren ({ live, base, fresh, former }: StagingPaths): 
       if (await exists(cleared)) {
         await mkdir(fresh, { recursive: true, mode: 0o700 })
         await moveAll(live, fresh)
+        // Here too: where nothing was in the folder, nothing moves back.
+        await giveAttributes(live, await stat(attributes.former))
         await rmdir(cleared)
         await syncFolder(base)
       }
@@ -72,7 +75,9 @@ export function exchangeChildren ({ live, base, fresh, former }: StagingPaths): 
   }
 }
 
+/** Only a folder's owner and root may change its attributes (chmod(2)): a mount of another user keeps its own. */
 async function giveAttributes (folder: string, { mode, mtime, uid, gid }: Stats): Promise<void> {
+  if (!isOurs(await stat(folder))) return
   if (process.getuid?.() === 0) await lchown(folder, uid, gid)
   await chmod(folder, mode & 0o7777)
   await utimes(folder, mtime, mtime)

@@ -12,7 +12,8 @@ import { stagingFolder } from '../storage/staging-folder.js'
 import type { StorageStrategy } from '../storage/strategy.js'
 import { exchangeChildren } from './exchange-children.js'
 import { exchangeFolder } from './exchange-folder.js'
-import { extractFiles, ownerLike } from './extract-files.js'
+import { extractFiles } from './extract-files.js'
+import { isOurs, ownerWarning, wantedOwner } from './file-owner.js'
 import { compareFolders, countFolders } from './files-diff.js'
 import type { Participant } from './participant.js'
 import { removeAtOnce, stagingPaths } from './staging.js'
@@ -43,6 +44,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
   // Tells after a crash, too, that the archive has no files.
   const emptied = join(base, 'emptied')
   const exchange = mounted ? exchangeChildren(paths) : exchangeFolder(paths)
+  let foreign: string | null = null
 
   async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
     try {
@@ -61,7 +63,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
     if (times === null) return
     // It would be seen among the organization's files; but it may hold another restore's.
     await removeIfEmpty(staging)
-    await utimes(live, times.atime, times.mtime)
+    if (isOurs(await stat(live))) await utimes(live, times.atime, times.mtime)
   }
 
   return {
@@ -73,7 +75,8 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       await mkdir(staging, { recursive: true, mode: 0o700 })
       await mkdir(base, { mode: 0o700 })
       await exchange.prepare(before)
-      await extractFiles({ archive, organizationId, target: fresh, owner: await ownerLike(live, uploadDir), signal, onBytes })
+      const owner = await wantedOwner(before, uploadDir, archive)
+      foreign = ownerWarning(await extractFiles({ archive, organizationId, target: fresh, owner, signal, onBytes }), owner)
       if (archive.files.length === 0) await mkdir(emptied)
       await syncTree(base)
       await syncFolder(staging)
@@ -93,6 +96,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
         files: { folders: compare ? await compareFolders(restored, before, storage, organizationId) : countFolders(restored) },
         // A backup leaves them out, so no restore brings them back.
         warnings: [
+          ...(foreign === null ? [] : [foreign]),
           ...(goesEmpty ? ['The backup holds no files: all that are in the upload folder now go.'] : []),
           ...before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
         ]

@@ -1,11 +1,11 @@
 import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { unsafePathReason } from '../io/safe-path.js'
 import { createEntryList } from './entry-list.js'
 import { stagingFolder } from './staging-folder.js'
-import type { Listing, StoredEntry } from './strategy.js'
+import type { FileOwner, Listing, StoredEntry } from './strategy.js'
 
 /** What one call takes on Linux, without the final zero (PATH_MAX in limits.h). */
 const mostPathBytes = 4095
@@ -16,13 +16,18 @@ const mostPathBytes = 4095
  * @throws AppError STORAGE_UNAVAILABLE where `root` is no folder, and the file system's errors
  */
 export function listTree (root: string): Listing {
-  const listing: Listing = { entries: createEntryList(), warnings: [] }
+  const listing: Listing = { entries: createEntryList(), owners: null, warnings: [] }
   const stats = lstatSync(root, { throwIfNoEntry: false })
   if (stats === undefined) return listing
   if (!stats.isDirectory()) throw noFolder()
+  listing.owners = { folder: ownerOf(stats), uploadDir: ownerOf(lstatSync(dirname(root))) }
   listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
   listFolder(root, '', listing)
   return listing
+}
+
+function ownerOf ({ uid, gid }: FileOwner): FileOwner {
+  return { uid, gid }
 }
 
 function noFolder (): AppError {

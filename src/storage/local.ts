@@ -77,8 +77,8 @@ async function listInThread (root: string): Promise<Listing> {
   // Names of a folder of a million files need a larger heap than a thread usually has.
   const lane = openLane<never, ListReply>('./list-worker', import.meta.url, data, {})
   try {
-    const { entries, warnings } = await lane.next()
-    return { entries: createEntryList(entries), warnings }
+    const { entries, owners, warnings } = await lane.next()
+    return { entries: createEntryList(entries), owners, warnings }
   } finally {
     await lane.close()
   }

@@ -15,7 +15,7 @@ export function createSmbStorage ({ host, share, username, domain }: SmbShare): 
     kind: 'smb',
     capabilities: { transferable: false },
     async check () {},
-    list: async () => ({ entries: createEntryList(), warnings: [] }),
+    list: async () => ({ entries: createEntryList(), owners: null, warnings: [] }),
     folder: async () => null,
     open: async () => null,
     describe (organizationId) {

@@ -15,9 +15,17 @@ export interface StoredEntry {
   mtime: Date
 }
 
+/** Numbers of a user and a group. */
+export interface FileOwner { uid: number, gid: number }
+
+/** Whose an organization's folder is, and whose the folder is that it is in. */
+export interface FileOwners { folder: FileOwner, uploadDir: FileOwner }
+
 export interface Listing {
   /** Each folder followed by what is in it, names in byte order, so that consecutive archives keep their order. */
   entries: EntryList
+  /** Null when the organization has no folder here. */
+  owners: FileOwners | null
   warnings: string[]
 }
 
