@@ -7,7 +7,7 @@ import { HandleReader, type BytesAt } from './handle-reader.js'
 import { filesPrefix, isInLayout, isOfAnother, mostEntries } from './layout.js'
 import { checkBytes, readRange } from './read-entry.js'
 import { invalid, ofAnother, printable } from './refusal.js'
-import { createHeaders, endRecords, type ZipHeader } from './zip.js'
+import { createHeaders, dataDescriptor, endRecords, largest32, type ZipHeader } from './zip.js'
 
 export interface ArchiveEntry {
   /** As it stands in the archive; a folder's ends with `/`. */
@@ -31,6 +31,8 @@ export interface Located extends ArchiveEntry {
   crc32: number
   /** CRC-32 and sizes stand before the data, not only behind it. */
   measuredFirst: boolean
+  /** The sizes behind the data take 8 bytes each. */
+  wide: boolean
   dosTime: number
   dosDate: number
 }
@@ -42,8 +44,9 @@ export interface Directory {
 }
 
 const encryptedFlags = 0x2041
+/** Of a data descriptor with 8-byte sizes. */
+const widening = 8
 const dataDescriptorFlag = 0x8
-const largest32 = 0xfffffffe
 const largestDirectory = 512 << 20
 /** Bytes of an entry's two headers, without its name. */
 const leastEntry = 30 + 46
@@ -91,18 +94,24 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     const mtime = raw.getLastModDate()
     if (mtime.getTime() < 0) throw invalid(`${printable(name)} has a time before 1970`)
 
+    // Of an archive from before 2026-11-27, see FORMAT.md; of the last entry it needs no telling, since that is small.
+    const previous = entries.at(-1)
+    if (previous !== undefined && raw.relativeOffsetOfLocalHeader === end + widening && mayBeWide(previous)) {
+      previous.wide = true
+      end += widening
+    }
     if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
     if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
     checkSizes(raw)
     const entry = table.add(name, {
       size: raw.uncompressedSize, mode, mtime, offset: end, compressedSize: raw.compressedSize, deflated: raw.compressionMethod === 8, crc32: raw.crc32,
-      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, dosTime: raw.lastModFileTime, dosDate: raw.lastModFileDate
+      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, wide: Math.max(raw.uncompressedSize, raw.compressedSize) > largest32, dosTime: raw.lastModFileTime, dosDate: raw.lastModFileDate
     })
     const header = headerOf(entry)
     const record = header.getCentralDirectoryRecord()
     found.update(record)
     recordBytes += record.length
-    end += 30 + raw.fileNameLength + raw.compressedSize + header.getDataDescriptor().length
+    end += 30 + raw.fileNameLength + raw.compressedSize + descriptorOf(entry, header).length
     if (end > size) throw invalid('it ends too early')
     entries.push(entry)
   }
@@ -119,8 +128,9 @@ function checkSizes ({ uncompressedSize, compressedSize, generalPurposeBitFlag }
     (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)) {
     throw invalid('an entry has an impossible size')
   }
-  // Deflate adds 5 bytes for each 16 KiB at most, and a few more where data were deflated in blocks.
-  if (compressedSize > uncompressedSize + uncompressedSize / 256 + 1024) throw invalid('an entry takes far more room than it says that it holds')
+  // Deflate adds 5 bytes for each 16 KiB at most, and as many to each block that is deflated or stored by itself: of a
+  // dump's blocks none has less than a KiB.
+  if (compressedSize > uncompressedSize + uncompressedSize / 128 + 1024) throw invalid('an entry takes far more room than it says that it holds')
 }
 
 /** What the writer would have written for such an entry. */
@@ -138,6 +148,16 @@ export function headerOf ({ name, mode, mtime, size, offset, compressedSize, def
 }
 
 const maker = createHeaders()
+
+/** What the writer would have written behind such an entry's data. */
+export function descriptorOf ({ wide }: Located, header: ZipHeader): Buffer {
+  return dataDescriptor(header, wide)
+}
+
+/** Earlier archives have 8-byte sizes behind every entry that begins over 4 GiB. */
+function mayBeWide ({ measuredFirst, wide, kind, offset }: Located): boolean {
+  return !measuredFirst && !wide && kind === 'file' && offset > largest32
+}
 
 /** Every entry once, and every folder before what is in it. */
 async function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string, turn: Turn): Promise<void> {

@@ -21,13 +21,14 @@ export function createEntryTable (most: number): EntryTable {
     dosDate: new Uint16Array(most),
     deflated: new Uint8Array(most),
     measuredFirst: new Uint8Array(most),
+    wide: new Uint8Array(most),
     sha256: Buffer.alloc(most * sha256Bytes),
     summed: new Uint8Array(most)
   }
   let added = 0
 
   return {
-    add (name, { size, offset, compressedSize, mtime, crc32, mode, dosTime, dosDate, deflated, measuredFirst }) {
+    add (name, { size, offset, compressedSize, mtime, crc32, mode, dosTime, dosDate, deflated, measuredFirst, wide }) {
       const row = added++
       columns.size[row] = size
       columns.offset[row] = offset
@@ -39,6 +40,7 @@ export function createEntryTable (most: number): EntryTable {
       columns.dosDate[row] = dosDate
       columns.deflated[row] = Number(deflated)
       columns.measuredFirst[row] = Number(measuredFirst)
+      columns.wide[row] = Number(wide)
       return new TableEntry(name, columns, row)
     }
   }
@@ -57,6 +59,7 @@ interface Columns {
   dosDate: Uint16Array
   deflated: Uint8Array
   measuredFirst: Uint8Array
+  wide: Uint8Array
   sha256: Buffer
   summed: Uint8Array
 }
@@ -75,6 +78,8 @@ class TableEntry implements Located {
   get dosDate (): number { return this.columns.dosDate[this.row]! }
   get deflated (): boolean { return this.columns.deflated[this.row] === 1 }
   get measuredFirst (): boolean { return this.columns.measuredFirst[this.row] === 1 }
+  get wide (): boolean { return this.columns.wide[this.row] === 1 }
+  set wide (wide: boolean) { this.columns.wide[this.row] = Number(wide) }
 
   get sha256 (): string | null {
     if (this.columns.summed[this.row] === 0) return null

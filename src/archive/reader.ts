@@ -3,7 +3,7 @@ import { AppError } from '../errors.js'
 import { beginTurn, type Turn } from '../io/turns.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
-import { checkLocalHeader, headerOf, readDirectory, type ArchiveEntry, type Located } from './directory.js'
+import { checkLocalHeader, descriptorOf, headerOf, readDirectory, type ArchiveEntry, type Located } from './directory.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
@@ -96,7 +96,7 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     const located = entry as Located
     const header = headerOf(located)
     const { name, size, sha256, offset, compressedSize, deflated, crc32 } = located
-    return { name, size, sha256, start: offset, header: header.getLocalFileHeader(), trailer: header.getDataDescriptor(), compressedSize, deflated, crc32 }
+    return { name, size, sha256, start: offset, header: header.getLocalFileHeader(), trailer: descriptorOf(located, header), compressedSize, deflated, crc32 }
   }
 
   return { metadata, trusted: signedBy !== null, signedBy, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }

@@ -1,6 +1,7 @@
 import { ZipFile } from 'yazl'
 import { createByteList } from '../io/byte-list.js'
 import type { ArchiveOutput } from './output.js'
+import { lastStoredBlock, storedBlocks } from './stored-blocks.js'
 
 export interface Attributes {
   /** Permission bits only (07777). */
@@ -21,7 +22,8 @@ export interface Zip {
   addFolder (name: string, attributes: Attributes): Promise<void>
   addReady (name: string, attributes: Attributes, ready: ReadyData): Promise<void>
   /**
-   * Takes what `source` yields as the entry's bytes; its return value says what they were before compression.
+   * Takes what `source` yields as the entry's bytes; its return value says what they were before compression. Those that are
+   * not deflated become stored blocks of a deflate stream.
    * @param onWritten called in their order as their memory may be used again; when it is left out they are copied
    */
   addStream (name: string, attributes: Attributes, deflated: boolean,
@@ -40,8 +42,8 @@ export interface ZipHeader {
   relativeOffsetOfLocalHeader: number
   lastModFileTime: number
   lastModFileDate: number
+  utf8FileName: Buffer
   getLocalFileHeader (): Buffer
-  getDataDescriptor (): Buffer
   getCentralDirectoryRecord (): Buffer
 }
 interface YazlInternals { entries: unknown[], outputStreamCursor: number }
@@ -55,6 +57,8 @@ export interface ZipHeaders {
   directory (start: number): AsyncIterable<Buffer>
 }
 
+/** The largest size that yazl, and with it the central directory, does not write in zip64 form. */
+export const largest32 = 0xfffffffe
 const fileDataInProgress = 2
 const fileDataDone = 3
 const regularFile = 0o100000
@@ -76,9 +80,13 @@ export function createHeaders (): ZipHeaders {
     make (name, attributes, deflated) {
       internals.entries = [blocker]
       const options = { mtime: atOrAfterEpoch(attributes.mtime) }
-      if (name.endsWith('/')) yazl.addEmptyDirectory(name, { ...options, mode: folder | attributes.mode })
-      else yazl.addReadStreamLazy(name, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
-      return internals.entries[1] as ZipHeader
+      // yazl takes a backslash for a slash.
+      const plain = name.replaceAll('\\', '_')
+      if (plain.endsWith('/')) yazl.addEmptyDirectory(plain, { ...options, mode: folder | attributes.mode })
+      else yazl.addReadStreamLazy(plain, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
+      const header = internals.entries[1] as ZipHeader
+      if (plain !== name) header.utf8FileName = Buffer.from(name)
+      return header
     },
 
     add (header) {
@@ -91,6 +99,28 @@ export function createHeaders (): ZipHeaders {
       yield * endRecords({ count: added, start, bytes: records.length() })
     }
   }
+}
+
+/**
+ * What stands behind an entry whose CRC-32 and sizes were not known before its data; nothing behind any other. yazl has
+ * 8-byte sizes also where only the entry's offset is over 4 GiB, but a reader that goes forward knows no offset.
+ * @param wide 8-byte sizes (4.3.9.2 of APPNOTE.TXT); by default where a size needs them
+ */
+export function dataDescriptor (
+  { crcAndFileSizeKnown, crc32, compressedSize, uncompressedSize }: ZipHeader, wide = Math.max(compressedSize, uncompressedSize) > largest32
+): Buffer {
+  if (crcAndFileSizeKnown) return Buffer.alloc(0)
+  const descriptor = Buffer.alloc(wide ? 24 : 16)
+  descriptor.writeUInt32LE(0x08074b50, 0)
+  descriptor.writeUInt32LE(crc32, 4)
+  if (wide) {
+    descriptor.writeBigUInt64LE(BigInt(compressedSize), 8)
+    descriptor.writeBigUInt64LE(BigInt(uncompressedSize), 16)
+  } else {
+    descriptor.writeUInt32LE(compressedSize, 8)
+    descriptor.writeUInt32LE(uncompressedSize, 12)
+  }
+  return descriptor
 }
 
 /** What stands behind the central directory's records and ends the file: `start` is where they begin, `bytes` their length. */
@@ -120,6 +150,11 @@ export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
     await output.write(bytes, onWritten)
   }
 
+  async function writeStored (bytes: Buffer, onWritten?: () => void): Promise<void> {
+    for (const piece of storedBlocks(bytes)) await write(piece)
+    onWritten?.()
+  }
+
   return {
     async addFolder (name, attributes) {
       const header = nextHeader(name, attributes, false)
@@ -136,22 +171,24 @@ export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
     },
 
     async addStream (name, attributes, deflated, source, onWritten) {
-      const header = nextHeader(name, attributes, deflated)
+      const header = nextHeader(name, attributes, true)
       try {
         await write(header.getLocalFileHeader())
         const start = cursor
         let next = await source.next()
         while (next.done !== true) {
-          await write(next.value, onWritten)
+          if (deflated) await write(next.value, onWritten)
+          else await writeStored(next.value, onWritten)
           next = await source.next()
         }
+        if (!deflated) await write(lastStoredBlock)
         const { crc32, size } = next.value
         Object.assign(header, { crc32, uncompressedSize: size, compressedSize: cursor - start })
       } finally {
         // A source that is left in the middle has a file or a program behind it.
         await source.return(undefined as never)
       }
-      await write(header.getDataDescriptor())
+      await write(dataDescriptor(header))
       headers.add(header)
     },
 

@@ -26,12 +26,15 @@ export function requireUuid (text: string): string {
   return text
 }
 
-/** Why `path` can't be a relative path of plain names below a folder, or null when it can. */
-export function unsafePathReason (path: string): string | null {
+/**
+ * Why `path` can't be a relative path of plain names below a folder, or null when it can. A backslash and a colon are
+ * ordinary characters of a name, but on Windows they lead elsewhere.
+ */
+export function unsafePathReason (path: string, platform: NodeJS.Platform = process.platform): string | null {
   if (path.length === 0) return 'is empty'
   if (path.includes('\0')) return 'holds a NUL'
-  if (path.includes('\\')) return 'holds a backslash'
-  if (path.startsWith('/') || /^[A-Za-z]:/.test(path)) return 'is absolute'
+  if (path.startsWith('/')) return 'is absolute'
+  if (platform === 'win32' && /[\\:]/.test(path)) return 'holds a backslash or a colon'
   for (const part of path.split('/')) {
     if (part === '' || part === '.' || part === '..') return 'has an empty, "." or ".." part'
     if (Buffer.byteLength(part) > 255) return 'has a name of over 255 bytes'

@@ -2,16 +2,19 @@ import { lstat, readFile, readdir, writeFile } from 'node:fs/promises'
 import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { Writable } from 'node:stream'
+import { gzipSync } from 'node:zlib'
 import { execa } from 'execa'
 import t from 'tap'
+import { deflateBlocks, encodeBuffer, measureBlocks } from '../../src/archive/encode-file.js'
 import { openArchive } from '../../src/archive/reader.js'
 import { createArchiveWriter } from '../../src/archive/writer.js'
-import { archiveBytes, contentOf, fileWith, fillArchive, metadataWith, organizationId, testFolder, timestamp, type TestEntry } from '../support/archive.js'
+import { archiveBytes, blocksOf, contentOf, fileWith, fillArchive, metadataWith, organizationId, testFolder, timestamp, type TestEntry } from '../support/archive.js'
+import { testKeys } from '../support/core.js'
 
 const deep = Array.from({ length: 40 }, (_, level) => `level ${level}`)
 const names = [
   ' ', 'with space', '-rf', '"quoted"', '\'single\'', '$(touch x)', 'tab\there', 'new\nline', 'carriage\rreturn', 'emoji 🦁', 'é', 'e\u0301', 'x'.repeat(255),
-  'ü'.repeat(127), '\u2028', '\u0001', '.hidden', '...', 'CON', '*?', '#', '%41', '\ufeffbom', 'files', 'metadata.json', 'SHA256SUMS', '__proto__', 'constructor'
+  'ü'.repeat(127), 'a:b.txt', 'C:report.pdf', 'back\\slash', '..\\up', 'C:\\Users\\x', '\\', 'end\\', 'trailing. ', 'NUL:', '\u2028', '\u0001', '.hidden', '...', 'CON', '*?', '#', '%41', '\ufeffbom', 'files', 'metadata.json', 'SHA256SUMS', '__proto__', 'constructor'
 ]
 const entries: TestEntry[] = [
   { path: '', mode: 0o2755 },
@@ -79,14 +82,57 @@ const tools: Record<string, (archive: string, folder: string) => string[]> = {
   unzip: (archive, folder) => ['-q', '-^', archive, '-d', folder],
   python3: (archive, folder) => ['-m', 'zipfile', '-e', archive, folder],
   jar: archive => ['--extract', '--file', archive],
+  busybox: (archive, folder) => ['unzip', '-q', archive, '-d', folder],
   bsdtar: (archive, folder) => ['-x', '-f', archive, '-C', folder],
   '7z': (archive, folder) => ['x', '-bd', `-o${folder}`, archive]
 }
 
+/** Those that read it once, forward, and so never see the central directory before the data. */
+const forwardReaders: Record<string, string[]> = {
+  // It is Java's ZipInputStream that reads there.
+  jar: ['-x'],
+  bsdtar: ['-x', '-f', '-']
+}
+
+async function isThere (tool: string): Promise<boolean> {
+  return (await execa(tool, ['--help'], { reject: false })).code !== 'ENOENT'
+}
+
+/** The archive's own entries, files in blocks that are deflated and not, and small ones of both kinds. */
+async function plainArchive (): Promise<Buffer> {
+  const chunks: Buffer[] = []
+  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(Buffer.from(chunk)); done() } })
+  const writer = createArchiveWriter(output, timestamp, () => {}, testKeys.current)
+  const attributes = { mode: 0o644, mtime: timestamp }
+  await writer.addDatabase({ blocks: blocksOf(gzipSync('CREATE TABLE a (b int);\n'), gzipSync(randomBytes(200_000).toString('hex'))), release () {} })
+  await writer.addFolder('files/acme/', { ...attributes, mode: 0o755 })
+  await writer.addLargeFile('files/acme/photo.jpg', attributes, false, measureBlocks(blocksOf(randomBytes(1 << 20), randomBytes(70_000))))
+  await writer.addLargeFile('files/acme/empty.jpg', attributes, false, measureBlocks(blocksOf()))
+  await writer.addLargeFile('files/acme/text.txt', attributes, true, deflateBlocks(blocksOf(Buffer.alloc(1 << 20, 'text '), Buffer.from('end')), 1))
+  for (const [name, content] of [['small.jpg', randomBytes(999)], ['small.txt', Buffer.alloc(999, 'text')], ['none', Buffer.alloc(0)]] as const) {
+    await writer.addFile(`files/acme/${name}`, attributes, await encodeBuffer(name, content, 6))
+  }
+  await writer.finish(metadataWith({ includesDatabase: true }))
+  return Buffer.concat(chunks)
+}
+
+for (const [tool, parameters] of Object.entries(forwardReaders)) {
+  t.test(`${tool} unpacks what it reads from a pipe`, async t => {
+    if (!await isThere(tool)) {
+      t.comment(`not tried: ${tool} is not installed`)
+      return
+    }
+    const folder = await testFolder(t)
+    await execa(tool, parameters, { cwd: folder, input: await plainArchive() })
+    const check = await execa('sha256sum', ['--check', '--strict', '--quiet', 'SHA256SUMS'], { cwd: folder, reject: false })
+    t.strictSame([check.exitCode, check.stdout, check.stderr], [0, '', ''])
+    t.equal((await readdir(join(folder, 'files/acme'))).length, 6)
+  })
+}
+
 for (const [tool, argumentsFor] of Object.entries(tools)) {
   t.test(`${tool} unpacks it`, async t => {
-    const isThere = (await execa(tool, ['--help'], { reject: false })).code !== 'ENOENT'
-    if (!isThere) {
+    if (!await isThere(tool)) {
       t.comment(`not tried: ${tool} is not installed`)
       return
     }

@@ -1,9 +1,10 @@
 import { PassThrough } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { createRequire } from 'node:module'
+import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
 import t from 'tap'
 import yazl from 'yazl'
-import { createHeaders, createZip } from '../../src/archive/zip.js'
+import { createHeaders, createZip, dataDescriptor } from '../../src/archive/zip.js'
 import { blocksOf } from '../support/archive.js'
 
 /*
@@ -46,7 +47,7 @@ t.test('an entry has the fields and methods that are relied on', async t => {
   const [, entry] = internal(zip).entries
   t.match(entry, {
     state: 1, crcAndFileSizeKnown: false, crc32: null, uncompressedSize: null, compressedSize: null, lastModFileTime: Number, lastModFileDate: Number,
-    getLocalFileHeader: Function, getDataDescriptor: Function
+    utf8FileName: Buffer, getLocalFileHeader: Function, getCentralDirectoryRecord: Function
   })
   zip.addEmptyDirectory('folder/', { mtime, mode: 0o040755 })
   t.match(internal(zip).entries[2], { crcAndFileSizeKnown: true, crc32: 0, uncompressedSize: 0, compressedSize: 0 })
@@ -88,14 +89,13 @@ async function plain (fill: (zip: yazl.ZipFile) => void): Promise<Buffer> {
 const content = Buffer.from('content')
 
 t.test('what the adapter writes is what yazl alone writes', async t => {
-  const { crc32 } = await import('node:zlib')
   const ready = { data: content, deflated: false, crc32: crc32(content), size: content.length }
   const ours = await written(async zip => {
     await zip.addFolder('folder/', { mode: 0o2755, mtime })
     await zip.addReady('folder/ready', { mode: 0o640, mtime }, ready)
     await zip.addReady('folder/empty', { mode: 0o600, mtime }, { data: Buffer.alloc(0), deflated: false, crc32: 0, size: 0 })
-    await zip.addStream('folder/stream', { mode: 0o4755, mtime }, false, (async function * () {
-      yield * blocksOf(content)
+    await zip.addStream('folder/stream', { mode: 0o4755, mtime }, true, (async function * () {
+      yield * blocksOf(deflateRawSync(content))
       return { crc32: ready.crc32, size: ready.size }
     })())
   })
@@ -105,9 +105,42 @@ t.test('what the adapter writes is what yazl alone writes', async t => {
     zip.addBuffer(Buffer.alloc(0), 'folder/empty', { mtime, mode: 0o100600, compress: false })
     const stream = new PassThrough()
     stream.end(content)
-    zip.addReadStream(stream, 'folder/stream', { mtime, mode: 0o104755, compress: false })
+    zip.addReadStream(stream, 'folder/stream', { mtime, mode: 0o104755, compress: true })
   })
   t.ok(ours.equals(theirs))
+})
+
+t.test('what is streamed and not deflated is a deflate stream of stored blocks, whose length no reader needs to know', async t => {
+  const large = Buffer.alloc(200_000, 'not compressed ')
+  let released = 0
+  const ours = await written(async zip => {
+    await zip.addStream('stream', { mode: 0o644, mtime }, false, (async function * () {
+      yield * blocksOf(large.subarray(0, 65_535), large.subarray(65_535))
+      return { crc32: crc32(large), size: large.length }
+    })(), () => { released += 1 })
+  })
+  t.equal(released, 2)
+  t.equal(ours.readUInt16LE(6), 0x808, 'UTF-8, and a data descriptor')
+  t.equal(ours.readUInt16LE(8), 8)
+  const { buffer: content, engine } = inflateRawSync(ours.subarray(36), { info: true }) as unknown as { buffer: Buffer, engine: { bytesWritten: number } }
+  t.ok(content.equals(large))
+  t.equal(engine.bytesWritten, large.length + 5 * 5)
+  const descriptor = ours.subarray(36 + engine.bytesWritten)
+  t.same([descriptor.readUInt32LE(0), descriptor.readUInt32LE(4), descriptor.readUInt32LE(8), descriptor.readUInt32LE(12)], [0x08074b50, crc32(large), engine.bytesWritten, large.length])
+})
+
+t.test('sizes behind the data take 8 bytes only where a size needs them, wherever the entry is', async t => {
+  const header = createHeaders().make('file', { mode: 0o644, mtime }, true)
+  Object.assign(header, { crc32: 1, relativeOffsetOfLocalHeader: 2 ** 33 })
+  for (const [compressedSize, uncompressedSize, bytes] of [[1, 1, 16], [0xfffffffe, 0xfffffffe, 16], [1, 0xffffffff, 24], [2 ** 33, 1, 24]] as const) {
+    t.equal(dataDescriptor(Object.assign(header, { compressedSize, uncompressedSize })).length, bytes)
+  }
+})
+
+t.test('a backslash in a name stays one', async t => {
+  const names = ['files/acme/a\\b', 'files/acme/..\\..\\x', 'files/acme/ü\\', 'files/acme/C:\\/']
+  const bytes = await written(async zip => { for (const name of names) await zip.addReady(name, { mode: 0o644, mtime }, { data: content, deflated: false, crc32: 1, size: 7 }) })
+  for (const name of names) t.equal(bytes.toString('latin1').split(Buffer.from(name).toString('latin1')).length, 3, name)
 })
 
 t.test('over 4 GiB every size and offset is in zip64 form', async t => {
@@ -115,7 +148,7 @@ t.test('over 4 GiB every size and offset is in zip64 form', async t => {
   const size = 5 * 2 ** 30
   const header = Object.assign(headers.make('large', { mode: 0o644, mtime }, false), { crc32: 1, uncompressedSize: size, compressedSize: size, relativeOffsetOfLocalHeader: 7 })
   t.equal(header.getLocalFileHeader().readUInt32LE(18), 0, 'unknown when the local header is written')
-  const descriptor = header.getDataDescriptor()
+  const descriptor = dataDescriptor(header)
   t.equal(descriptor.length, 24)
   t.equal(descriptor.readBigUInt64LE(8), BigInt(size))
   headers.add(header)

@@ -39,7 +39,7 @@ t.test('files with every kind of name, content, mode and time are the same after
   const files: Record<string, string | Buffer> = {
     empty: '', 'a b  c ': 'spaces', '\'single\' "double"': 'quotes', 'two\nlines\r\n': 'newlines', '🦁 löwe \u{1f468}\u200d\u{1f469}': 'emoji',
     '-rf': 'a dash', '--no-preserve-root': 'dashes', '$(id) `id` ; & | > < * ? [a] {b}': 'for a shell', '%s%n%00': 'percent', '.hidden': 'dot', '...': 'dots',
-    'tab\tand\u0001control\u007f': 'control', 'e\u0301 and é': 'two ways to write it', '\u202etxt.exe': 'right to left', 'CON.': 'for Windows',
+    'tab\tand\u0001control\u007f': 'control', 'e\u0301 and é': 'two ways to write it', '\u202etxt.exe': 'right to left', 'CON.': 'for Windows', 'a:b.txt': 'a colon', 'C:report.pdf': 'a drive', 'C:\\Users\\olivia\\x.txt': 'backslashes', '..\\..\\up': 'not up', 'folder\\/C:\\/f\\': 'backslashes at the end', 'A.TXT': 'upper', 'a.txt': 'lower', 'dot. ': 'dot and space', 'nul:': 'a device',
     ['n'.repeat(255)]: '255 bytes', ['🦁'.repeat(63) + 'abc']: '255 bytes of emoji', [`${deep}/bottom`]: 'deep',
     'zeros': Buffer.alloc(3 << 20), 'zeros within': Buffer.concat([randomBytes(1 << 20), Buffer.alloc(2 << 20), randomBytes(12345)]),
     'zeros at the end': Buffer.concat([Buffer.from('x'), Buffer.alloc(5 << 20)]), 'exactly a block': randomBytes(1 << 20), 'a block and one': randomBytes((1 << 20) + 1),
@@ -87,11 +87,10 @@ t.test('what is no plain file of its own is told, and comes back as what can be'
   await utimes(join(live, 'future'), seconds('2100-01-01T00:00:00Z'), seconds('2100-01-01T00:00:00Z'))
   execFileSync('mkfifo', [join(live, 'pipe')])
   execFileSync('ln', ['-s', '/etc/hostname', join(live, 'link')])
-  await writeFile(join(live, 'back\\slash'), '')
   await writeFile(Buffer.concat([Buffer.from(`${live}/latin `), Buffer.from([0xe9])]), '')
   const backup = await backUp()
   t.same(backup.warnings.map(warning => /"(.*?)": (.*)\./.exec(warning)?.slice(1)).sort(), [
-    ['back\\\\slash', 'its name holds a backslash'], ['latin \ufffd', 'its name is not UTF-8'],
+    ['latin \ufffd', 'its name is not UTF-8'],
     ['link', 'it is no regular file or folder'], ['pipe', 'it is no regular file or folder']
   ])
   await restore(backup.id)
