@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { closeSync, constants, fstatSync, openSync, readlinkSync, readSync } from 'node:fs'
 import { constants as zlib, crc32, deflateRawSync } from 'node:zlib'
+import { withPath } from '../io/durable.js'
 import { enterLane, failureOf } from '../io/lane.js'
 import { fillRing } from '../io/ring.js'
 import { isWorthDeflating } from './compression.js'
@@ -19,7 +20,7 @@ const finalBlock = deflateRawSync(Buffer.alloc(0))
 port.on('message', (task: EncodeTask) => {
   try {
     if (task.kind === 'batch') encodeBatch(task.files, task.level)
-    else encodeLarge(task.file, task.level)
+    else naming(task.file, () => { encodeLarge(task.file, task.level) })
   } catch (error) {
     port.postMessage(failureOf(error))
   }
@@ -29,7 +30,7 @@ port.on('message', (task: EncodeTask) => {
 function encodeBatch (files: FileToEncode[], level: number): void {
   const slot = slots.slot()
   let position = 0
-  const results = files.map((file): SmallResult | null => {
+  const results = files.map((file): SmallResult | null => naming(file, () => {
     const descriptor = open(file)
     if (descriptor === null) return null
     try {
@@ -50,7 +51,7 @@ function encodeBatch (files: FileToEncode[], level: number): void {
     } finally {
       closeSync(descriptor)
     }
-  })
+  }))
   sendSlot({ kind: 'batch', results })
 }
 
@@ -84,6 +85,15 @@ function encodeLarge (file: FileToEncode, level: number): void {
     send({ kind: 'end', crc32: checksum, size, sha256: hash.digest('hex'), changed: hasChanged(descriptor, file) })
   } finally {
     closeSync(descriptor)
+  }
+}
+
+/** A read through a descriptor does not say what it read. */
+function naming<T> ({ path }: FileToEncode, step: () => T): T {
+  try {
+    return step()
+  } catch (error) {
+    throw withPath(error, path)
   }
 }
 

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { closeSync, fchmodSync, fchownSync, ftruncateSync, futimesSync, openSync, readSync, writeSync } from 'node:fs'
 import { crc32, inflateRawSync } from 'node:zlib'
 import { systemCode } from '../errors.js'
+import { fileError, withPath } from '../io/durable.js'
 import { enterLane, failureOf, type Failure } from '../io/lane.js'
 import { blockBytes } from './encode-protocol.js'
 import type { ExtractData, ExtractReply, ExtractTask, FileToExtract } from './extract-protocol.js'
@@ -13,7 +14,7 @@ import { invalid, mismatch, printable } from './refusal.js'
  * it has nothing else to do, and that is several times faster for small files.
  */
 const { port, data: { descriptor: archive, owner } } = enterLane<ExtractData>()
-const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readSync(archive, target, offset, length, position) }) }
+const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readArchive(target, offset, length, position) }) }
 /** Small enough for the processor's cache, where a block is read, hashed and written from. */
 const block = Buffer.allocUnsafe(1 << 18)
 /** How a file system answers when what an entry needs is there already as something else: names that are one to it. */
@@ -25,12 +26,13 @@ async function extractAll (files: FileToExtract[]): Promise<void> {
   let bytes = 0
   try {
     for (const file of files) {
-      if (file.size > blockBytes) {
-        await extractInBlocks(file)
-      } else {
-        extractWhole(file)
-        bytes += file.size
+      try {
+        if (file.size > blockBytes) await extractInBlocks(file)
+        else extractWhole(file)
+      } catch (error) {
+        throw withPath(error, file.path)
       }
+      if (file.size <= blockBytes) bytes += file.size
     }
     reply({ kind: 'extracted', bytes })
   } catch (error) {
@@ -93,12 +95,21 @@ function create ({ path, name }: FileToExtract): number {
   }
 }
 
+/** What fails here is the archive, and not the file that is made of it. */
+function readArchive (target: Buffer, offset: number, length: number, position: number): number {
+  try {
+    return readSync(archive, target, offset, length, position)
+  } catch (error) {
+    throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Reading the archive')
+  }
+}
+
 /** The entry with all that belongs to it: local header, data, data descriptor. */
 function readExtent ({ start, header, compressedSize, trailer, name }: FileToExtract): Buffer {
   const extent = Buffer.allocUnsafe(header.length + compressedSize + trailer.length)
   let filled = 0
   while (filled < extent.length) {
-    const bytes = readSync(archive, extent, filled, extent.length - filled, start + filled)
+    const bytes = readArchive(extent, filled, extent.length - filled, start + filled)
     if (bytes === 0) throw mismatch(name)
     filled += bytes
   }

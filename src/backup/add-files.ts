@@ -1,4 +1,6 @@
-import { join } from 'node:path'
+import { constants } from 'node:fs'
+import { open } from 'node:fs/promises'
+import { dirname, join } from 'node:path'
 import { compressionLevels } from '../archive/compression.js'
 import { encodeFiles } from '../archive/encode-files.js'
 import type { FileToEncode } from '../archive/encode-protocol.js'
@@ -6,10 +8,12 @@ import { filesPrefix } from '../archive/layout.js'
 import type { ArchiveWriter } from '../archive/writer.js'
 import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
-import { fileError } from '../io/durable.js'
+import { fileError, isRefusal, placeOf, type KnownFolder } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
 import type { EntryList } from '../storage/entry-list.js'
 import type { StoredEntry } from '../storage/strategy.js'
+
+const mostNamed = 20
 
 export interface FilesPart { files: number, bytes: number, warnings: string[] }
 
@@ -28,6 +32,8 @@ export async function addFiles (
   job.progress.phase('files')
   const prefix = filesPrefix(organizationId)
   const encoded = encodeFiles(toEncode(root, entries), root, compressionLevels[settings.compression])
+  // Links on the way to it are resolved in `root`.
+  const known: KnownFolder = { name: 'UPLOAD_DIR', folder: dirname(root) }
 
   async function addFile (entry: StoredEntry): Promise<void> {
     const name = prefix + entry.path
@@ -51,6 +57,9 @@ export async function addFiles (
       if (entry.kind === 'file') await addFile(entry)
       else await writer.addFolder(entry.path === '' ? prefix : `${prefix}${entry.path}/`, entry)
     }
+  } catch (error) {
+    if (!(error instanceof UnreadableFile)) throw error
+    throw await refusal(error.cause, root, known, entries, job.signal)
   } finally {
     await encoded.return(undefined)
   }
@@ -63,8 +72,42 @@ function * toEncode (root: string, entries: EntryList): Generator<FileToEncode> 
   }
 }
 
+async function isReadable (file: string): Promise<boolean> {
+  try {
+    // access(2) would ask for the real user. O_NONBLOCK: a FIFO that took the file's place must not block the open (open(2)).
+    await (await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)).close()
+    return true
+  } catch (error) {
+    return !isRefusal(error)
+  }
+}
+
+/** Its cause is what kept an uploaded file from being read. */
+class UnreadableFile extends Error {}
+
+/**
+ * Names the file, and where a permission is missing all others that lack one: one by one they would take as many tries. A
+ * backup without them would be none.
+ */
+async function refusal (cause: unknown, root: string, known: KnownFolder, entries: EntryList, signal: AbortSignal): Promise<unknown> {
+  const error = fileError(cause, 'STORAGE_UNAVAILABLE', 'Reading the uploaded files', known)
+  if (!(error instanceof AppError) || !isRefusal(cause)) return error
+  const named: Array<{ message: string }> = []
+  for (const { kind, path } of entries) {
+    if (kind !== 'file' || signal.aborted) continue
+    const file = join(root, path)
+    if (await isReadable(file)) continue
+    if (named.length === mostNamed) {
+      named.push({ message: 'The service may not read more files than these.' })
+      break
+    }
+    named.push({ message: `The service may not read the file ${placeOf(file, [known]) ?? ''}.` })
+  }
+  return new AppError(error.code, error.message, { remedy: error.remedy, errors: named, cause })
+}
+
 async function nextOf<T> (items: AsyncGenerator<T>): Promise<T> {
-  const next = await items.next().catch((error: unknown) => { throw fileError(error, 'STORAGE_UNAVAILABLE', 'Reading the uploaded files') })
+  const next = await items.next().catch((error: unknown) => { throw new UnreadableFile('', { cause: error }) })
   if (next.done === true) throw new Error('There are fewer encoded files than listed ones.')
   return next.value
 }

@@ -54,7 +54,7 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
     } catch (error) {
       await partial.discard()
       job.signal.throwIfAborted()
-      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the archive')
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the archive to BACKUP_DIR')
     }
   } finally {
     await source?.close()

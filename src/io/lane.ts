@@ -19,6 +19,8 @@ export interface Failure {
   kind: 'failed'
   code: string | undefined
   message: string
+  /** Of an error of the file system. */
+  path?: string | undefined
   /** Of an AppError, which would not be one any more on the other side. */
   refusal?: AppErrorOptions
 }
@@ -44,9 +46,9 @@ export function openLane<Task, Reply extends { kind: string }> (
       if (done === true || value === undefined) throw new Error('A worker thread ended unexpectedly.')
       const [reply] = value
       if (reply.kind === 'failed') {
-        const { code, message, refusal } = reply as Failure
+        const { code, message, path, refusal } = reply as Failure
         if (refusal !== undefined) throw new AppError(code as ErrorCode, message, refusal)
-        throw Object.assign(new Error(message), { code })
+        throw Object.assign(new Error(message), { code, ...(path === undefined ? {} : { path }) })
       }
       return reply as Reply
     },
@@ -62,8 +64,8 @@ export function enterLane<Data> (): { port: MessagePort, data: Data } {
 
 /** What a worker replies when a task throws. */
 export function failureOf (error: unknown): Failure {
-  const { code, message } = error as NodeJS.ErrnoException
-  if (!(error instanceof AppError)) return { kind: 'failed', code, message }
+  const { code, message, path } = error as NodeJS.ErrnoException
+  if (!(error instanceof AppError)) return { kind: 'failed', code, message, path }
   const { remedy, errors, cause } = error
   return { kind: 'failed', code, message, refusal: { remedy, errors, cause } }
 }

@@ -23,6 +23,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
   const pathOf = (organizationId: string, backupId: string, kind: 'zip' | 'json') =>
     join(folderOf(organizationId), `backup-${requireUuid(backupId)}.${kind}`)
 
+  const guarded = guardIn(directory)
   let lock: Lock | null = null
 
   /** What lies at the path now may be another folder, which another service may have. */
@@ -76,13 +77,13 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     createArchive: async (organizationId, backupId) => await guarded('Starting an archive', async () => {
       const path = pathOf(organizationId, backupId, 'zip')
       await makeFolders(folderOf(organizationId))
-      const { stream, commit, discard } = await createPartial(join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`))
+      const { stream, commit, discard } = await createPartial(join(folderOf(organizationId), `.backup-${backupId}.zip${partialSuffix}`), guarded)
       return { stream, commit: async () => { await commit(path) }, discard }
     }),
 
     receiveArchive: async organizationId => await guarded('Starting an archive', async () => {
       await makeFolders(folderOf(organizationId))
-      const { commit, ...partial } = await createPartial(join(folderOf(organizationId), `.received-${randomUUID()}.zip${partialSuffix}`))
+      const { commit, ...partial } = await createPartial(join(folderOf(organizationId), `.received-${randomUUID()}.zip${partialSuffix}`), guarded)
       return { ...partial, commit: async backupId => { await commit(pathOf(organizationId, backupId, 'zip')) } }
     }),
 
@@ -144,7 +145,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
 interface Partial extends Omit<ReceivedArchive, 'commit'> { commit (path: string): Promise<void> }
 
-async function createPartial (partial: string): Promise<Partial> {
+async function createPartial (partial: string, guarded: Guard): Promise<Partial> {
   const handle = await open(partial, 'wx', 0o600)
   const stream = handle.createWriteStream({ autoClose: false, highWaterMark: writeBufferBytes })
   const settled = syncAlong(handle, stream)
@@ -245,10 +246,15 @@ async function absentIsNull<T> (step: Promise<T>): Promise<T | null> {
   }
 }
 
-async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
-  try {
-    return await step()
-  } catch (error) {
-    throw fileError(error, 'REPOSITORY_UNAVAILABLE', what)
+type Guard = <T>(what: string, step: () => Promise<T>) => Promise<T>
+
+/** Whose errors name what is in the folder as it is named to people. */
+function guardIn (directory: string): Guard {
+  return async (what, step) => {
+    try {
+      return await step()
+    } catch (error) {
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', what, { name: 'BACKUP_DIR', folder: directory })
+    }
   }
 }

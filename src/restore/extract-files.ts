@@ -38,6 +38,10 @@ export async function extractFiles (extraction: Extraction): Promise<FileOwner> 
     const root = process.platform === 'linux' ? `/proc/self/fd/${handle.fd}` : target
     await extractBelow(root, extraction, extraction.owner === null ? null : await giveAway(handle, extraction.owner))
     return ownerOf(await handle.stat())
+  } catch (error) {
+    const { path } = error as NodeJS.ErrnoException
+    if (path?.startsWith('/proc/self/fd/') === true) (error as NodeJS.ErrnoException).path = path.replace(/^\/proc\/self\/fd\/\d+/, () => target)
+    throw error
   } finally {
     await handle.close()
   }

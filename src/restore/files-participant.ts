@@ -52,7 +52,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
       if (mounted && !await isMountPoint(live)) throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is not mounted.')
       return await step()
     } catch (error) {
-      throw fileError(error, 'STORAGE_UNAVAILABLE', what)
+      throw fileError(error, 'STORAGE_UNAVAILABLE', what, { name: 'UPLOAD_DIR', folder: uploadDir })
     }
   }
 

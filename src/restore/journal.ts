@@ -77,7 +77,7 @@ export async function createJournal (folder: string, begin: Omit<Begin, 'at' | '
       throw error
     }
   } catch (error) {
-    throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
+    throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal to BACKUP_DIR')
   }
 }
 
@@ -149,7 +149,7 @@ function writable (handle: FileHandle, lines: Line[], length: number): Journal &
       await handle.sync()
     } catch (error) {
       await takeBack(error)
-      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal')
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', 'Writing the restore journal to BACKUP_DIR')
     }
     length += bytes.length
     lines.push(line)

@@ -1,5 +1,5 @@
 import { lstat } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type { Metadata } from '../archive/metadata.js'
 import type { Archive } from '../archive/reader.js'
 import type { Core } from '../core.js'
@@ -179,7 +179,7 @@ async function isFolderOrAbsent (folder: string): Promise<boolean> {
     return (await lstat(folder)).isDirectory()
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return true
-    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR')
+    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR', { name: 'UPLOAD_DIR', folder: dirname(folder) })
   }
 }
 
@@ -187,6 +187,6 @@ async function isMounted (folder: string): Promise<boolean> {
   try {
     return await isMountPoint(folder)
   } catch (error) {
-    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR')
+    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Looking at UPLOAD_DIR', { name: 'UPLOAD_DIR', folder: dirname(folder) })
   }
 }

@@ -2,6 +2,7 @@ import { isUtf8 } from 'node:buffer'
 import { closeSync, constants, lstatSync, openSync, readdirSync, readlinkSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
+import { fileError, isRefusal, placeOf, withPath, type KnownFolder } from '../io/durable.js'
 import { unsafePathReason } from '../io/safe-path.js'
 import { createEntryList } from './entry-list.js'
 import { stagingFolder } from './staging-folder.js'
@@ -9,6 +10,7 @@ import type { FileOwner, Listing, StoredEntry } from './strategy.js'
 
 /** What one call takes on Linux, without the final zero (PATH_MAX in limits.h). */
 const mostPathBytes = 4095
+const mostNamed = 20
 
 /**
  * Lists a folder and all that is in it, nothing where there is none. Synchronous, which takes a fifth of the time: for a thread that has nothing else to do.
@@ -22,8 +24,23 @@ export function listTree (root: string): Listing {
   if (!stats.isDirectory()) throw noFolder()
   listing.owners = { folder: ownerOf(stats), uploadDir: ownerOf(lstatSync(dirname(root))) }
   listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
-  listFolder(root, '', listing)
+  const closed: Closed[] = []
+  listFolder(root, '', listing, closed)
+  if (closed.length > 0) throw notReadable(root, closed)
   return listing
+}
+
+/** A folder that may not be read, and why. */
+interface Closed { path: string, error: unknown }
+
+/** All at once: a backup without what is in them would be none, and one by one they would take as many tries. */
+function notReadable (root: string, closed: Closed[]): unknown {
+  const known: KnownFolder = { name: 'UPLOAD_DIR', folder: dirname(root) }
+  const first = fileError(closed[0]?.error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files', known)
+  if (!(first instanceof AppError)) return first
+  const named = closed.slice(0, mostNamed).map(({ path }) => ({ message: `The service may not read the folder ${placeOf(path, [known]) ?? ''}.` }))
+  if (closed.length > mostNamed) named.push({ message: `The service may not read ${closed.length - mostNamed} more folders.` })
+  return new AppError(first.code, first.message, { remedy: first.remedy, errors: named, cause: first.cause })
 }
 
 function ownerOf ({ uid, gid }: FileOwner): FileOwner {
@@ -34,9 +51,9 @@ function noFolder (): AppError {
   return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
 }
 
-function listFolder (folder: string, prefix: string, listing: Listing): void {
+function listFolder (folder: string, prefix: string, listing: Listing, closed: Closed[]): void {
   const children = createEntryList()
-  const descriptor = openFolder(folder, prefix, listing)
+  const descriptor = openFolder(folder, prefix, listing, closed)
   if (descriptor === null) return
   try {
     // On Linux its content is found through it, whatever takes its place meanwhile.
@@ -47,21 +64,31 @@ function listFolder (folder: string, prefix: string, listing: Listing): void {
       const entry = describeEntry(at, folder, prefix, name, listing)
       if (entry !== null) children.append(entry)
     }
+  } catch (error) {
+    withPath(error, folder)
+    // Its names may be read, and nothing about them: there is no right to enter it.
+    if (!isRefusal(error)) throw error
+    closed.push({ path: folder, error })
+    return
   } finally {
     closeSync(descriptor)
   }
   for (const entry of children) {
     listing.entries.append(entry)
-    if (entry.kind === 'folder') listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing)
+    if (entry.kind === 'folder') listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing, closed)
   }
 }
 
-function openFolder (folder: string, prefix: string, listing: Listing): number | null {
+function openFolder (folder: string, prefix: string, listing: Listing, closed: Closed[]): number | null {
   try {
     const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
     if (pathOf(descriptor, folder) === folder) return descriptor
     closeSync(descriptor)
   } catch (error) {
+    if (isRefusal(error)) {
+      closed.push({ path: folder, error })
+      return null
+    }
     if (prefix === '' || !['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw error
   }
   if (prefix === '') throw noFolder()
@@ -99,6 +126,6 @@ function describeEntry (at: string, folder: string, prefix: string, bytes: strin
   } catch (error) {
     if (systemCode(error) === 'ENOENT') return skip('it vanished while the backup was made')
     if (systemCode(error) === 'ENAMETOOLONG') return skip('its path is too long')
-    throw error
+    throw isRefusal(error) ? error : withPath(error, join(folder, name))
   }
 }

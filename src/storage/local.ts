@@ -2,7 +2,7 @@ import { constants } from 'node:fs'
 import { access, open, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
-import { fileError } from '../io/durable.js'
+import { fileError, withPath, type KnownFolder } from '../io/durable.js'
 import { openLane } from '../io/lane.js'
 import { requireOrganizationId } from '../io/safe-path.js'
 import { createEntryList } from './entry-list.js'
@@ -11,6 +11,7 @@ import type { Listing, StorageStrategy } from './strategy.js'
 
 /** Uploads in folders of this machine: `{uploadDir}/{organizationId}/…`. Links are never followed. */
 export function createLocalStorage ({ uploadDir }: { uploadDir: string }): StorageStrategy {
+  const known: KnownFolder = { name: 'UPLOAD_DIR', folder: uploadDir }
   const rootOf = (organizationId: string) => join(uploadDir, requireOrganizationId(organizationId))
 
   return {
@@ -21,17 +22,19 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       try {
         await access(uploadDir, constants.R_OK | constants.W_OK | constants.X_OK)
       } catch (error) {
-        if (systemCode(error) !== 'ENOENT') throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR')
+        if (systemCode(error) !== 'ENOENT') throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR', known)
         throw new AppError('STORAGE_UNAVAILABLE', 'The folder UPLOAD_DIR is not there.', { remedy: 'Make the folder, or mount it, and let the service read and write there.', cause: error })
       }
     },
 
     async list (organizationId) {
       requireOrganizationId(organizationId)
+      let real = uploadDir
       try {
-        return await listInThread(join(await realpath(uploadDir), organizationId))
+        real = await realpath(uploadDir)
+        return await listInThread(join(real, organizationId))
       } catch (error) {
-        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files')
+        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files', known, { ...known, folder: real })
       }
     },
 
@@ -40,7 +43,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
         return await realpath(rootOf(organizationId))
       } catch (error) {
         if (systemCode(error) === 'ENOENT') return null
-        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Reading the upload folder')
+        throw fileError(error, 'STORAGE_UNAVAILABLE', 'Reading the upload folder', known)
       }
     },
 
@@ -59,7 +62,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
         return null
       } catch (error) {
         if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(systemCode(error) ?? '')) return null
-        throw fileError(error, 'STORAGE_UNAVAILABLE', `Reading the uploaded file ${JSON.stringify(path)}`)
+        throw fileError(withPath(error, join(rootOf(organizationId), path)), 'STORAGE_UNAVAILABLE', 'Reading an uploaded file', known)
       }
     },
 
