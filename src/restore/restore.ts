@@ -17,6 +17,9 @@ import { finishRestores, releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
 import { openTransaction, type Inputs } from './transaction.js'
 
+/** A report is kept in a journal and shown in a list; links can be left out by the thousands. */
+const mostBackupWarnings = 100
+
 export interface RestoreRequest {
   /** Made up unless given. */
   restoreId?: string
@@ -172,8 +175,15 @@ function completeReport (
       'The organization\'s upload folder is a mount of its own: its files are exchanged one by one, so for a moment only some of them are there.'
     ] : []), ...(elsewhere === null ? [] : [
       'The uploaded files are on an SMB share: put them back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'
-    ])]
+    ]), ...backupWarnings(archive.metadata.warnings)]
   }
+}
+
+/** What the backup lacks the restore can't bring, and who restores it may be another than who read the backup's answer. */
+function backupWarnings (warnings: readonly string[]): string[] {
+  const told = warnings.slice(0, mostBackupWarnings).map(warning => `The backup warned: ${warning}`)
+  const left = warnings.length - told.length
+  return left === 0 ? told : [...told, `The backup has ${left} more warnings: see them with GET /api/backup/{backupId}.`]
 }
 
 function answer ({ backupId, dryRun }: RestoreRequest, restoreId: string, report: RestoreReport): RestoreResult {
