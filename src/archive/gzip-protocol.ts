@@ -10,6 +10,8 @@ export interface GzipSettings {
   descriptor: number | null
   /** Of a text that comes from a pipe. */
   head: readonly HeadLine[]
+  /** Of the server that the text, a dump, must load into; null: it is no dump, or one that stays as it is. */
+  serverMajor: number | null
   /** For the compressed bytes. */
   ring: Ring
 }

@@ -5,6 +5,7 @@ import { promisify } from 'node:util'
 import { MessageChannel } from 'node:worker_threads'
 import { gzip as zlibGzip } from 'node:zlib'
 import { pMapIterable } from 'p-map'
+import { portableDump } from '../database/portable-dump.js'
 import { enterLane, failureOf, isOwn } from '../io/lane.js'
 import { replaceInHead } from '../io/pipe.js'
 import { runFilter } from '../io/process.js'
@@ -18,7 +19,7 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * A worker thread that compresses a text. What flows through it is garbage outside V8's heap, which makes V8 search the
  * heap every few milliseconds: here that is a small one.
  */
-const { port, data: { compression, igzipPaths, descriptor, head, ring } } = enterLane<GzipSettings>()
+const { port, data: { compression, igzipPaths, descriptor, head, serverMajor, ring } } = enterLane<GzipSettings>()
 const slots = fillRing(ring)
 const gzipBlock = promisify(zlibGzip)
 const nobody = new MessageChannel().port1
@@ -28,7 +29,8 @@ try {
   const igzip = compression === 'fast' ? await findIgzip() : null
   const compress = chooseCompressor(igzip)
   const compressBlock = async ({ text, release }: ContentBlock): Promise<Member> => ({ data: await compress(text).finally(release), textBytes: text.length })
-  const members = pMapIterable(cutByContent(descriptor === null ? text() : replaceInHead(readPipe(descriptor), head)), compressBlock, { concurrency: igzip === null ? availableParallelism() : 1 })
+  const read = descriptor === null ? text() : replaceInHead(readPipe(descriptor), head)
+  const members = pMapIterable(cutByContent(serverMajor === null ? read : portableDump(read, serverMajor)), compressBlock, { concurrency: igzip === null ? availableParallelism() : 1 })
   let empty = true
   for await (const member of members) {
     empty = false

@@ -12,6 +12,8 @@ export type Text = AsyncIterable<Buffer> | PipedText
 
 export interface GzipOptions {
   compression: Compression
+  /** Where the text is a dump: of the server that it must load into. */
+  serverMajor?: number
   /** Told the bytes of the text that a member holds, before the last of it is handed on; what it throws ends the whole. */
   onText?: (bytes: number) => void
   /** Told the reason when igzip has failed and zlib goes on in its place. */
@@ -34,12 +36,12 @@ export function gzip (text: Text, options: GzipOptions): Gzip {
   return { blocks: compress(text, options, held), release: () => { held.shift()?.release() } }
 }
 
-async function * compress (text: Text, { compression, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
+async function * compress (text: Text, { compression, serverMajor, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
   const ring = takeRing()
   const filled = emptyRing(ring)
-  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, head: pipe?.head ?? [], ring }
+  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, head: pipe?.head ?? [], serverMajor: serverMajor ?? null, ring }
   let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
   try {

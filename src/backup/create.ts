@@ -150,6 +150,7 @@ async function addDatabase (
   }
   await writer.addDatabase(gzip(await source.dump(job.signal), {
     compression: settings.compression,
+    serverMajor: source.serverMajor,
     onText (bytes) {
       // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited below.
       describe().catch(() => {})

@@ -20,6 +20,8 @@ export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 
 
 /** The database at one moment, ready to be dumped. */
 export interface DatabaseSource {
+  /** Of the server. */
+  serverMajor: number
   /** Plain SQL, to be read once. It throws AppError DUMP_FAILED after the last byte when the dump is not complete. */
   dump (signal: AbortSignal): Promise<Text>
   /** May run beside the dump. */
@@ -76,6 +78,7 @@ interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snaps
 function openInstance ({ connection, tools, snapshot, version, loadPath }: Opened): DatabaseSource {
   const { sql } = snapshot
   return {
+    serverMajor: tools.serverMajor,
     dump: async signal => await dumpInstance(connection, tools, { snapshotId: snapshot.id, loadPath: loadPath.path }, signal),
     describe: async signal => await described(async () => ({
       databaseScope: 'instance',
@@ -97,6 +100,7 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
   const tenancy = await readTenancyFile(settings.tenancyFile)
   const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, loadPath: loadPath.path, signal })
   return {
+    serverMajor: tools.serverMajor,
     dump: async () => dump.script,
     describe: async () => await described(async () => ({
       databaseScope: 'organization',

@@ -10,6 +10,8 @@ export interface PostgresTools {
   /** As pg_dump tells it, such as "15.18". */
   version: string
   major: number
+  /** Of the server that they are for, which may be older. */
+  serverMajor: number
 }
 
 /** The programs that make and run a cluster; absolute paths. */
@@ -53,7 +55,7 @@ export async function findPostgresTools (
       remedy: `Install the PostgreSQL client ${serverMajor} or newer (Debian: apt-get install postgresql-client-${serverMajor}), or set PG_BIN_DIR to the folder that holds it.`
     })
   }
-  return { pgDump: join(chosen.binDir, 'pg_dump'), psql: join(chosen.binDir, 'psql'), version: chosen.version, major: chosen.major }
+  return { pgDump: join(chosen.binDir, 'pg_dump'), psql: join(chosen.binDir, 'psql'), version: chosen.version, major: chosen.major, serverMajor }
 }
 
 /**

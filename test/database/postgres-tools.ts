@@ -29,7 +29,7 @@ t.test('finds the real tools for the server', async (t) => {
 
 t.test('binDir wins when it fits', async (t) => {
   const binDir = await installed(t, '99.3 (Debian 99.3-1)')
-  t.strictSame(await findPostgresTools({ binDir, serverMajor: 98 }), { pgDump: join(binDir, 'pg_dump'), psql: join(binDir, 'psql'), version: '99.3', major: 99 })
+  t.strictSame(await findPostgresTools({ binDir, serverMajor: 98 }), { pgDump: join(binDir, 'pg_dump'), psql: join(binDir, 'psql'), version: '99.3', major: 99, serverMajor: 98 })
   t.match(await findServerBinaries({ binDir }), { postgres: join(binDir, 'postgres'), major: 99 })
   t.equal((await findPostgresTools({ binDir: await installed(t, '17beta2'), serverMajor: 17 })).version, '17beta2')
 })

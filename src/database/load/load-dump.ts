@@ -5,6 +5,7 @@ import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
 import { freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
+import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import type { Loader } from './scratch.js'
 
@@ -32,7 +33,7 @@ export async function loadDump (connection: Connection, tools: PostgresTools, lo
   ], { env: toEnvironment(connection, loader === null ? { database } : { database, ...loader }), signal })
   const output = finished(program.stdout.resume())
   try {
-    await pipeline(restricted(load), program.stdin)
+    await pipeline(restricted(tools, load), program.stdin)
     await program.done
     await output
   } catch (error) {
@@ -46,11 +47,11 @@ export async function loadDump (connection: Connection, tools: PostgresTools, lo
   }
 }
 
-async function * restricted ({ sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
+async function * restricted ({ serverMajor }: PostgresTools, { sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
   const key = randomBytes(32).toString('hex')
   yield Buffer.from(`\\restrict ${key}\n`)
   if (inOneTransaction) yield Buffer.from('BEGIN;\n')
-  const script = removeRestrict(sql)
+  const script = portableDump(removeRestrict(sql), serverMajor)
   const allowed = loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
   yield * inOneTransaction ? freezeCopies(allowed) : allowed
   yield Buffer.from(`\n\\unrestrict ${key}\n${inOneTransaction ? 'COMMIT;\n' : ''}`)

@@ -10,6 +10,7 @@ import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
+import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
 
 export interface InPlaceRequest {
@@ -74,7 +75,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield 'DROP OWNED BY CURRENT_USER RESTRICT;\n'
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
-    yield * removeEntries(removeRestrict(request.sql), '-- Name: EXTENSION ', '; Type: COMMENT; ')
+    yield * removeEntries(portableDump(removeRestrict(request.sql), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
     yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
