@@ -1,4 +1,5 @@
 import tseslint from 'typescript-eslint'
+import { noIdentifierHelper } from './eslint-identifiers.js'
 
 /** Layers of the core, lowest first: each may import what stands before it, and itself. */
 const layers = [
@@ -15,6 +16,7 @@ const forbid = (...groups) => ({
     patterns: groups.map(({ group, message, allowTypeImports = false }) => ({ group, message, allowTypeImports }))
   }]
 })
+const noBarrels = { selector: 'ExportAllDeclaration', message: 'No barrels: import from where it is.' }
 const noHttp = { group: http, message: 'The core knows no HTTP.' }
 const noConfig = { group: ['**/config.js', '**/environment.js'], message: 'Settings are handed in; only the composition root reads the environment.' }
 
@@ -36,7 +38,9 @@ export default tseslint.config(
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
+    plugins: { sql: { rules: { 'no-identifier-helper': noIdentifierHelper } } },
     rules: {
+      'sql/no-identifier-helper': 'error',
       '@typescript-eslint/await-thenable': 'error',
       '@typescript-eslint/consistent-type-imports': 'error',
       '@typescript-eslint/no-explicit-any': 'error',
@@ -89,7 +93,16 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'openapi/**/*.ts', 'scripts/**/*.ts'],
     rules: {
-      'no-restricted-syntax': ['error', { selector: 'ExportAllDeclaration', message: 'No barrels: import from where it is.' }]
+      'no-restricted-syntax': ['error', noBarrels]
+    }
+  },
+  {
+    // Messages too, since which text ends up in SQL can't be told from it.
+    files: ['src/database/**/*.ts', 'src/restore/database-diff.ts', 'src/restore/*-participant.ts'],
+    rules: {
+      'no-restricted-syntax': ['error', noBarrels, ...['TemplateElement[value.raw=/[^\\x00-\\x7f]/]', 'Literal[raw=/[^\\x00-\\x7f]/]'].map(selector => ({
+        selector, message: 'SQL is written in ASCII: a database in LATIN1 or WIN1252 does not have every other character (SQLSTATE 22P05).'
+      }))]
     }
   },
   {

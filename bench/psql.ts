@@ -1,5 +1,6 @@
 import path from 'node:path'
 import { toEnvironment, type Connection } from '../src/database/connection/connection.js'
+import { quoteIdentifier } from '../src/database/identifiers.js'
 import { timed } from './measure.js'
 import { shell } from './shell.js'
 import type { Stage } from './stage.js'
@@ -22,6 +23,6 @@ export async function loadWithPsql ({ environment }: Stage, dump: string, databa
 export async function loadAndDrop (stage: Stage, dump: string): Promise<number> {
   const database = await stage.scratchDatabase()
   const took = await loadWithPsql(stage, dump, database)
-  await stage.withSql(async sql => await sql`DROP DATABASE ${sql(database.database)}`)
+  await stage.withSql(async sql => await sql.unsafe(`DROP DATABASE ${quoteIdentifier(database.database)}`))
   return took
 }

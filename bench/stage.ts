@@ -6,6 +6,7 @@ import type { Sql } from 'postgres'
 import { createClient } from '../openapi/client.js'
 import { startService, type Service } from '../scripts/demo/service.js'
 import type { BackupType } from '../src/archive/metadata.js'
+import { quoteIdentifier } from '../src/database/identifiers.js'
 import { readCredentials } from '../src/database/embedded/credentials.js'
 import { toEnvironment, withSql, type Connection } from '../src/database/connection/connection.js'
 import { runProgram } from '../src/io/process.js'
@@ -95,7 +96,7 @@ async function setUp (
     },
     async scratchDatabase () {
       const name = `bench_${randomBytes(4).toString('hex')}`
-      await stage.withSql(async sql => await sql`CREATE DATABASE ${sql(name)} TEMPLATE template0`)
+      await stage.withSql(async sql => await sql.unsafe(`CREATE DATABASE ${quoteIdentifier(name)} TEMPLATE template0`))
       return { ...connection, database: name }
     }
   }

@@ -1,4 +1,5 @@
 import type { Sql } from 'postgres'
+import { quoteColumns, quoteIdentifier } from '../src/database/identifiers.js'
 import { seededRandom, type Random } from './random.js'
 
 export interface SampleRows {
@@ -26,7 +27,7 @@ const insertOrder = ['organizations', 'users', 'settings', 'locations', 'assets'
 
 /** Fills the tables of `loadSampleSchema`. */
 export async function loadSampleRows (sql: Sql, { organizations, assetsPerOrganization, seed }: SampleRows): Promise<void> {
-  await sql`INSERT INTO manufacturers ${sql(makers.map((name, index) => ({ id: index + 1, name })))}`
+  await insert(sql, 'manufacturers', makers.map((name, index) => ({ id: index + 1, name })))
   for (const [index, organizationId] of organizations.entries()) {
     const rows = rowsOf(organizationId, assetsPerOrganization, seededRandom(seed + index))
     for (const table of insertOrder) await insert(sql, table, rows[table] ?? [])
@@ -39,9 +40,9 @@ export async function loadSampleRows (sql: Sql, { organizations, assetsPerOrgani
 async function insert (sql: Sql, table: string, rows: Row[]): Promise<void> {
   for (let start = 0; start < rows.length; start += 2000) {
     const batch = rows.slice(start, start + 2000)
-    const columns = sql(Object.keys(batch[0]!))
-    await sql`INSERT INTO ${sql(table)} (${columns})
-      SELECT ${columns} FROM json_populate_recordset(null::${sql(table)}, ${JSON.stringify(batch)}::text::json)`
+    const columns = quoteColumns(Object.keys(batch[0]!))
+    await sql.unsafe(`INSERT INTO ${quoteIdentifier(table)} (${columns})
+      SELECT ${columns} FROM json_populate_recordset(null::${quoteIdentifier(table)}, $1::text::json)`, [JSON.stringify(batch)])
   }
 }
 

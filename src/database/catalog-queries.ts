@@ -1,15 +1,14 @@
 import type { Sql } from 'postgres'
+import { quoteTable, type QualifiedName } from './identifiers.js'
 import { ownSchema } from './load/marker.js'
-
-export interface TableName { schema: string, name: string }
 
 /**
  * Tables that a dump carries rows of: ordinary ones and partitions (a partitioned table itself holds none), not those of
  * the system, of temporary schemas or of extensions.
  * @param owned only the current user's own
  */
-export async function listTables (sql: Sql, { owned = false } = {}): Promise<TableName[]> {
-  return await sql<TableName[]>`
+export async function listTables (sql: Sql, { owned = false } = {}): Promise<QualifiedName[]> {
+  return await sql<QualifiedName[]>`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind = 'r' AND n.nspname !~ '^pg_' AND n.nspname NOT IN ('information_schema', ${ownSchema})
@@ -20,11 +19,11 @@ export async function listTables (sql: Sql, { owned = false } = {}): Promise<Tab
 }
 
 /** Rows of each table as the current transaction sees them. */
-export async function countRows (sql: Sql, tables: readonly TableName[], signal?: AbortSignal): Promise<Array<TableName & { rows: number }>> {
+export async function countRows (sql: Sql, tables: readonly QualifiedName[], signal?: AbortSignal): Promise<Array<QualifiedName & { rows: number }>> {
   const counted = []
   for (const { schema, name } of tables) {
     signal?.throwIfAborted()
-    const [row] = await sql<[{ rows: string }]>`SELECT count(*) AS rows FROM ONLY ${sql(schema)}.${sql(name)}`
+    const [row] = await sql.unsafe<[{ rows: string }]>(`SELECT count(*) AS rows FROM ONLY ${quoteTable({ schema, name })}`)
     counted.push({ schema, name, rows: Number(row.rows) })
   }
   return counted

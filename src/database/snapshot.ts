@@ -1,7 +1,8 @@
 import { setTimeout } from 'node:timers/promises'
 import type { ReservedSql, Sql } from 'postgres'
 import { AppError } from '../errors.js'
-import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from './connection/connection.js'
+import { databaseError, openSql, withSql, type Connection } from './connection/connection.js'
+import { quoteTable, type QualifiedName } from './identifiers.js'
 import { reserveSession } from './connection/reserve-session.js'
 
 export interface Snapshot {
@@ -103,11 +104,11 @@ async function lockAndExport (session: ReservedSql): Promise<string> {
 
 /** The tables that the user may lock, quoted; one that it may not read fails in pg_dump with a clear message. */
 async function listLockable (session: ReservedSql): Promise<string[]> {
-  const rows = await session<Array<{ schema: string, name: string }>>`
+  const rows = await session<QualifiedName[]>`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
       AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
-  return rows.map(({ schema, name }) => `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`)
+  return rows.map(quoteTable)
 }

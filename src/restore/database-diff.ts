@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres'
-import { listTables, type TableName } from '../database/catalog-queries.js'
-import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
+import { listTables } from '../database/catalog-queries.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
+import { labelOf, quoteColumns, quoteTable, type QualifiedName } from '../database/identifiers.js'
 import type { TableReport } from './report.js'
 
 interface Digest { rows: number, sum: string }
@@ -26,28 +27,27 @@ export async function compareDatabases (connection: Connection, { live, restored
 }
 
 async function compareTables (before: Sql, after: Sql): Promise<TableReport[]> {
-  const nameOf = ({ schema, name }: TableName) => `${schema}.${name}`
-  const live = new Map((await listTables(before)).map(table => [nameOf(table), table]))
+  const live = new Map((await listTables(before)).map(table => [labelOf(table), table]))
   const reports: TableReport[] = []
   for (const table of await listTables(after)) {
-    const there = live.delete(nameOf(table))
-    reports.push({ table: nameOf(table), ...there ? await compareTable(before, after, table) : await onlyRestored(after, table) })
+    const there = live.delete(labelOf(table))
+    reports.push({ table: labelOf(table), ...there ? await compareTable(before, after, table) : await onlyRestored(after, table) })
   }
   for (const table of live.values()) {
     const { rows } = await digest(before, table)
-    reports.push({ table: nameOf(table), rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.' })
+    reports.push({ table: labelOf(table), rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.' })
   }
   return reports.sort((a, b) => a.table < b.table ? -1 : 1)
 }
 
 type Changes = Omit<TableReport, 'table'>
 
-async function onlyRestored (after: Sql, table: TableName): Promise<Changes> {
+async function onlyRestored (after: Sql, table: QualifiedName): Promise<Changes> {
   const { rows } = await digest(after, table)
   return { rows, added: rows, changed: 0, removed: 0, unchanged: 0, note: 'The table is not in the database now and would come back.' }
 }
 
-async function compareTable (before: Sql, after: Sql, table: TableName): Promise<Changes> {
+async function compareTable (before: Sql, after: Sql, table: QualifiedName): Promise<Changes> {
   const [old, restored] = await Promise.all([digest(before, table), digest(after, table)])
   if (old.rows === restored.rows && old.sum === restored.sum) {
     return { rows: restored.rows, added: 0, changed: 0, removed: 0, unchanged: restored.rows }
@@ -59,13 +59,13 @@ async function compareTable (before: Sql, after: Sql, table: TableName): Promise
 }
 
 /** Number of rows and a sum of their hashes, which does not depend on their order. */
-async function digest (sql: Sql, { schema, name }: TableName): Promise<Digest> {
-  const [row] = await sql<[{ rows: string, sum: string }]>`
-    SELECT count(*) AS rows, coalesce(sum(hashtextextended(${sql.unsafe(rowText)}, 0)::numeric), 0)::text AS sum FROM ONLY ${sql(schema)}.${sql(name)} t`
+async function digest (sql: Sql, table: QualifiedName): Promise<Digest> {
+  const [row] = await sql.unsafe<[{ rows: string, sum: string }]>(
+    `SELECT count(*) AS rows, coalesce(sum(hashtextextended(${rowText}, 0)::numeric), 0)::text AS sum FROM ONLY ${quoteTable(table)} t`)
   return { rows: Number(row.rows), sum: row.sum }
 }
 
-async function primaryKey (sql: Sql, { schema, name }: TableName): Promise<string[]> {
+async function primaryKey (sql: Sql, { schema, name }: QualifiedName): Promise<string[]> {
   const columns = await sql<Array<{ name: string }>>`
     SELECT a.attname AS name
     FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
@@ -77,11 +77,11 @@ async function primaryKey (sql: Sql, { schema, name }: TableName): Promise<strin
 }
 
 /** Rows as hashes of their key and of their content, in the order of the former; without a key the content is the key. */
-async function * rowsOf (sql: Sql, { schema, name }: TableName, key: string[] | null): AsyncGenerator<Row> {
+async function * rowsOf (sql: Sql, table: QualifiedName, key: string[] | null): AsyncGenerator<Row> {
   const content = `md5(${rowText})`
-  const keyText = key === null ? content : `md5(ROW(${key.map(column => `t.${quoteIdentifier(column)}`).join(', ')})::text)`
+  const keyText = key === null ? content : `md5(ROW(${quoteColumns(key, 't')})::text)`
   const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} COLLATE "C" AS key, ${content} COLLATE "C" AS content
-    FROM ONLY ${quoteIdentifier(schema)}.${quoteIdentifier(name)} t ORDER BY 1, 2`).cursor(2000)
+    FROM ONLY ${quoteTable(table)} t ORDER BY 1, 2`).cursor(2000)
   for await (const rows of cursor) yield * rows
 }
 

@@ -2,6 +2,7 @@ import type { Archive, ArchiveEntry } from '../archive/reader.js'
 import type { TableRows } from '../archive/metadata.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
+import { labelOf } from '../database/identifiers.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
@@ -95,7 +96,7 @@ export function createDatabaseParticipant (
       const archived = metadata.database as DatabaseDetails
       const tables = compare && formerOid() !== null
         ? await compareDatabases(connection, { live, restored: scratch, searchPath: trusted ? archived.searchPath : undefined })
-        : loaded.map(({ schema, name, rows }) => ({ table: `${schema}.${name}`, rows }))
+        : loaded.map(({ schema, name, rows }) => ({ table: labelOf({ schema, name }), rows }))
       const code = compare && formerOid() !== null ? { code: await compareCode(connection, { live, restored: scratch }) } : {}
       return { database: { mode: 'swap', scope: 'instance', tables, ...code, missingRoles: [], missingExtensions: [] }, warnings }
     },

@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres'
-import { countRows, listTables, type TableName } from '../database/catalog-queries.js'
-import { databaseError, quoteIdentifier, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
+import { countRows, listTables } from '../database/catalog-queries.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
+import { labelOf, quoteTable, type QualifiedName } from '../database/identifiers.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
@@ -55,7 +56,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
       const { archive } = input as InPlaceInput
       const { digests } = load as InPlaceLoad
       const tables = archive.metadata.tables.map(({ schema, name, rows }, index): TableReport => {
-        const table = `${schema}.${name}`
+        const table = labelOf({ schema, name })
         const digest = before.get(table)
         if (digest === undefined) return { table, rows, added: rows, note: 'The table is not in the database now and would come back.' }
         if (digest === digests[index]) return { table, rows, added: 0, changed: 0, removed: 0, unchanged: rows }
@@ -85,9 +86,9 @@ async function digestLive (connection: Connection, tables: ReadonlyArray<{ schem
   try {
     await withSql(connection, {}, async sql => {
       for (const { schema, name } of tables) {
-        if (!await isThere(sql, schema, name)) continue
+        if (!await isThere(sql, { schema, name })) continue
         const [row] = await sql.unsafe<Array<Record<string, string>>>(tableDigest(schema, name))
-        digests.set(`${schema}.${name}`, Object.values(row as Record<string, string>)[0] as string)
+        digests.set(labelOf({ schema, name }), Object.values(row as Record<string, string>)[0] as string)
       }
     })
   } catch (error) {
@@ -98,12 +99,12 @@ async function digestLive (connection: Connection, tables: ReadonlyArray<{ schem
 
 /** Tables of the user's own that the dump does not bring back. */
 async function listDropped (connection: Connection, archived: ReadonlyArray<{ schema: string, name: string }>): Promise<TableReport[]> {
-  const kept = new Set(archived.map(({ schema, name }) => `${schema}.${name}`))
+  const kept = new Set(archived.map(labelOf))
   try {
     return await withSql(connection, {}, async sql => {
-      const gone = (await listTables(sql, { owned: true })).filter(({ schema, name }) => !kept.has(`${schema}.${name}`))
+      const gone = (await listTables(sql, { owned: true })).filter(table => !kept.has(labelOf(table)))
       const reports: TableReport[] = []
-      for (const table of gone) reports.push({ table: `${table.schema}.${table.name}`, rows: 0, ...await removedRows(sql, table) })
+      for (const table of gone) reports.push({ table: labelOf(table), rows: 0, ...await removedRows(sql, table) })
       return reports
     })
   } catch (error) {
@@ -112,7 +113,7 @@ async function listDropped (connection: Connection, archived: ReadonlyArray<{ sc
 }
 
 /** A table that is damaged can go too, but nobody can say how many rows go with it. */
-async function removedRows (sql: Sql, table: TableName): Promise<Omit<TableReport, 'table'>> {
+async function removedRows (sql: Sql, table: QualifiedName): Promise<Omit<TableReport, 'table'>> {
   const note = 'The table is not in the backup and would go.'
   try {
     const [counted] = await countRows(sql, [table])
@@ -124,7 +125,7 @@ async function removedRows (sql: Sql, table: TableName): Promise<Omit<TableRepor
   }
 }
 
-async function isThere (sql: Sql, schema: string, name: string): Promise<boolean> {
-  const [row] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${`${quoteIdentifier(schema)}.${quoteIdentifier(name)}`}) IS NOT NULL AS there`
+async function isThere (sql: Sql, table: QualifiedName): Promise<boolean> {
+  const [row] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${quoteTable(table)}) IS NOT NULL AS there`
   return row.there
 }

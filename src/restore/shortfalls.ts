@@ -1,6 +1,6 @@
 import type { Metadata } from '../archive/metadata.js'
 import type { Attachments } from '../database/attachments.js'
-import { quoteLiteral } from '../database/connection/connection.js'
+import { quoteLiteral } from '../database/identifiers.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import type { ServerFacts } from '../database/server-facts.js'
 import type { DatabaseMode } from './preflight.js'

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import type postgres from 'postgres'
-import { openSql, quoteIdentifier, quoteLiteral, withSql } from '../../src/database/connection/connection.js'
+import { openSql, withSql } from '../../src/database/connection/connection.js'
 import type { Connection } from '../../src/database/connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../../src/database/identifiers.js'
 import { scramVerifier } from '../../src/database/embedded/scram.js'
 import { createCluster, removeCluster, startClusterServer, stopClusterServer, superuser } from './cluster.js'
 import type { ClusterFiles } from './cluster.js'
@@ -18,6 +19,10 @@ export interface TestDatabaseOptions {
   createdb?: boolean
   createrole?: boolean
   cluster?: ClusterFiles
+  /** Such as LATIN1; of the cluster's unless told. */
+  encoding?: string
+  /** What the database's and the role's names end in, at most 46 bytes. */
+  suffix?: string
 }
 
 export interface TestDatabase {
@@ -37,15 +42,15 @@ export interface TestDatabase {
  * databases that the role owns or whose name begins with the test's (after a swap too), and the role.
  */
 export async function createTestDatabase (
-  t: Test, { role = 'owner', createdb = true, createrole = true, cluster }: TestDatabaseOptions = {}
+  t: Test, { role = 'owner', createdb = true, createrole = true, cluster, encoding, suffix = '' }: TestDatabaseOptions = {}
 ): Promise<TestDatabase> {
   const admin = superuser(cluster ?? await sharedCluster())
-  const name = `test_${randomBytes(6).toString('hex')}`
+  const name = `test_${randomBytes(6).toString('hex')}${suffix}`
   const owner: Connection = { ...admin, user: name, password: randomBytes(12).toString('hex'), database: name }
   await withSql(admin, {}, async (sql) => {
     const attributes = `${createdb ? 'CREATEDB' : 'NOCREATEDB'} ${createrole ? 'CREATEROLE' : 'NOCREATEROLE'}`
     await sql.unsafe(`CREATE ROLE ${quoteIdentifier(name)} LOGIN NOSUPERUSER ${attributes} PASSWORD ${quoteLiteral(scramVerifier(owner.password ?? ''))}`)
-    await sql.unsafe(`CREATE DATABASE ${quoteIdentifier(name)} OWNER ${quoteIdentifier(name)}`)
+    await sql.unsafe(`CREATE DATABASE ${quoteIdentifier(name)} OWNER ${quoteIdentifier(name)}${encoding === undefined ? '' : ` ENCODING ${quoteLiteral(encoding)} TEMPLATE template0`}`)
   })
   const connection = role === 'owner' ? owner : { ...admin, database: name }
   const sql = openSql(connection, { max: 3, applicationName: 'test' })

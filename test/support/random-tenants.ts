@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteIdentifier as q, quoteLiteral } from '../../src/database/connection/connection.js'
+import { quoteIdentifier as q, quoteLiteral } from '../../src/database/identifiers.js'
 
 /** Numbers below `n` that follow from a seed (mulberry32). */
 export function seeded (seed: number): (n: number) => number {

@@ -10,6 +10,7 @@ import type { Core } from '../../src/core.js'
 import { createCore } from '../../src/create-core.js'
 import { listTables } from '../../src/database/catalog-queries.js'
 import { parseConnectionUrl, withSql, type Connection } from '../../src/database/connection/connection.js'
+import { quoteTable } from '../../src/database/identifiers.js'
 import { ownSchema } from '../../src/database/load/marker.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
 import { listJournals, readJournal, type Begin } from '../../src/restore/journal.js'
@@ -91,7 +92,7 @@ export async function databaseFingerprint (connection: Connection): Promise<stri
   return await withSql(connection, {}, async sql => {
     const hash = createHash('sha256')
     for (const { schema, name } of await listTables(sql)) {
-      const rows = await sql<Array<{ row: string }>>`SELECT ROW(t.*)::text AS row FROM ONLY ${sql(schema)}.${sql(name)} t ORDER BY 1`
+      const rows = await sql.unsafe<Array<{ row: string }>>(`SELECT ROW(t.*)::text AS row FROM ONLY ${quoteTable({ schema, name })} t ORDER BY 1`)
       hash.update(`${schema}.${name}\n${rows.map(({ row }) => row).join('\n')}\n`)
     }
     const sequences = await sql`SELECT schemaname, sequencename, last_value FROM pg_sequences ORDER BY 1, 2`

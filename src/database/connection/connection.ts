@@ -5,6 +5,7 @@ import { tlsFor } from './tls.js'
 
 export { parseConnectionUrl, type Connection } from './connection-url.js'
 export { databaseError } from './database-error.js'
+export { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 
 /** What differs from the Connection itself: another database of the server, or another role. */
 export interface ConnectionOverrides {
@@ -19,6 +20,8 @@ export interface SqlOptions extends ConnectionOverrides {
   applicationName?: string
   /** Wins over what the database or the role sets. */
   searchPath?: string
+  /** Ask one thing and leave nothing in the session, no prepared statement either: it may be one of a pooler's. */
+  isProbe?: boolean
 }
 
 /** For a database that a dump was loaded into: no function or operator out of it can take the place of a built-in one. */
@@ -57,9 +60,9 @@ export function openSql (connection: Connection, options: SqlOptions = {}): post
     idle_timeout: undefined,
     // A session may hold a snapshot or a lock for hours.
     max_lifetime: null,
-    prepare: true,
+    prepare: options.isProbe !== true,
     debug: false,
-    fetch_types: true,
+    fetch_types: options.isProbe !== true,
     target_session_attrs: attributes === 'any' ? undefined : attributes,
     onnotice: () => {},
     connection: {
@@ -81,17 +84,6 @@ export async function withSql<Result> (
   } finally {
     await sql.end({ timeout: 5 })
   }
-}
-
-/** A name as an SQL identifier, whatever is in it. */
-export function quoteIdentifier (name: string): string {
-  return `"${name.replaceAll('"', '""')}"`
-}
-
-/** A text as an SQL literal, also where standard_conforming_strings is off. */
-export function quoteLiteral (text: string): string {
-  const quoted = `'${text.replaceAll('\\', '\\\\').replaceAll('\'', '\'\'')}'`
-  return text.includes('\\') ? `E${quoted}` : quoted
 }
 
 function override (connection: Connection, { database, user, password }: ConnectionOverrides): Connection {

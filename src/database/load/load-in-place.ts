@@ -4,7 +4,8 @@ import { createInterface } from 'node:readline'
 import { AppError } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { codeQuery, type CodeObjects } from '../code-objects.js'
-import { databaseError, quoteIdentifier, quoteLiteral, toEnvironment, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import { databaseError, toEnvironment, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import { labelOf, quoteLiteral, quoteTable } from '../identifiers.js'
 import { lostConnection } from '../connection/program-error.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
@@ -39,7 +40,7 @@ export interface InPlaceLoad {
 
 /** One value that is the same for the same rows, whatever their order: the table's own, or those of all its partitions. */
 export function tableDigest (schema: string, name: string): string {
-  const table = `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
+  const table = quoteTable({ schema, name })
   const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
   return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text, 0)::numeric), 0) FROM ${table} t
     WHERE t.tableoid = ${relation} OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${relation})`
@@ -138,7 +139,7 @@ function ownFailure (error: unknown, guard: string): AppError | undefined {
   if (!stderr.includes('cannot drop desired object(s) because other objects depend on them')) return undefined
   const errors = [...stderr.matchAll(/^(?:DETAIL: {2})?(\S.* depends on .*)$/gm)].map(([, message = '']) => ({ message }))
   return new AppError('RESTORE_CONFLICT', 'Objects of another role depend on what the restore replaces.', {
-    errors, remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE … CREATEDB).', cause: error
+    errors, remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE ... CREATEDB).', cause: error
   })
 }
 
@@ -190,7 +191,7 @@ function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest)
   request.tables.forEach(({ schema, name, rows }, index) => {
     const found = tables[index]?.split(' ')[0]
     if (found !== String(rows)) {
-      throw new AppError('DUMP_INVALID', `After loading, the table ${schema}.${name} has ${found ?? 'no'} rows in place of ${rows}.`)
+      throw new AppError('DUMP_INVALID', `After loading, the table ${labelOf({ schema, name })} has ${found ?? 'no'} rows in place of ${rows}.`)
     }
   })
 }

@@ -1,6 +1,7 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../../errors.js'
-import { databaseError, quoteLiteral, withSql, type Connection } from '../connection/connection.js'
+import { databaseError, withSql, type Connection } from '../connection/connection.js'
+import { quoteLiteral } from '../identifiers.js'
 
 /**
  * Schema of what this service itself keeps in a database, only while a restore needs it; never part of a dump. Where a
@@ -8,6 +9,8 @@ import { databaseError, quoteLiteral, withSql, type Connection } from '../connec
  * alone can't, since transaction ids that were never flushed are used again.
  */
 export const ownSchema = 'dumbassets_backup'
+
+const markers = `${ownSchema}.committed_restores`
 
 /** Held from a marker's writing to its commit, since two transactions can't create the schema at once. */
 const lock = 'SELECT pg_catalog.pg_advisory_xact_lock(4920614207331857513)'
@@ -23,15 +26,15 @@ export function markerStatements (restoreId: string): string {
 ${restoreLock(restoreId)};
 SELECT pg_catalog.set_config('synchronous_commit', 'on', true) WHERE pg_catalog.current_setting('synchronous_commit') = 'off';
 CREATE SCHEMA IF NOT EXISTS ${ownSchema};
-CREATE TABLE IF NOT EXISTS ${ownSchema}.committed_restores (restore_id uuid PRIMARY KEY);
-INSERT INTO ${ownSchema}.committed_restores VALUES (${quoteLiteral(restoreId)});`
+CREATE TABLE IF NOT EXISTS ${markers} (restore_id uuid PRIMARY KEY);
+INSERT INTO ${markers} VALUES (${quoteLiteral(restoreId)});`
 }
 
 /** Whether the restore's transaction was committed. After a crash of ours it may still be ending, which is waited for. */
 export async function hasMarker (connection: Connection, restoreId: string): Promise<boolean> {
   return await guarded(async () => await withSql(connection, {}, async sql => {
     await sql.unsafe(restoreLock(restoreId, '_shared'))
-    return await isThere(sql) && (await sql`SELECT FROM ${sql(ownSchema)}.committed_restores WHERE restore_id = ${restoreId}`).length > 0
+    return await isThere(sql) && (await sql.unsafe(`SELECT FROM ${markers} WHERE restore_id = ${quoteLiteral(restoreId)}`)).length > 0
   }))
 }
 
@@ -68,15 +71,15 @@ export async function removeMarker (connection: Connection, restoreId: string): 
     if (!await isThere(sql)) return
     await sql.begin(async transaction => {
       await transaction.unsafe(lock)
-      await transaction`DELETE FROM ${transaction(ownSchema)}.committed_restores WHERE restore_id = ${restoreId}`
-      const [others] = await transaction`SELECT FROM ${transaction(ownSchema)}.committed_restores LIMIT 1`
+      await transaction.unsafe(`DELETE FROM ${markers} WHERE restore_id = ${quoteLiteral(restoreId)}`)
+      const [others] = await transaction.unsafe(`SELECT FROM ${markers} LIMIT 1`)
       if (others === undefined) await transaction.unsafe(`DROP SCHEMA ${ownSchema} CASCADE`)
     })
   }))
 }
 
 async function isThere (sql: Sql): Promise<boolean> {
-  const [table] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${`${ownSchema}.committed_restores`}) IS NOT NULL AS there`
+  const [table] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${markers}) IS NOT NULL AS there`
   return table.there
 }
 

@@ -2,8 +2,9 @@ import { AppError } from '../../errors.js'
 import type { Sql } from 'postgres'
 import { countRows, listTables } from '../catalog-queries.js'
 import { databaseError, withSql, type Connection } from '../connection/connection.js'
+import { labelOf, type QualifiedName } from '../identifiers.js'
 
-interface TableRows { schema: string, name: string, rows: number }
+interface TableRows extends QualifiedName { rows: number }
 
 /**
  * Compares a loaded database with what the backup counted at its snapshot.
@@ -20,31 +21,30 @@ export async function verifyLoad (connection: Connection, { searchPath = '' }: {
     signal.throwIfAborted()
     throw databaseError(error)
   })
-  const key = ({ schema, name }: { schema: string, name: string }) => `${schema}.${name}`
-  const rows = new Map(tables.map(table => [key(table), table.rows]))
+  const rows = new Map(tables.map(table => [labelOf(table), table.rows]))
   for (const table of tables) {
-    const root = roots.get(key(table))
+    const root = roots.get(labelOf(table))
     if (root !== undefined) rows.set(root, (rows.get(root) ?? 0) + table.rows)
   }
   for (const table of expected) {
-    const loaded = rows.get(key(table))
+    const loaded = rows.get(labelOf(table))
     if (loaded !== table.rows) {
-      throw new AppError('DUMP_INVALID', `After loading, the table ${key(table)} has ${loaded ?? 'no'} rows in place of ${table.rows}.`)
+      throw new AppError('DUMP_INVALID', `After loading, the table ${labelOf(table)} has ${loaded ?? 'no'} rows in place of ${table.rows}.`)
     }
   }
-  const known = new Set(expected.map(key))
-  const stranger = tables.find(table => table.rows > 0 && !known.has(key(table)) && !known.has(roots.get(key(table)) ?? ''))
-  if (stranger !== undefined) throw new AppError('DUMP_INVALID', `After loading, the table ${key(stranger)} has rows that the backup does not know of.`)
+  const known = new Set(expected.map(labelOf))
+  const stranger = tables.find(table => table.rows > 0 && !known.has(labelOf(table)) && !known.has(roots.get(labelOf(table)) ?? ''))
+  if (stranger !== undefined) throw new AppError('DUMP_INVALID', `After loading, the table ${labelOf(stranger)} has rows that the backup does not know of.`)
   return tables
 }
 
 /** Each partition's root, by name: a backup of one organization counts partitioned tables as a whole. */
 async function partitionRoots (sql: Sql): Promise<Map<string, string>> {
-  const rows = await sql<Array<{ partition: string, root: string }>>`
-    SELECT n.nspname || '.' || c.relname AS partition, rn.nspname || '.' || r.relname AS root
+  const rows = await sql<Array<QualifiedName & { rootSchema: string, root: string }>>`
+    SELECT n.nspname AS schema, c.relname AS name, rn.nspname AS "rootSchema", r.relname AS root
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     JOIN pg_catalog.pg_class r ON r.oid = pg_catalog.pg_partition_root(c.oid)
     JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
     WHERE c.relispartition AND c.relkind = 'r'`
-  return new Map(rows.map(({ partition, root }) => [partition, root]))
+  return new Map(rows.map(({ rootSchema, root, ...partition }) => [labelOf(partition), labelOf({ schema: rootSchema, name: root })]))
 }

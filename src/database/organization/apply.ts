@@ -1,12 +1,12 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { labelOf, quoteColumns, quoteIdentifier } from '../identifiers.js'
 import { changeOf, type TableChange } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
 import { parkValues, type Parking } from './parking.js'
 import { triggersOff, triggersOn } from './triggers.js'
-import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
+import { type TenantGraph } from '../tenancy/tenant-table.js'
 
 /** How many rows each table's statistics must show in the end. */
 export type ExpectedWrites = Map<number, { inserted: number, updated: number, deleted: number }>
@@ -98,12 +98,13 @@ export function changedMeanwhile (what: string): AppError {
 
 /** A constraint that says no (SQLSTATE class 23) or a concurrent change is a conflict; its name is told, its values are not. */
 export function conflictError (error: unknown): unknown {
-  const { code, constraint_name: constraint, table_name: table, schema_name: schema } = error as Record<string, string | undefined>
+  const { code, constraint_name: constraint, table_name: name = 'unknown', schema_name: schema = 'unknown' } = error as Record<string, string | undefined>
   if (error instanceof AppError || code === undefined) return error
   if (code.startsWith('23')) {
-    const message = `${schema}.${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
+    const table = labelOf({ schema, name })
+    const message = `${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
     return new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', {
-      errors: [{ field: `${schema}.${table}`, message }], cause: error
+      errors: [{ field: table, message }], cause: error
     })
   }
   if (code === '40P01' || code === '40001' || code === '55P03') {

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { keyedRows, targetRows } from './keyed-rows.js'

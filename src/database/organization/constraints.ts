@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteIdentifier } from '../identifiers.js'
 import type { Conflict } from './conflicts.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'

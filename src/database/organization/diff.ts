@@ -1,8 +1,8 @@
 import type postgres from 'postgres'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteColumns, quoteIdentifier } from '../identifiers.js'
 import type { MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
-import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
+import { type TenantGraph } from '../tenancy/tenant-table.js'
 import { ownedRows } from '../tenancy/tenant-rows.js'
 
 /** What a merge does to one table. */

@@ -1,4 +1,5 @@
 import { AppError } from '../../errors.js'
+import { labelOf } from '../identifiers.js'
 import type { TableRows } from './dump.js'
 import type { Catalog, CatalogColumn, CatalogTable } from '../tenancy/tenant-catalog.js'
 import { isTenant, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
@@ -58,7 +59,7 @@ export function compareSchemas (live: TenantGraph, archived: Catalog, dumped: re
   const notes = new Map<string, string>()
   const tables: MergeTable[] = []
   for (const { schema, name, rows } of dumped) {
-    const label = `${schema}.${name}`
+    const label = labelOf({ schema, name })
     const refuse = (message: string): void => { problems.push({ field: label, message: `${label} ${message}` }) }
     const before = find(archived.tables, schema, name)
     const now = find(live.tables, schema, name)

@@ -12,7 +12,7 @@ import type { Tenancy } from '../tenancy/tenancy-file.js'
 import { readTenantGraph } from '../tenancy/tenant-graph.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
-import { ownedRows, ownerOf } from '../tenancy/tenant-rows.js'
+import { ownedRows, ownerOf, ownRow } from '../tenancy/tenant-rows.js'
 
 export interface OrganizationDumpOptions {
   connection: Connection
@@ -104,8 +104,7 @@ async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenera
 }
 
 async function hasOwnRow (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<boolean> {
-  const found = await sql`SELECT FROM ${sql(graph.root!.schema)}.${sql(graph.root!.name)} WHERE ${sql(graph.rootKey)}::text = ${organizationId}`
-  return found.length > 0
+  return (await sql.unsafe(`SELECT ${ownRow(graph, organizationId)}`)).length > 0
 }
 
 /** UTF-8 whatever the database has, but for a database that does not know its own encoding. */

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteIdentifier } from '../identifiers.js'
 import type { Conflict } from './conflicts.js'
 import { changeOf, type TableChange } from './diff.js'
 import { canBeReplaced, type MergeTable } from './drift.js'

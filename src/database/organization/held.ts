@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteLiteral } from '../connection/connection.js'
+import { quoteLiteral } from '../identifiers.js'
 import type { Conflict } from './conflicts.js'
 import type { TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'

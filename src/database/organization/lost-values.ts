@@ -1,10 +1,9 @@
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteColumns, quoteIdentifier } from '../identifiers.js'
 import { changeOf, rowText, type TableChange } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
 import { targetRows } from './keyed-rows.js'
 import { rowNumber } from './load.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
-import { quoteColumns } from '../tenancy/tenant-table.js'
 
 /**
  * The query of the values that rows can't lead to by a key while the first statement of the merge runs (apply.ts):

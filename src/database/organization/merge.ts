@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { databaseError, openSql, quoteIdentifier, withSql, type Connection } from '../connection/connection.js'
+import { databaseError, openSql, withSql, type Connection } from '../connection/connection.js'
 import { applyChanges, conflictError } from './apply.js'
 import { watchBlockers, type BlockerWatch } from './blockers.js'
 import { brokenConstraints } from './constraints.js'
@@ -25,7 +25,9 @@ import type { Tenancy } from '../tenancy/tenancy-file.js'
 import { readCatalog } from '../tenancy/tenant-catalog.js'
 import { readTenantGraph } from '../tenancy/tenant-graph.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { quoteIdentifier } from '../identifiers.js'
 import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
+import { ownRow } from '../tenancy/tenant-rows.js'
 import { advanceSequences, laggingSequences } from '../tenancy/tenant-sequences.js'
 
 export interface MergeOptions {
@@ -153,7 +155,7 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
     await session.unsafe(advisoryLock(organizationId))
     // Without the right to, requirePrivileges refuses the restore, together with whatever else is missing.
     if (await mayLockRows(session, graph.root!)) {
-      await session`SELECT FROM ${session(graph.root!.schema)}.${session(graph.root!.name)} WHERE ${session(graph.rootKey)}::text = ${organizationId} FOR UPDATE`
+      await session.unsafe(`SELECT ${ownRow(graph, organizationId)} FOR UPDATE`)
     }
   }
   const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))

@@ -1,11 +1,11 @@
 import type postgres from 'postgres'
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
+import { quoteColumns, quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import { planChanges, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { targetRows } from './keyed-rows.js'
 import { createMergeTables } from './load.js'
 import type { ForeignKey } from '../tenancy/tenant-catalog.js'
-import { isTenant, quoteColumns, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
+import { isTenant, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
 import { keyCondition, ownedRows, ownerOf, storedColumns, tableOf } from '../tenancy/tenant-rows.js'
 
 interface NewerTables { tables: MergeTable[], changes: TableChange[] }

@@ -1,11 +1,11 @@
 import type postgres from 'postgres'
 import { systemCode } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteColumns, quoteIdentifier } from '../identifiers.js'
 import { updatedColumns, type MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
 import { contradict, exclusionConstraints, livePlace, termsOf, uniqueIndexes, type Exclusion } from './unique.js'
 import type { CatalogColumn } from '../tenancy/tenant-catalog.js'
-import { quoteColumns, type TenantGraph } from '../tenancy/tenant-table.js'
+import { type TenantGraph } from '../tenancy/tenant-table.js'
 import { storedColumns } from '../tenancy/tenant-rows.js'
 
 /** Rows that get out of the way of others, by a value of one column that was tried. */

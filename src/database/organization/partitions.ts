@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteLiteral } from '../connection/connection.js'
+import { quoteLiteral, quoteTable, type QualifiedName } from '../identifiers.js'
 import { listedOwners, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
 import { ownedRows } from '../tenancy/tenant-rows.js'
 
@@ -34,22 +34,24 @@ export async function othersPartitions (sql: postgres.Sql, graph: TenantGraph, o
 }
 
 async function readPartitions (sql: postgres.Sql, { oid }: TenantTable): Promise<Partition[]> {
-  return await sql<Partition[]>`
-    SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation, t.parentrelid::oid AS parent,
+  const rows = await sql<Array<Omit<Partition, 'relation'> & QualifiedName>>`
+    SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name, t.parentrelid::oid AS parent,
       (SELECT a.attname::text FROM pg_partitioned_table p JOIN pg_attribute a ON a.attrelid = p.partrelid AND a.attnum = p.partattrs[0]
         WHERE p.partrelid = t.parentrelid AND p.partstrat = 'l') AS column,
       pg_get_expr(c.relpartbound, c.oid) AS bound
     FROM pg_partition_tree(${oid}::oid) t JOIN pg_class c ON c.oid = t.relid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE t.parentrelid IS NOT NULL ORDER BY t.level, c.relname COLLATE "C"`
+  return rows.map((row) => ({ ...row, relation: quoteTable(row) }))
 }
 
 /** pg_dump would write them without their table. */
 async function ownedSequences (sql: postgres.Sql, parts: readonly Partition[]): Promise<Array<{ oid: number, relation: string }>> {
-  return await sql<Array<{ oid: number, relation: string }>>`
-    SELECT c.oid, quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation
+  const rows = await sql<Array<{ oid: number } & QualifiedName>>`
+    SELECT c.oid, n.nspname::text AS schema, c.relname::text AS name
     FROM pg_depend d JOIN pg_class c ON c.oid = d.objid JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE d.classid = 'pg_class'::regclass AND d.refclassid = 'pg_class'::regclass AND d.deptype = 'a' AND c.relkind = 'S'
       AND d.refobjid = ANY(${parts.map(({ oid }) => oid)}::oid[])`
+  return rows.map((row) => ({ oid: row.oid, relation: quoteTable(row) }))
 }
 
 /** A partition with all that are below it. There may be thousands, so each is looked up. */

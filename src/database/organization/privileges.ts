@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteIdentifier } from '../identifiers.js'
 import { changeOf } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
 import type { ExchangePlan } from './exchanges.js'

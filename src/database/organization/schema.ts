@@ -1,13 +1,14 @@
 import { buffer } from 'node:stream/consumers'
 import { AppError } from '../../errors.js'
 import { startProgram } from '../../io/process.js'
-import { quoteIdentifier, toEnvironment, type Connection } from '../connection/connection.js'
+import { toEnvironment, type Connection } from '../connection/connection.js'
 import { dumpFailed } from '../instance-dump.js'
 import { ownSchema } from '../load/marker.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { usePath, withLoadPath } from '../search-path.js'
 import type { Snapshot } from '../snapshot.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
+import { quoteIdentifier } from '../identifiers.js'
 import { tableOf } from '../tenancy/tenant-rows.js'
 
 /** How long the dump's sessions wait for a lock that the snapshot's session has already: a change of the table is in between. */
@@ -63,7 +64,7 @@ async function dumpSection ({ connection, tools, snapshot, without, encoding, lo
   }
 }
 
-/** Each foreign key that leads out of the organization's rows, as pg_dump writes it, and what takes its place. */
+/** Each foreign key that leads out of the organization's rows, with its names as pg_dump writes them, and what takes its place. */
 async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<Array<{ written: string, replacement: string }>> {
   const replaced = []
   // With names in full, as pg_dump has them.
@@ -72,10 +73,11 @@ async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath
     const table = tableOf(graph, key.table)
     const leadsOut = !isTenant(tableOf(graph, key.target)) || (table.declared && table.anchor[0] !== key)
     if (!isTenant(table) || !leadsOut || !key.validated || without.includes(key.relation)) continue
-    const [found] = await sql<[{ definition: string, name: string, partitioned: boolean }]>`
-      SELECT pg_get_constraintdef(k.oid) AS definition, quote_ident(k.conname) AS name, c.relkind = 'p' AS partitioned
-      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid WHERE k.oid = ${key.oid}`
-    const start = `ALTER TABLE ${found.partitioned ? '' : 'ONLY '}${key.relation}\n    ADD CONSTRAINT ${found.name} ${found.definition}`
+    const [found] = await sql<[{ definition: string, name: string, relation: string, partitioned: boolean }]>`
+      SELECT pg_get_constraintdef(k.oid) AS definition, quote_ident(k.conname) AS name, c.relkind = 'p' AS partitioned,
+        quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation
+      FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.oid = ${key.oid}`
+    const start = `ALTER TABLE ${found.partitioned ? '' : 'ONLY '}${found.relation}\n    ADD CONSTRAINT ${found.name} ${found.definition}`
     replaced.push({
       written: latin1(`${start};\n`),
       // PostgreSQL before 18 has no NOT VALID keys on partitioned tables.

@@ -1,7 +1,7 @@
 import { setTimeout } from 'node:timers/promises'
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteIdentifier } from '../identifiers.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { lockWaitMs } from './schema.js'

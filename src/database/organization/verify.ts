@@ -1,5 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
+import { labelOf } from '../identifiers.js'
 import { ownSchema } from '../load/marker.js'
 import { changedMeanwhile, type ExpectedWrites } from './apply.js'
 import { remainingDifferences } from './diff.js'
@@ -13,13 +14,13 @@ export interface Writes { table: number, label: string, inserted: number, update
  * before it, since its statistics are sent off with a delay (PostgreSQL manual, "The Cumulative Statistics System").
  */
 export async function writesSoFar (session: postgres.Sql): Promise<Writes[]> {
-  const rows = await session<Array<Record<'table' | 'label' | 'inserted' | 'updated' | 'deleted', string>>>`
-    SELECT coalesce(pg_partition_root(relid), relid)::oid::text AS table, min(schemaname || '.' || relname) AS label,
+  const rows = await session<Array<Record<'table' | 'schema' | 'name' | 'inserted' | 'updated' | 'deleted', string>>>`
+    SELECT coalesce(pg_partition_root(relid), relid)::oid::text AS table, min(schemaname) AS schema, min(relname) AS name,
       sum(n_tup_ins) AS inserted, sum(n_tup_upd) AS updated, sum(n_tup_del) AS deleted
     FROM pg_stat_xact_user_tables WHERE schemaname !~ '^pg_temp' AND schemaname <> ${ownSchema}
     GROUP BY 1 HAVING sum(n_tup_ins + n_tup_upd + n_tup_del) > 0`
-  return rows.map(({ table, label, inserted, updated, deleted }) =>
-    ({ table: Number(table), label, inserted: Number(inserted), updated: Number(updated), deleted: Number(deleted) }))
+  return rows.map(({ table, schema, name, inserted, updated, deleted }) =>
+    ({ table: Number(table), label: labelOf({ schema, name }), inserted: Number(inserted), updated: Number(updated), deleted: Number(deleted) }))
 }
 
 /**

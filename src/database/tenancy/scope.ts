@@ -1,9 +1,8 @@
 import type { Sql } from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
-import { quoteTable, readKeyedTables } from './tenant-catalog.js'
+import { labelOf, quoteIdentifier, quoteLiteral, quoteTable } from '../identifiers.js'
+import { readKeyedTables } from './tenant-catalog.js'
 import { findRoot } from './tenant-root.js'
-import { labelOf } from './tenant-table.js'
 
 export interface Organizations {
   /** schema.name; null in a database without any table, which has no organizations. */

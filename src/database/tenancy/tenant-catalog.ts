@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteIdentifier } from '../connection/connection.js'
+import { quoteTable } from '../identifiers.js'
 import { ownSchema } from '../load/marker.js'
 
 export interface CatalogColumn {
@@ -72,11 +72,6 @@ export interface Catalog {
   materializedViews: number
   foreignTables: number
   largeObjects: boolean
-}
-
-/** `"schema"."table"`. */
-export function quoteTable ({ schema, name }: { schema: string, name: string }): string {
-  return `${quoteIdentifier(schema)}.${quoteIdentifier(name)}`
 }
 
 /** Everything about the user's tables that decides who owns their rows. Reads pg_catalog alone. */
@@ -168,13 +163,14 @@ async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
 }
 
 async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
-  return await sql<ForeignKey[]>`
+  type Names = Record<'schema' | 'relname' | 'targetSchema' | 'targetName', string>
+  const rows = await sql<Array<Omit<ForeignKey, 'relation' | 'targetRelation'> & Names>>`
     with relations as (
       select c.oid, coalesce(pg_partition_root(c.oid), c.oid)::oid as root, c.relispartition as partition,
-        quote_ident(n.nspname) || '.' || quote_ident(c.relname) as relation
+        n.nspname::text as schema, c.relname::text as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
-    select k.oid, k.conname::text as name, child.root as table, child.relation, parent.root as target,
-      parent.relation as "targetRelation", k.convalidated as validated,
+    select k.oid, k.conname::text as name, child.root as table, child.schema, child.name as relname, parent.root as target,
+      parent.schema as "targetSchema", parent.name as "targetName", k.convalidated as validated,
       k.confdeltype <> 'a' as "deleteActs", k.confupdtype <> 'a' as "updateActs",
       case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
       case when child.partition then pg_get_partition_constraintdef(child.oid) end as condition,
@@ -194,7 +190,12 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
           join pg_attribute p on p.attrelid = k.confrelid and p.attnum = u.parent
           join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace) pairs
     where k.contype = 'f' and k.conparentid = 0
-    order by child.relation collate "C", k.conname collate "C"`
+    order by child.schema collate "C", child.name collate "C", k.conname collate "C"`
+  return rows.map(({ schema, relname, targetSchema, targetName, ...key }) => ({
+    ...key,
+    relation: quoteTable({ schema, name: relname }),
+    targetRelation: quoteTable({ schema: targetSchema, name: targetName })
+  }))
 }
 
 async function readRest (sql: postgres.Sql): Promise<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>> {

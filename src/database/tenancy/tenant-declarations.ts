@@ -1,6 +1,6 @@
 import type { Tenancy } from './tenancy-file.js'
-import { quoteTable, type Catalog, type CatalogTable, type ForeignKey } from './tenant-catalog.js'
-import { labelOf } from './tenant-table.js'
+import { type Catalog, type CatalogTable, type ForeignKey } from './tenant-catalog.js'
+import { labelOf, quoteTable } from '../identifiers.js'
 
 /** What TENANCY_FILE says of a table. */
 export type Declaration = { owner: ForeignKey } | 'excluded'

@@ -3,10 +3,11 @@ import type postgres from 'postgres'
 import type { Tenancy } from './tenancy-file.js'
 import { tenancyFindings } from './tenancy-findings.js'
 import { findAnchors, followAnchors, type Anchor } from './tenant-anchors.js'
-import { quoteTable, readCatalog, type Catalog, type CatalogTable, type ForeignKey } from './tenant-catalog.js'
+import { readCatalog, type Catalog, type CatalogTable, type ForeignKey } from './tenant-catalog.js'
 import { readDeclarations, type Declaration } from './tenant-declarations.js'
 import { findRoot } from './tenant-root.js'
-import { describeKey, labelOf, TenantClass, type TenantGraph, type TenantTable } from './tenant-table.js'
+import { describeKey, TenantClass, type TenantGraph, type TenantTable } from './tenant-table.js'
+import { labelOf, quoteTable } from '../identifiers.js'
 
 /** How each table is classified and why, for GET /api/backup/tenancy. */
 export const TenancyReport = Type.Object({

@@ -1,6 +1,6 @@
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { ForeignKey } from './tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
 import { keyCondition, ownerOf, tableOf } from './tenant-rows.js'

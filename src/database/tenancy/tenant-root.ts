@@ -1,6 +1,6 @@
 import type { CatalogTable } from './tenant-catalog.js'
 import { findTables } from './tenant-declarations.js'
-import { labelOf } from './tenant-table.js'
+import { labelOf } from '../identifiers.js'
 
 export interface TenantRoot<Table> {
   table: Table | undefined

@@ -1,4 +1,4 @@
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { ForeignKey } from './tenant-catalog.js'
 import type { TenantGraph, TenantTable } from './tenant-table.js'
 
@@ -39,6 +39,11 @@ export function ownerOf (
 export function ownedRows (graph: TenantGraph, table: TenantTable, alias: string, organizationId: string, source?: Source): string {
   const { joins, owner } = ownerOf(graph, table, alias, 'JOIN', source)
   return `FROM ${source?.(table) ?? table.source} ${alias}${joins} WHERE ${owner} = ${quoteLiteral(organizationId)}`
+}
+
+/** `FROM … WHERE …` of the organization's own row in the tenant table. */
+export function ownRow ({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, organizationId: string): string {
+  return `FROM ${root!.relation} WHERE ${quoteIdentifier(rootKey)}::text = ${quoteLiteral(organizationId)}`
 }
 
 /** Columns that a dump carries: generated ones follow from the others. */

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteLiteral } from '../connection/connection.js'
+import { quoteLiteral } from '../identifiers.js'
 import { isTenant, type TenantGraph } from './tenant-table.js'
 
 /** The sequences that give the tables' columns their values, quoted. */

@@ -1,5 +1,4 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { quoteIdentifier } from '../connection/connection.js'
 import type { CatalogTable, ForeignKey } from './tenant-catalog.js'
 
 export const TenantClass = Type.Union([
@@ -53,15 +52,5 @@ export function listedOwners ({ root, rootKey }: Pick<TenantGraph, 'root' | 'roo
 export function describeKey (graph: Pick<TenantGraph, 'tables'>, key: ForeignKey): string {
   const side = (oid: number, columns: string[]): string =>
     `${graph.tables.find((table) => table.oid === oid)!.label} (${columns.join(', ')})`
-  return `${side(key.table, key.columns)} → ${side(key.target, key.references)}`
-}
-
-/** schema.name, for people. */
-export function labelOf ({ schema, name }: { schema: string, name: string }): string {
-  return `${schema}.${name}`
-}
-
-/** A column list for SQL. */
-export function quoteColumns (columns: readonly string[], alias?: string): string {
-  return columns.map((column) => alias === undefined ? quoteIdentifier(column) : `${alias}.${quoteIdentifier(column)}`).join(', ')
+  return `${side(key.table, key.columns)} \u2192 ${side(key.target, key.references)}`
 }

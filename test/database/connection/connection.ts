@@ -1,5 +1,6 @@
 import t from 'tap'
-import { databaseError, parseConnectionUrl, quoteIdentifier, quoteLiteral, toEnvironment } from '../../../src/database/connection/connection.js'
+import { databaseError, parseConnectionUrl, toEnvironment } from '../../../src/database/connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../../../src/database/identifiers.js'
 import { AppError } from '../../../src/errors.js'
 
 t.test('reads every form of a connection URL', async (t) => {

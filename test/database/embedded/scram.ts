@@ -5,7 +5,7 @@ import { createTestDatabase } from '../../support/postgres.js'
 
 t.test('PostgreSQL takes the verifier for the password', async (t) => {
   const { connection, sql, user } = await createTestDatabase(t)
-  await sql.unsafe(`ALTER ROLE "${user}" PASSWORD '${scramVerifier('p assword')}'`)
+  await sql.unsafe(`ALTER ROLE ${user} PASSWORD '${scramVerifier('p assword')}'`)
   const [row] = await withSql(connection, { password: 'p assword' }, async (sql) => await sql`SELECT current_user AS who`)
   t.equal(row?.who, user)
   const wrong = openSql(connection, { password: 'wrong' })

@@ -1,5 +1,6 @@
 import t from 'tap'
-import { quoteIdentifier, withSql, type Connection } from '../../../src/database/connection/connection.js'
+import { withSql, type Connection } from '../../../src/database/connection/connection.js'
+import { quoteIdentifier } from '../../../src/database/identifiers.js'
 import { archive, loadFixture, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 

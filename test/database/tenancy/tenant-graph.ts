@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { Value } from '@sinclair/typebox/value'
 import t from 'tap'
 import type postgres from 'postgres'
+import { quoteIdentifier } from '../../../src/database/identifiers.js'
 import { parseTenancy, readTenancyFile, type Tenancy } from '../../../src/database/tenancy/tenancy-file.js'
 import { describeTenancy, readTenantGraph, TenancyReport } from '../../../src/database/tenancy/tenant-graph.js'
 import type { TenantGraph } from '../../../src/database/tenancy/tenant-table.js'
@@ -98,7 +99,7 @@ t.test('obstacles say what stands in the way', async (t) => {
   await sql`ALTER TABLE things FORCE ROW LEVEL SECURITY`
   t.match(await refused(), /Row level security of public.things/)
   await sql`ALTER TABLE things NO FORCE ROW LEVEL SECURITY`
-  await sql`REVOKE ALL ON things FROM ${sql(user)}`
+  await sql.unsafe(`REVOKE ALL ON things FROM ${quoteIdentifier(user)}`)
   t.match(await refused(), /public.things can't be read/)
 })
 
