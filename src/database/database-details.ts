@@ -1,6 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
-import { databaseError, quoteIdentifier, quoteLiteral } from './connection/connection.js'
+import { databaseError } from './connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from './identifiers.js'
 import { listForeignOwners, ownableObjects, OwnedObject } from './owners.js'
 
 const Name = Type.String({ maxLength: 63 })
@@ -32,7 +33,7 @@ export const DatabaseDetails = Type.Object({
   comment: Type.Union([Type.String(), Type.Null()]),
   connectionLimit: Type.Integer(),
   settings: Type.Array(Type.Object({ role: NameOrNull, name: Type.String(), value: Type.String() }), {
-    description: 'ALTER DATABASE … SET and ALTER ROLE … IN DATABASE … SET'
+    description: 'ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET'
   }),
   privileges: Type.Union([Type.Array(Privilege), Type.Null()], { description: 'The database ACL; null when it was never changed' }),
   owners: Type.Array(OwnedObject, { description: 'Objects that the database owner does not own' }),

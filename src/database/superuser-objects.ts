@@ -49,7 +49,7 @@ const kinds: Kind[] = [{
 /** What another role owns stays when the user replaces everything inside the live database, where the dump brings it again. */
 const inPlaceKinds: Kind[] = [{
   what: names => `the publication ${names} of another role, as long as the database user may not create databases`,
-  way: 'give the database user CREATEDB, or the publication (ALTER PUBLICATION … OWNER TO)',
+  way: 'give the database user CREATEDB, or the publication (ALTER PUBLICATION ... OWNER TO)',
   query: `SELECT quote_ident(o.pubname) AS name FROM pg_catalog.pg_publication o JOIN pg_catalog.pg_roles r ON r.oid = o.pubowner
     WHERE r.rolname <> current_user AND NOT o.puballtables`
 }]

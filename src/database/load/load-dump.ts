@@ -78,7 +78,7 @@ export function loadFailed (error: unknown): unknown {
   }
   if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
   if (/pg_hba\.conf|authentication failed/.test(error.stderr)) {
-    return new AppError('DATABASE_UNAVAILABLE', 'The database server does not let in the role that the dump is loaded as: each restore makes one, dab_loader_…, with a password.', {
+    return new AppError('DATABASE_UNAVAILABLE', 'The database server does not let in the role that the dump is loaded as: each restore makes one, dab_loader_..., with a password.', {
       remedy: 'Add a line to pg_hba.conf that lets every role in with scram-sha-256 from this machine, or take CREATEROLE from the database user: then dumps are loaded as that user.', cause: error
     })
   }

@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { quoteIdentifier, quoteLiteral } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { MergeTable } from './drift.js'
 
 export const namedAtMost = 5
@@ -35,7 +35,7 @@ export function countedRows (count: number, label: string): string {
 /** In parentheses, with a space before; nothing without names. */
 export function listNames (names: readonly string[]): string {
   const some = [...new Set(names)]
-  return some.length === 0 ? '' : ` (${[...some.slice(0, namedAtMost), ...(some.length > namedAtMost ? ['…'] : [])].join('; ')})`
+  return some.length === 0 ? '' : ` (${[...some.slice(0, namedAtMost), ...(some.length > namedAtMost ? ['...'] : [])].join('; ')})`
 }
 
 /** An expression such as `id=7, email=…`. */
@@ -43,6 +43,6 @@ export function rowName (alias: string, columns: readonly string[]): string {
   if (columns.length === 0) return quoteLiteral('')
   return columns.map((column) => {
     const value = `${alias}.${quoteIdentifier(column)}::text`
-    return `${quoteLiteral(`${column}=`)} || CASE WHEN length(${value}) > ${longestValue} THEN left(${value}, ${longestValue}) || '…' ELSE coalesce(${value}, 'NULL') END`
+    return `${quoteLiteral(`${column}=`)} || CASE WHEN length(${value}) > ${longestValue} THEN left(${value}, ${longestValue}) || '...' ELSE coalesce(${value}, 'NULL') END`
   }).join(" || ', ' || ")
 }
