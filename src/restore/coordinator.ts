@@ -4,6 +4,7 @@ import type { JobContext } from '../jobs/progress.js'
 import type { Journal, Line } from './journal.js'
 import type { Participant } from './participant.js'
 import type { RestoreReport } from './report.js'
+import { stateOf } from './restore-state.js'
 
 export interface Transaction {
   journal: Journal
@@ -49,9 +50,9 @@ export async function prepare (
 }
 
 /** Ends a rehearsal: nothing of what was prepared stays. */
-export async function endRehearsal ({ journal, participants }: Transaction, report: RestoreReport): Promise<void> {
-  for (const participant of participants) await participant.discard()
-  await journal.append({ step: 'rehearsed', report })
+export async function endRehearsal (transaction: Transaction, report: RestoreReport): Promise<void> {
+  const { journal } = transaction
+  await journal.append({ step: 'rehearsed', report, ...await discardAll(transaction) })
 }
 
 /**
@@ -137,18 +138,20 @@ async function requireNoneFinal (participants: Participant[], failure: unknown):
   for (const participant of participants) if (await participant.isFinal()) throw failure
 }
 
-/** After `done`: removes what only told how the commit ended. */
+/** After `done`: removes what only told how the commit ended. After any other end: what could not be removed then. */
 export async function settle ({ journal, participants }: Transaction): Promise<void> {
-  for (const participant of participants) await participant.settle()
+  const isDone = stateOf(journal.lines) === 'done'
+  for (const participant of participants) await (isDone ? participant.settle() : participant.discard())
   await journal.append({ step: 'settled' })
 }
 
 /** Back to the state before the restore: from anywhere before the `commit` line, or after a `rollback` line. */
-export async function rollBack ({ journal, participants, removeCheckpointBackup }: Transaction, reason: string): Promise<void> {
+export async function rollBack (transaction: Transaction, reason: string): Promise<void> {
+  const { journal, participants, removeCheckpointBackup } = transaction
   for (const participant of participants) await participant.revert()
-  for (const participant of participants) await participant.discard()
+  const left = await discardAll(transaction)
   await removeCheckpointBackup()
-  await journal.append({ step: 'rolled-back', reason })
+  await journal.append({ step: 'rolled-back', reason, ...left })
 }
 
 /**
@@ -173,10 +176,28 @@ export async function undo (transaction: Transaction): Promise<void> {
 }
 
 /** From when an undo has begun. */
-export async function finishUndo ({ journal, participants }: Transaction): Promise<void> {
+export async function finishUndo (transaction: Transaction): Promise<void> {
+  const { journal, participants } = transaction
   for (const participant of participants) await participant.revert()
-  for (const participant of participants) await participant.discard()
-  await journal.append({ step: 'undone' })
+  await journal.append({ step: 'undone', ...await discardAll(transaction) })
+}
+
+/**
+ * Removes the new state. A database that can't be dropped now (a superuser's session is in it) must not keep the restore from
+ * its end, nor the organization from its next one: the journal tells that it is left, for recovery and upkeep.
+ */
+async function discardAll ({ journal, participants, log }: Transaction): Promise<{ leftover?: true }> {
+  let left = {}
+  for (const participant of participants) {
+    try {
+      await participant.discard()
+    } catch (error) {
+      if (!(error instanceof AppError) || (error.code !== 'DATABASE_BUSY' && error.code !== 'DATABASE_ERROR')) throw error
+      log.warn({ err: error, restoreId: journal.begin.restoreId, remedy: error.remedy }, 'What a restore has made and nobody needs can\'t be removed now; trying again later')
+      left = { leftover: true }
+    }
+  }
+  return left
 }
 
 /**

@@ -32,15 +32,15 @@ export interface Begin {
 
 /**
  * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last decides.
- * `settled` says that nothing is left to tidy up after `done`; from `release` on the checkpoint is no more to be used.
+ * `settled` says that nothing is left to tidy up after `done`, or after another end with a `leftover`; from `release` on the checkpoint is no more to be used.
  * PROTOCOL.md has the states and what happens after a crash in each.
  */
 export type Line = Begin
   | { step: 'fact', at: string, facts: Facts }
-  | { step: 'commit' | 'rollback' | 'rolled-back' | 'settled' | 'undo' | 'undone' | 'release' | 'released', at: string, reason?: string }
+  | { step: 'commit' | 'rollback' | 'rolled-back' | 'settled' | 'undo' | 'undone' | 'release' | 'released', at: string, reason?: string, leftover?: true }
   | { step: 'prepared', at: string, report: RestoreReport }
   | { step: 'done', at: string, report: RestoreReport }
-  | { step: 'rehearsed', at: string, report: RestoreReport }
+  | { step: 'rehearsed', at: string, report: RestoreReport, leftover?: true }
 
 /** What participants learn on the way and need after a crash. */
 export interface Facts {

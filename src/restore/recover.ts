@@ -89,11 +89,15 @@ function earliestNow (): number {
   return Math.min(Date.now(), performance.timeOrigin + performance.now())
 }
 
-/** Drops the checkpoints whose time is over. No restore may be running. */
+/** Drops the checkpoints whose time is over, and what could not be removed when a restore ended. No restore may be running. */
 export async function expireCheckpoints (core: Core): Promise<void> {
   const before = earliestNow() - core.settings.checkpointRetentionMs
   const isOver = (lines: readonly Line[]): boolean => hasCheckpoint(lines) && (doneAt(lines) as Date).getTime() <= before
-  await eachJournal(core, await core.repository.organizations(), isOver, async journal => { await tidyUp(core, journal, release) })
+  const isDue = (lines: readonly Line[]): boolean => !isUnfinished(lines) && (isLeftOver(lines) || isOver(lines))
+  await eachJournal(core, await core.repository.organizations(), isDue, async journal => {
+    if (!isSettled(journal.lines)) await tidyUp(core, journal, settle)
+    if (isOver(journal.lines) || (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines))) await tidyUp(core, journal, release)
+  })
 }
 
 /** Drops the organization's checkpoints but that of `keep`: there is at most one. */

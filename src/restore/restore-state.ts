@@ -39,9 +39,12 @@ export function keepsCheckpoint (lines: readonly Line[]): boolean {
   return (lines[0] as Begin).keepCheckpoint && stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'release' || step === 'released')
 }
 
-/** Whether a restore that is done has been tidied up after. */
+/** Whether a restore that has ended has been tidied up after: one that is done, or that left something over. */
 export function isSettled (lines: readonly Line[]): boolean {
-  return stateOf(lines) !== 'done' || lines.findLastIndex(({ step }) => step === 'settled') > lines.findLastIndex(({ step }) => step === 'done')
+  const end = lines.findLastIndex(({ step }) => step === 'done' || step === 'rolled-back' || step === 'rehearsed' || step === 'undone')
+  const line = lines[end]
+  if (line === undefined || (line.step !== 'done' && !('leftover' in line))) return true
+  return lines.slice(end).some(({ step }) => step === 'settled')
 }
 
 /** When the restore was committed for good; undefined before. */

@@ -1,13 +1,17 @@
 import { randomBytes } from 'node:crypto'
 import type { Sql } from 'postgres'
 import { AppError } from '../../errors.js'
-import { databaseError, quoteIdentifier, quoteLiteral, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import { databaseError, trustedPath, withSql, type Connection } from '../connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { DatabaseDetails } from '../database-details.js'
 import { databaseOid, withMaintenance } from '../maintenance.js'
 import { scramVerifier } from '../embedded/scram.js'
+import { databasesInUse, endSessions } from '../sessions.js'
 
 /** Who loads a dump: a dump is code, and this role is its cage. */
 export interface Loader { user: string, password: string }
+
+const dropTries = 3
 
 export interface ScratchNames { database: string, loader: string }
 
@@ -131,9 +135,27 @@ async function waitForOthers (sql: Sql, { database }: ScratchNames): Promise<voi
   await sql`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${database}, 0))`
 }
 
-/** Drops a database, also one that was a template, and ends the sessions in it. Idempotent. */
+/**
+ * Drops a database, also one that was a template, and ends the sessions in it. Not by FORCE, which needs rights over each
+ * process and is refused (42501) where an autovacuum worker is among them, since that belongs to no role. Idempotent.
+ * @throws AppError DATABASE_BUSY naming the sessions that stay
+ */
 export async function dropDatabase (sql: Sql, name: string): Promise<void> {
-  const template = await sql`SELECT FROM pg_catalog.pg_database WHERE datname = ${name} AND datistemplate`
-  if (template.length > 0) await sql.unsafe(`ALTER DATABASE ${quoteIdentifier(name)} IS_TEMPLATE false`)
-  await sql.unsafe(`DROP DATABASE IF EXISTS ${quoteIdentifier(name)} WITH (FORCE)`)
+  const [found] = await sql<Array<{ template: boolean }>>`SELECT datistemplate AS template FROM pg_catalog.pg_database WHERE datname = ${name}`
+  if (found === undefined) return
+  const database = quoteIdentifier(name)
+  if (found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
+  // From now on nobody gets in, no superuser and no autovacuum worker either.
+  await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
+  for (let attempt = 1; ; attempt += 1) {
+    const ended = await endSessions(sql, [name])
+    try {
+      await sql.unsafe(`DROP DATABASE IF EXISTS ${database}`)
+      return
+    } catch (error) {
+      if ((error as { code?: unknown }).code !== '55006') throw error
+      // It has waited five seconds. One that had just begun to enter can be ended now; one that can't be stays.
+      if (attempt === dropTries || (attempt > 1 && ended === 0)) throw await databasesInUse(sql, [name], `The database ${name} could not be dropped`, error)
+    }
+  }
 }
