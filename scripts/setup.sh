@@ -88,6 +88,26 @@ install_isal () {
   fi
 }
 
+# Optional: the tests try the service behind PgBouncer. Installing it must not start one on this machine.
+install_pgbouncer () {
+  [ ! -x /usr/sbin/pgbouncer ] && has apt-get && [ "$(id -u)" = 0 ] && apt-cache show pgbouncer > /dev/null 2>&1 || return 0
+  say 'installing pgbouncer (optional, for the tests)'
+  # Where a policy is there already (container images), nothing is started anyway.
+  policy=/usr/sbin/policy-rc.d
+  no_start=''
+  if [ ! -e "$policy" ]; then
+    no_start=$policy
+    trap 'rm -f "$no_start"' EXIT
+    printf '#!/bin/sh\nexit 101\n' > "$policy"
+    chmod 755 "$policy"
+  fi
+  apt_install pgbouncer > /dev/null 2>&1 || say 'pgbouncer could not be installed; going on without it'
+  if [ -n "$no_start" ]; then
+    rm -f "$no_start"
+    if has systemctl; then systemctl disable pgbouncer > /dev/null 2>&1 || true; fi
+  fi
+}
+
 install_system () {
   packages=''
   find_postgres || packages='postgresql'
@@ -96,6 +116,7 @@ install_system () {
   set -- $packages
   if [ $# -eq 0 ]; then
     install_isal
+    install_pgbouncer
     return
   fi
 
@@ -104,6 +125,7 @@ install_system () {
       say "installing with apt-get: $* (PostgreSQL: server and client programs; unzip: for the by-hand restore test)"
       install_with_apt "$@"
       install_isal
+      install_pgbouncer
     elif has sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
       say "installing $* needs root: sudo sh scripts/setup.sh --system"
       sudo sh scripts/setup.sh --system

@@ -4,6 +4,7 @@ import type { DatabaseScope, Metadata } from '../archive/metadata.js'
 import type { Core, Settings } from '../core.js'
 import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } from '../database/catalog-queries.js'
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
+import { requireDirect } from '../database/connection/direct.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { dumpInstance } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
@@ -44,6 +45,7 @@ interface DatabaseRequest {
 export async function openDatabaseSource (core: Core, request: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
   const connection = database.connection()
+  await requireDirect(connection)
   const { version, major } = await readServer(connection)
   const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
   const snapshot = await openSnapshot(connection, signal)

@@ -1,5 +1,6 @@
 import type { Core } from '../core.js'
 import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
+import { requireDirect } from '../database/connection/direct.js'
 import { superuserWarnings } from '../database/superuser-objects.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 import { describeTenancy, readTenantGraph, type TenancyReport } from '../database/tenancy/tenant-graph.js'
@@ -12,6 +13,7 @@ export async function readTenancy ({ database, settings }: Core): Promise<Tenanc
   const { tenantTable, tenancyFile } = settings
   const tenancy = await readTenancyFile(tenancyFile)
   try {
+    await requireDirect(database.connection())
     return await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
       const report = describeTenancy(await readTenantGraph(sql, { tenantTable, tenancy }))
       return { ...report, notes: [...report.notes, ...await superuserWarnings(sql, 'organization')] }

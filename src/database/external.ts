@@ -1,5 +1,6 @@
 import { AppError } from '../errors.js'
 import { databaseError, parseConnectionUrl, withSql } from './connection/connection.js'
+import { requireDirect } from './connection/direct.js'
 import type { DatabaseStrategy } from './strategy.js'
 
 const oldestMajor = 12
@@ -16,6 +17,7 @@ export function createExternalDatabase ({ url }: { url: string }): DatabaseStrat
     kind: 'external',
     dataDirectory: null,
     async start () {
+      await requireDirect(connection)
       const rows = await withSql(connection, {}, async (sql) =>
         await sql<Array<{ number: number, text: string }>>`
           SELECT current_setting('server_version_num')::int AS number, current_setting('server_version') AS text`

@@ -1,12 +1,14 @@
 import type { Sql } from 'postgres'
+import type { AppError } from '../errors.js'
 import { databaseError, openSql, type Connection } from './connection/connection.js'
+import { markSession } from './connection/direct.js'
 
 /** A database can't be created, renamed or dropped from within itself, so such work is done from one of these. */
 const candidates = ['postgres', 'template1']
 
 /**
- * Hands `use` a session beside the application's database.
- * @throws AppError DATABASE_UNAVAILABLE when no maintenance database lets us in
+ * Hands `use` a session beside the application's database, of the server itself.
+ * @throws AppError DATABASE_UNAVAILABLE when no maintenance database lets us in, CONFIG_INVALID when a pooler answers
  */
 export async function withMaintenance<Result> (connection: Connection, use: (sql: Sql) => Promise<Result>): Promise<Result> {
   const sql = await openMaintenance(connection)
@@ -18,19 +20,22 @@ export async function withMaintenance<Result> (connection: Connection, use: (sql
 }
 
 async function openMaintenance (connection: Connection): Promise<Sql> {
-  let failure: unknown
+  let failure: AppError | undefined
   for (const database of candidates.filter(name => name !== connection.database)) {
-    const sql = openSql(connection, { database })
+    const { marked, requireMark } = markSession(connection)
+    const sql = openSql(marked, { database })
     try {
+      await requireMark(sql)
       // What a journal goes by must not be lost with a server that was told to commit without waiting for the disk.
       await sql`SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'`
       return sql
     } catch (error) {
-      failure = error
+      failure = databaseError(error)
       await sql.end({ timeout: 5 })
+      if (failure.code === 'CONFIG_INVALID') break
     }
   }
-  throw databaseError(failure)
+  throw failure!
 }
 
 /** The OID of the database of that name, or null. */

@@ -1,5 +1,5 @@
 import type { Core } from '../core.js'
-import { databaseError, withSql } from '../database/connection/connection.js'
+import { requireDirect } from '../database/connection/direct.js'
 import { AppError } from '../errors.js'
 import { reserveBytes } from '../io/free-space.js'
 import type { Log } from '../log.js'
@@ -58,9 +58,5 @@ async function checkRepository ({ repository }: Core): Promise<void> {
 async function pingDatabase ({ database }: Core): Promise<void> {
   const connection = database.connection()
   const parameters = { ...connection.parameters, connect_timeout: '3' }
-  try {
-    await withSql({ ...connection, parameters }, { applicationName: 'dumbassets-backup health' }, async sql => await sql`SELECT 1`)
-  } catch (error) {
-    throw databaseError(error)
-  }
+  await requireDirect({ ...connection, parameters }, 'dumbassets-backup health')
 }

@@ -52,9 +52,10 @@ export function databaseError (error: unknown): AppError {
   // The same code as for much else, but only a connection that is refused is fatal.
   if (code === '55000' && severity === 'FATAL') {
     return new AppError('DATABASE_UNAVAILABLE', `The database lets nobody in: ${message}.`, {
-      remedy: 'If somebody has closed it, run ALTER DATABASE … ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
+      remedy: 'If somebody has closed it, run ALTER DATABASE ... ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
     })
   }
+  if (name === 'PostgresError' && /startup parameter|command-line options/.test(message ?? '')) return pooled(error)
   if (syscall === 'connect') return new AppError('DATABASE_UNAVAILABLE', 'The database can\'t be reached.', { remedy: startIt, cause: error })
   if (/^08/.test(code)) return new AppError('DATABASE_UNAVAILABLE', lost.message, { remedy: lost.remedy, cause: error })
   if (isTlsCode(code)) {
@@ -65,6 +66,13 @@ export function databaseError (error: unknown): AppError {
   }
   if (name === 'PostgresError') return new AppError('DATABASE_ERROR', `PostgreSQL answered: ${message} (${code}).`, { cause: error })
   return new AppError('DATABASE_ERROR', `The database operation failed${code === '' ? '' : ` (${code})`}.`, { cause: error })
+}
+
+/** DATABASE_URL leads to a connection pooler: see requireDirect. PgBouncer and RDS Proxy refuse parameters of a session. */
+export function pooled (cause?: unknown): AppError {
+  return new AppError('CONFIG_INVALID', 'DATABASE_URL leads to a connection pooler and not to the PostgreSQL server itself, so sessions would be shared with the application.', {
+    remedy: 'Set DATABASE_URL to the address of the PostgreSQL server itself: the host and port that the pooler connects to. The application can keep the pooler.', cause
+  })
 }
 
 /** DATABASE_UNAVAILABLE with the words for the code, or null when it tells of something else. */
