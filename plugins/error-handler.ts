@@ -83,8 +83,9 @@ export function sendError (error: unknown, request: FastifyRequest, reply: Fasti
   reply.header('x-request-id', request.id)
   if (statusCode === 401) reply.header('www-authenticate', 'Bearer')
   if (statusCode === 503) reply.header('retry-after', '5')
-  // Without the route's own serializer and headers: the answer is no longer what the route promised.
-  for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest']) reply.removeHeader(header)
+  // Without the route's own serializer and headers: the answer is no longer what the route promised. Fastify closes the
+  // connection on a body that it refuses, which plugins/unread-body.ts makes needless.
+  for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest', 'connection']) reply.removeHeader(header)
   void reply.code(statusCode).type('application/json; charset=utf-8').serializer(JSON.stringify).send(responseOf(shown, statusCode))
 }
 

@@ -11,6 +11,7 @@ import errorHandlerPlugin, { refuseBrokenRequest, sendError } from '../plugins/e
 import jobsPlugin from '../plugins/jobs.js'
 import openapiPlugin from '../plugins/openapi.js'
 import rateLimitPlugin from '../plugins/rate-limit.js'
+import unreadBodyPlugin from '../plugins/unread-body.js'
 import validationPlugin from '../plugins/validation.js'
 import backupRoutes from '../routes/backup.js'
 import healthRoutes from '../routes/health.js'
@@ -46,6 +47,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
   await app.register(jobsPlugin, { jobs })
   await app.register(errorHandlerPlugin)
   await app.register(bodyTimeoutPlugin)
+  await app.register(unreadBodyPlugin)
   await app.register(validationPlugin)
   await app.register(helmet, { contentSecurityPolicy: { directives: { upgradeInsecureRequests: null } } })
   await app.register(rateLimitPlugin)

@@ -69,9 +69,6 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
       remedy: 'Send the archive with Content-Type: application/zip, or as the file "archive" of a form (multipart/form-data).', cause: error
     })
   })
-
-  // What is still on its way need not come any more.
-  app.addHook('onError', async (_request, reply) => { reply.header('connection', 'close') })
 }
 
 /** The SHA-256 among the digests of a Repr-Digest header, in hex; other algorithms are left alone (RFC 9530, section 3). */

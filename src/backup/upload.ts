@@ -1,4 +1,4 @@
-import type { Readable } from 'node:stream'
+import { finished, type Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import type { FileHandle } from 'node:fs/promises'
 import { openArchive, type Archive } from '../archive/reader.js'
@@ -73,14 +73,21 @@ async function receive (
   { stream, checksums, idleMs = 60_000 }: UploadRequest, target: NodeJS.WritableStream, refuseOver: (bytes: number) => void, job: JobContext
 ): Promise<string> {
   const hashed = createHashStream(bytes => {
+    idle.refresh()
     refuseOver(hashed.bytes)
     job.progress.advance(bytes)
   })
-  const stop = (): void => { stream.destroy() }
+  const stop = (): void => { hashed.destroy(job.signal.reason as Error) }
+  const idle = setTimeout(() => { hashed.destroy(brokenOff()) }, idleMs)
+  // A pipe alone, unlike a pipeline, leaves the sender's stream whole when the upload fails.
+  const unwatch = finished(stream, { writable: false }, error => { if (error) hashed.destroy(error instanceof AppError ? error : brokenOff(error)) })
   job.signal.addEventListener('abort', stop, { once: true })
   try {
-    await pipeline(chunksOf(stream, idleMs), hashed, target)
+    job.signal.throwIfAborted()
+    await pipeline(stream.pipe(hashed), target)
   } finally {
+    clearTimeout(idle)
+    unwatch()
     job.signal.removeEventListener('abort', stop)
   }
   if (hashed.bytes === 0) {
@@ -93,19 +100,8 @@ async function receive (
   return checksum
 }
 
-async function * chunksOf (stream: Readable, idleMs: number): AsyncGenerator<Buffer> {
-  const idle = setTimeout(() => { stream.destroy() }, idleMs)
-  try {
-    for await (const chunk of stream.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      idle.refresh()
-      yield chunk
-    }
-  } catch (error) {
-    if (error instanceof AppError) throw error
-    throw new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause: error })
-  } finally {
-    clearTimeout(idle)
-  }
+function brokenOff (cause?: unknown): AppError {
+  return new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause })
 }
 
 async function readWhole (

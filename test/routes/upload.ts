@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, readFile, readdir, rm, writeFile } from 'node:fs/promises'
-import { request as httpRequest, type ClientRequest } from 'node:http'
+import { request as httpRequest, type ClientRequest, type IncomingMessage } from 'node:http'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
+import { json } from 'node:stream/consumers'
 import t, { type Test } from 'tap'
 import type { Backup } from '../../src/repository/record.js'
 import { receiveBackup } from '../../src/backup/upload.js'
@@ -260,9 +261,12 @@ t.test('an upload can be cancelled, also when nothing comes any more', async t =
   const parts = await setUp(t)
   const sending = await sendPart(parts.address, parts.token(), parts.archive)
   const id = await untilReceiving(parts)
+  const answered = once(sending, 'response')
   parts.jobs.cancel('acme', id)
   t.equal(await untilEnded(parts, id), 'cancelled')
   t.same(await parts.stored(), [])
+  const [response] = await answered as [IncomingMessage]
+  t.match(await json(response), { statusCode: 409, code: 'JOB_CANCELLED' }, 'and the sender is told')
   sending.destroy()
 })
 
