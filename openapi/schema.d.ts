@@ -233,7 +233,7 @@ export interface paths {
         };
         /**
          * Watch a job
-         * @description Server-sent events: `progress` with the job each time it changes, and at last `result` with the finished job. A finished job sends its result at once.
+         * @description Server-sent events, each with the job as JSON in its data: `progress` with the job each time it changes, and at last `result` with the finished job. A finished job sends its result at once.
          */
         get: operations["watchJob"];
         put?: never;
@@ -314,6 +314,7 @@ export interface components {
     schemas: {
         /**
          * @example {
+         *       "object": "backup",
          *       "id": "7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54",
          *       "timestamp": "2026-03-14T09:26:53.589Z",
          *       "createdBy": "olivia@example.com",
@@ -341,6 +342,11 @@ export interface components {
          *     }
          */
         Backup: {
+            /**
+             * @description Tells it from the other things that are answered (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            object: "backup";
             /** Format: uuid */
             id: string;
             /**
@@ -393,6 +399,7 @@ export interface components {
         };
         /**
          * @example {
+         *       "object": "job",
          *       "id": "c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52",
          *       "kind": "create",
          *       "organizationId": "acme",
@@ -405,10 +412,15 @@ export interface components {
          *     }
          */
         Job: {
+            /**
+             * @description Tells it from the other things that are answered
+             * @constant
+             */
+            object: "job";
             /** Format: uuid */
             id: string;
             /** @enum {string} */
-            kind: "create" | "restore" | "undo" | "verify" | "upload" | "delete";
+            kind: "create" | "restore" | "undo" | "upload" | "delete";
             organizationId: string;
             /** Format: uuid */
             backupId?: string;
@@ -425,17 +437,9 @@ export interface components {
             /** Format: date-time */
             finishedAt?: string;
             /** @description What the operation itself would have answered */
-            result?: components["schemas"]["Backup"] | components["schemas"]["RestoreResult"] | components["schemas"]["DeleteResult"];
-            error?: {
-                code: string;
-                message: string;
-                remedy?: string;
-                /** @description One item for each thing that is wrong, when there can be several */
-                errors?: {
-                    field?: string;
-                    message: string;
-                }[];
-            };
+            result?: components["schemas"]["Backup"] | components["schemas"]["RestoreResult"] | components["schemas"]["Deletion"];
+            /** @description Why it failed or was cancelled */
+            error?: components["schemas"]["JobError"];
         };
         TableReport: {
             /** @description schema.name */
@@ -552,6 +556,7 @@ export interface components {
         };
         /**
          * @example {
+         *       "object": "restore",
          *       "message": "Restore completed successfully",
          *       "backupId": "7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54",
          *       "restoreId": "3b8e5d7a-1f46-4c29-9a0d-2e7f6b5c4d83",
@@ -605,6 +610,11 @@ export interface components {
          *     }
          */
         RestoreResult: {
+            /**
+             * @description Tells it from the other things that are answered (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            object: "restore";
             message: string;
             /** Format: uuid */
             backupId: string;
@@ -755,28 +765,28 @@ export interface components {
             /** Format: uuid */
             backupId: string;
         };
+        Deletion: {
+            /**
+             * @description Tells it from the other things that are answered (enum property replaced by openapi-typescript)
+             * @enum {string}
+             */
+            object: "deletion";
+            /** @constant */
+            message: "Backup deleted successfully";
+            /** Format: uuid */
+            backupId: string;
+        };
         /**
-         * @example {
-         *       "statusCode": 400,
-         *       "error": "Bad Request",
-         *       "code": "VALIDATION_FAILED",
-         *       "message": "The request is not valid.",
-         *       "remedy": "Correct the fields named in errors[] and send the request again.",
-         *       "errors": [
-         *         {
-         *           "field": "body.dryrun",
-         *           "message": "unexpected property: expected are validateChecksum, rollbackOnFailure, dryRun"
-         *         }
-         *       ]
-         *     }
+         * @description What went wrong, for programs: a code stays the same between releases, and new ones come
+         * @enum {string}
          */
+        ErrorCode: "BAD_REQUEST" | "VALIDATION_FAILED" | "UNAUTHORIZED" | "FORBIDDEN" | "NOT_FOUND" | "ORGANIZATION_NOT_FOUND" | "METHOD_NOT_ALLOWED" | "BACKUP_NOT_FOUND" | "BACKUP_EXISTS" | "RESTORE_NOT_FOUND" | "JOB_NOT_FOUND" | "ORGANIZATION_ID_INVALID" | "JOB_CONFLICT" | "JOB_CANCELLED" | "SERVICE_STOPPING" | "OTHER_ORGANIZATIONS_AFFECTED" | "TENANCY_VIOLATION" | "TENANCY_UNSUPPORTED" | "SCHEMA_DRIFT" | "RESTORE_CONFLICT" | "RESTORE_UNFINISHED" | "RESTORE_NOT_UNDOABLE" | "CHECKPOINT_IMPOSSIBLE" | "PREFLIGHT_FAILED" | "DATABASE_BUSY" | "CHECKSUM_MISMATCH" | "ARCHIVE_INVALID" | "ARCHIVE_MISSING" | "ARCHIVE_UNTRUSTED" | "ARCHIVE_VERSION_UNSUPPORTED" | "BACKUP_INCOMPATIBLE" | "DUMP_INVALID" | "LOAD_LIMIT_EXCEEDED" | "PAYLOAD_TOO_LARGE" | "UNSUPPORTED_MEDIA_TYPE" | "RANGE_NOT_SATISFIABLE" | "RATE_LIMITED" | "DATABASE_UNAVAILABLE" | "DATABASE_TOOLS_MISSING" | "DATABASE_ERROR" | "DUMP_FAILED" | "STORAGE_UNAVAILABLE" | "REPOSITORY_UNAVAILABLE" | "JOURNAL_DAMAGED" | "DISK_FULL" | "CONFIG_INVALID" | "INTERNAL_ERROR";
         ErrorResponse: {
             /** @description The HTTP status */
             statusCode: number;
             /** @description The phrase of the HTTP status */
             error: string;
-            /** @description What went wrong, for programs: it stays the same between releases */
-            code: string;
+            code: components["schemas"]["ErrorCode"];
             /** @description What went wrong, for people */
             message: string;
             /** @description What can be done about it */
@@ -787,6 +797,71 @@ export interface components {
                 field?: string;
                 message: string;
             }[];
+        };
+        JobError: {
+            code: components["schemas"]["ErrorCode"];
+            /** @description What went wrong, for people */
+            message: string;
+            /** @description What can be done about it */
+            remedy?: string;
+            /** @description One item for each thing that is wrong, when there can be several */
+            errors?: {
+                /** @description Where it is, such as body.dryRun */
+                field?: string;
+                message: string;
+            }[];
+        };
+        /** @description It is alive */
+        Liveness: {
+            /** @constant */
+            status: "alive";
+        };
+        /** @description Everything is available */
+        Readiness: {
+            /** @constant */
+            status: "ready";
+            /** @constant */
+            database: "available";
+            /** @constant */
+            storage: "available";
+            /** @constant */
+            repository: "available";
+        };
+        CreateRequest: {
+            /**
+             * @description What the backup holds: the database, the uploaded files, or both
+             * @default full
+             * @enum {string}
+             */
+            type?: "full" | "database" | "files";
+            /** @description A note for people */
+            description?: string;
+        };
+        UploadForm: {
+            /**
+             * Format: binary
+             * @description The archive
+             */
+            archive: string;
+        };
+        /** @description an undo takes no fields and has no dry run */
+        UndoRequest: Record<string, never>;
+        RestoreRequest: {
+            /**
+             * @description Check the SHA-256 of the archive before anything else
+             * @default true
+             */
+            validateChecksum?: boolean;
+            /**
+             * @description Keep a checkpoint to go back to; without it the former state is dropped as soon as the restore is committed
+             * @default true
+             */
+            rollbackOnFailure?: boolean;
+            /**
+             * @description Rehearse only: everything but the commit, reported as a diff
+             * @default false
+             */
+            dryRun?: boolean;
         };
     };
     responses: never;
@@ -817,6 +892,17 @@ export interface operations {
                     };
                 };
             };
+            /** @description Too many requests: wait as long as Retry-After says. */
+            429: {
+                headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
         };
     };
     checkLiveness: {
@@ -839,10 +925,7 @@ export interface operations {
                      *       "status": "alive"
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        status: "alive";
-                    };
+                    "application/json": components["schemas"]["Liveness"];
                 };
             };
         };
@@ -870,16 +953,7 @@ export interface operations {
                      *       "repository": "available"
                      *     }
                      */
-                    "application/json": {
-                        /** @constant */
-                        status: "ready";
-                        /** @constant */
-                        database: "available";
-                        /** @constant */
-                        storage: "available";
-                        /** @constant */
-                        repository: "available";
-                    };
+                    "application/json": components["schemas"]["Readiness"];
                 };
             };
             /** @description Something failed that the caller can't help. */
@@ -894,6 +968,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -916,7 +992,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
-                prefer?: string;
+                Prefer?: string;
             };
             path?: never;
             cookie?: never;
@@ -928,16 +1004,7 @@ export interface operations {
                  *       "type": "full"
                  *     }
                  */
-                "application/json": {
-                    /**
-                     * @description What the backup holds: the database, the uploaded files, or both
-                     * @default full
-                     * @enum {string}
-                     */
-                    type?: "full" | "database" | "files";
-                    /** @description A note for people */
-                    description?: string;
-                };
+                "application/json": components["schemas"]["CreateRequest"];
             };
         };
         responses: {
@@ -945,7 +1012,7 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Address of the backup */
-                    location?: string;
+                    Location?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -956,9 +1023,9 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Address of the job */
-                    location?: string;
+                    Location?: string;
                     /** @description respond-async */
-                    "preference-applied"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -977,6 +1044,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -985,6 +1054,15 @@ export interface operations {
             };
             /** @description The user is no OWNER of the organization. */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Your organization has no such thing. */
+            404: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1001,7 +1079,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1022,6 +1100,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1040,6 +1120,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1077,7 +1159,7 @@ export interface operations {
             200: {
                 headers: {
                     /** @description Address of the next page, with rel="next" */
-                    link?: string;
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1096,6 +1178,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1114,6 +1198,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1132,6 +1218,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1148,18 +1236,15 @@ export interface operations {
             };
             header?: {
                 /** @description SHA-256 of the archive (RFC 9530): sha-256=:<base64 of 32 bytes>: */
-                "repr-digest"?: string;
+                "Repr-Digest"?: string;
             };
             path?: never;
             cookie?: never;
         };
         requestBody: {
             content: {
+                "multipart/form-data": components["schemas"]["UploadForm"];
                 "application/zip": string;
-                "multipart/form-data": {
-                    /** Format: binary */
-                    archive: string;
-                };
             };
         };
         responses: {
@@ -1167,7 +1252,7 @@ export interface operations {
             201: {
                 headers: {
                     /** @description Address of the backup */
-                    location?: string;
+                    Location?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1186,6 +1271,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1210,7 +1297,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1240,6 +1327,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1258,6 +1347,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1305,6 +1396,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1323,6 +1416,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1341,6 +1436,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1354,7 +1451,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
-                prefer?: string;
+                Prefer?: string;
             };
             path: {
                 /**
@@ -1368,7 +1465,7 @@ export interface operations {
         /** @description an undo takes no fields and has no dry run */
         requestBody?: {
             content: {
-                "application/json": Record<string, never>;
+                "application/json": components["schemas"]["UndoRequest"];
             };
         };
         responses: {
@@ -1385,9 +1482,9 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Address of the job */
-                    location?: string;
+                    Location?: string;
                     /** @description respond-async */
-                    "preference-applied"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1406,6 +1503,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1439,7 +1538,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1457,9 +1556,20 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The archive is damaged, or of a kind that can't be restored here. */
+            422: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1478,6 +1588,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1525,6 +1637,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1543,6 +1657,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1561,6 +1677,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1599,6 +1717,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1617,6 +1737,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1635,6 +1757,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1679,6 +1803,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1706,6 +1832,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1724,6 +1852,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1768,6 +1898,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1801,7 +1933,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -1822,6 +1954,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1840,6 +1974,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1869,7 +2005,7 @@ export interface operations {
                     [name: string]: unknown;
                 };
                 content: {
-                    "text/event-stream": string;
+                    "text/event-stream": components["schemas"]["Job"];
                 };
             };
             /** @description The request is not valid: `errors` names each field. */
@@ -1884,6 +2020,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1911,6 +2049,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1929,6 +2069,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -1973,6 +2115,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2000,6 +2144,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2018,6 +2164,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2062,6 +2210,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2095,7 +2245,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2116,6 +2266,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2134,6 +2286,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2147,11 +2301,11 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description One range of bytes, such as bytes=0-1048575 */
-                range?: string;
+                Range?: string;
                 /** @description ETag: the range counts only for this archive */
-                "if-range"?: string;
+                "If-Range"?: string;
                 /** @description ETags: 304 when the archive is one of them */
-                "if-none-match"?: string;
+                "If-None-Match"?: string;
             };
             path: {
                 /**
@@ -2168,13 +2322,13 @@ export interface operations {
             200: {
                 headers: {
                     /** @description `bytes` */
-                    "accept-ranges"?: string;
+                    "Accept-Ranges"?: string;
                     /** @description The SHA-256 of the archive in hex, quoted */
-                    etag?: string;
+                    ETag?: string;
                     /** @description The file name of the archive */
-                    "content-disposition"?: string;
+                    "Content-Disposition"?: string;
                     /** @description The SHA-256 of the whole archive (RFC 9530) */
-                    "repr-digest"?: string;
+                    "Repr-Digest"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2185,15 +2339,15 @@ export interface operations {
             206: {
                 headers: {
                     /** @description `bytes` */
-                    "accept-ranges"?: string;
+                    "Accept-Ranges"?: string;
                     /** @description The SHA-256 of the archive in hex, quoted */
-                    etag?: string;
+                    ETag?: string;
                     /** @description The file name of the archive */
-                    "content-disposition"?: string;
+                    "Content-Disposition"?: string;
                     /** @description The SHA-256 of the whole archive (RFC 9530) */
-                    "repr-digest"?: string;
+                    "Repr-Digest"?: string;
                     /** @description Which bytes these are */
-                    "content-range"?: string;
+                    "Content-Range"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2219,6 +2373,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2246,6 +2402,8 @@ export interface operations {
             /** @description The range is not within the archive. */
             416: {
                 headers: {
+                    /** @description How many bytes the archive has */
+                    "Content-Range"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2264,6 +2422,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2282,6 +2442,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2295,7 +2457,7 @@ export interface operations {
             query?: never;
             header?: {
                 /** @description `respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240) */
-                prefer?: string;
+                Prefer?: string;
             };
             path: {
                 /**
@@ -2315,23 +2477,7 @@ export interface operations {
                  *       "dryRun": true
                  *     }
                  */
-                "application/json": {
-                    /**
-                     * @description Check the SHA-256 of the archive before anything else
-                     * @default true
-                     */
-                    validateChecksum?: boolean;
-                    /**
-                     * @description Keep a checkpoint to go back to; without it the former state is dropped as soon as the restore is committed
-                     * @default true
-                     */
-                    rollbackOnFailure?: boolean;
-                    /**
-                     * @description Rehearse only: everything but the commit, reported as a diff
-                     * @default false
-                     */
-                    dryRun?: boolean;
-                };
+                "application/json": components["schemas"]["RestoreRequest"];
             };
         };
         responses: {
@@ -2348,9 +2494,9 @@ export interface operations {
             202: {
                 headers: {
                     /** @description Address of the job */
-                    location?: string;
+                    Location?: string;
                     /** @description respond-async */
-                    "preference-applied"?: string;
+                    "Preference-Applied"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2369,6 +2515,8 @@ export interface operations {
             /** @description There is no access token, or it is not valid. */
             401: {
                 headers: {
+                    /** @description `Bearer` */
+                    "WWW-Authenticate"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2402,7 +2550,7 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
-            /** @description The body is too large. */
+            /** @description The body is too large, or what is to be backed up. */
             413: {
                 headers: {
                     [name: string]: unknown;
@@ -2432,6 +2580,8 @@ export interface operations {
             /** @description Too many requests: wait as long as Retry-After says. */
             429: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {
@@ -2450,6 +2600,8 @@ export interface operations {
             /** @description The database, a folder or a tool that this needs is not available: `remedy` says what to do. */
             503: {
                 headers: {
+                    /** @description After how many seconds to try again */
+                    "Retry-After"?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -2,17 +2,9 @@ import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
+import { errorResponses } from '../routes/schemas/error.js'
 import { sharedSchemas } from '../routes/schemas/shared.js'
-
-interface Schema { required?: string[], default?: unknown, properties?: Record<string, Schema> }
-interface Operation {
-  parameters?: Array<{ required?: boolean, schema?: Schema }>
-  requestBody?: { required: boolean, content: Record<string, { schema: Schema }> }
-}
-interface Document {
-  components?: { schemas?: Record<string, { properties?: Record<string, object> }> }
-  paths?: Record<string, Record<string, Operation>>
-}
+import { completeDocument, type Document } from './openapi-document.js'
 
 /** The OpenAPI document, made from the routes' own schemas, and Swagger UI to try it with. */
 async function openapiPlugin (app: FastifyInstance): Promise<void> {
@@ -43,7 +35,7 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
         securitySchemes: { bearerAuth: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'Access token with the claims sub, organizationId and role' } }
       }
     },
-    transformObject: parts => complete('openapiObject' in parts ? parts.openapiObject as Document : {})
+    transformObject: parts => completeDocument('openapiObject' in parts ? parts.openapiObject as Document : {})
   })
 
   // Under helmet's content security policy as it is: what the page needs it gets from this service.
@@ -55,44 +47,9 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
       description: 'The OpenAPI document of the service; `/docs` shows it and lets you try it.',
       tags: ['documentation'],
       security: [],
-      response: { 200: { description: 'The document', type: 'object', additionalProperties: true } }
+      response: { 200: { description: 'The document', type: 'object', additionalProperties: true }, ...errorResponses(['RATE_LIMITED']) }
     }
   }, async () => app.swagger())
-}
-
-/** What can be said in OpenAPI, but not by the schemas that requests and answers are handled with. */
-function complete (document: Document): Document {
-  for (const operations of Object.values(document.paths ?? {})) {
-    for (const operation of Object.values(operations)) allowDefaults(operation)
-  }
-  const job = document.components?.schemas?.Job?.properties
-  if (job !== undefined) {
-    const results = ['Backup', 'RestoreResult', 'DeleteResult'].map(name => ({ $ref: `#/components/schemas/${name}` }))
-    job.result = { description: 'What the operation itself would have answered', anyOf: results }
-  }
-  return withEnums(document) as Document
-}
-
-/** A choice of texts as `enum`, which tools show better than `anyOf` of constants. */
-function withEnums (value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(withEnums)
-  if (typeof value !== 'object' || value === null) return value
-  const { anyOf, ...rest } = value as { anyOf?: Array<{ const?: unknown }> }
-  if (anyOf?.every(option => typeof option.const === 'string') === true) {
-    return { ...rest, type: 'string', enum: anyOf.map(option => option.const) }
-  }
-  return Object.fromEntries(Object.entries(value).map(([key, part]) => [key, withEnums(part)]))
-}
-
-/** What has a default, and a body of nothing else, need not be sent. */
-function allowDefaults ({ parameters = [], requestBody }: Operation): void {
-  for (const parameter of parameters) if (parameter.schema?.default !== undefined) parameter.required = false
-  if (requestBody === undefined) return
-  for (const { schema } of Object.values(requestBody.content)) {
-    const needed = schema.required?.filter(name => schema.properties?.[name]?.default === undefined) ?? []
-    schema.required = needed.length === 0 ? undefined : needed
-    requestBody.required = needed.length > 0
-  }
 }
 
 export default fp(openapiPlugin, { name: 'openapi', dependencies: ['config'] })

@@ -17,7 +17,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
       description: 'Answers as long as the process can answer at all. Restart it when it does not.',
       tags: ['health'],
       security: [],
-      response: { 200: Type.Object({ status: Type.Literal('alive') }, { description: 'It is alive', examples: [{ status: 'alive' }] }) }
+      response: { 200: Type.Object({ status: Type.Literal('alive') }, { title: 'Liveness', description: 'It is alive', examples: [{ status: 'alive' }] }) }
     }
   }, async () => ({ status: 'alive' as const }))
 
@@ -37,10 +37,11 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
           storage: Type.Literal('available'),
           repository: Type.Literal('available')
         }, {
+          title: 'Readiness',
           description: 'Everything is available',
           examples: [{ status: 'ready', database: 'available', storage: 'available', repository: 'available' }]
         }),
-        ...errorResponses(500, 503, 507)
+        ...errorResponses(['INTERNAL_ERROR', 'SERVICE_STOPPING', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE', 'CONFIG_INVALID', 'DISK_FULL'])
       }
     }
   }, async () => {

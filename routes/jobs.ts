@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { Job } from '../src/jobs/job.js'
 import { openJobEvents } from './job-events.js'
-import { errorResponses } from './schemas/error.js'
 import { backupOperation, JobParams } from './schemas/operation.js'
 import { listOf, ref } from './schemas/shared.js'
 
@@ -23,8 +22,8 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
       description: 'The state of a job, and once it has ended its result or error.',
       tags: ['jobs'],
       params: JobParams,
-      response: { 200: { ...ref(Job), description: 'The job' }, ...errorResponses(404) }
-    })
+      response: { 200: { ...ref(Job), description: 'The job' } }
+    }, 'JOB_NOT_FOUND')
   }, async ({ identity, params }) => app.jobs.get(identity.organizationId, params.jobId))
 
   app.delete('/:jobId', {
@@ -34,25 +33,24 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
       description: 'Asks a running job to stop. It ends, with the state `cancelled`, when it has cleaned up after itself; past its commit point it can\'t be cancelled.',
       tags: ['jobs'],
       params: JobParams,
-      response: { 200: { ...ref(Job), description: 'The job, which is about to end' }, ...errorResponses(404, 409, 413, 415) }
-    })
+      response: { 200: { ...ref(Job), description: 'The job, which is about to end' } }
+    }, 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_NOT_FOUND', 'JOB_CONFLICT')
   }, async ({ identity, params }) => app.jobs.cancel(identity.organizationId, params.jobId))
 
   app.get('/:jobId/events', {
     schema: backupOperation({
       operationId: 'watchJob',
       summary: 'Watch a job',
-      description: 'Server-sent events: `progress` with the job each time it changes, and at last `result` with the finished job. A finished job sends its result at once.',
+      description: 'Server-sent events, each with the job as JSON in its data: `progress` with the job each time it changes, and at last `result` with the finished job. A finished job sends its result at once.',
       tags: ['jobs'],
       params: JobParams,
       response: {
         200: {
           description: 'The events',
-          content: { 'text/event-stream': { schema: { type: 'string', description: 'Each event\'s data is a Job in JSON' } } }
-        },
-        ...errorResponses(404)
+          content: { 'text/event-stream': { schema: { $ref: `${Job.$id}#` } } }
+        }
       }
-    })
+    }, 'JOB_NOT_FOUND')
   }, async ({ identity, params }, reply) => {
     const events = openJobEvents(app.jobs, identity.organizationId, params.jobId)
     return await reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).send(events)

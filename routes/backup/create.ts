@@ -2,16 +2,16 @@ import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typ
 import { BackupType } from '../../src/archive/metadata.js'
 import { createBackup } from '../../src/backup/create.js'
 import { Job } from '../../src/jobs/job.js'
-import { Backup } from '../../src/repository/record.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
-import { errorResponses } from '../schemas/error.js'
-import { backupOperation, headers, PreferHeader } from '../schemas/operation.js'
+import { BackupAnswer, showBackup } from '../schemas/backup.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation, PreferHeader } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
 const Body = Type.Object({
   type: Type.Union(BackupType.anyOf, { default: 'full', description: 'What the backup holds: the database, the uploaded files, or both' }),
   description: Type.Optional(Type.String({ maxLength: 500, description: 'A note for people' }))
-}, { additionalProperties: false, examples: [{ type: 'full' }] })
+}, { title: 'CreateRequest', additionalProperties: false, examples: [{ type: 'full' }] })
 
 const createRoute: FastifyPluginAsyncTypebox = async app => {
   app.post('/create', {
@@ -23,18 +23,20 @@ const createRoute: FastifyPluginAsyncTypebox = async app => {
       headers: PreferHeader,
       body: Body,
       response: {
-        201: { ...ref(Backup), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
-        202: { ...ref(Job), description: 'The job that makes the backup', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
-        ...errorResponses(409, 413, 415, 507)
+        201: { ...ref(BackupAnswer), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
+        202: { ...ref(Job), description: 'The job that makes the backup', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) }
       }
-    })
+    },
+    'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_CONFLICT', 'JOB_CANCELLED',
+    'ORGANIZATION_NOT_FOUND', 'OTHER_ORGANIZATIONS_AFFECTED', 'TENANCY_VIOLATION', 'TENANCY_UNSUPPORTED', 'DATABASE_BUSY', 'DUMP_FAILED',
+    'DATABASE_ERROR', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE', 'CONFIG_INVALID', 'DISK_FULL')
   }, async (request, reply) => {
     const { organizationId, userId, email } = request.identity
     const { type, description } = request.body
     const { job, done } = app.jobs.start({
       kind: 'create',
       organizationId,
-      run: async context => await createBackup(app.core, { id: context.jobId, organizationId, type, description, createdBy: userId, createdByEmail: email }, context)
+      run: async context => showBackup(await createBackup(app.core, { id: context.jobId, organizationId, type, description, createdBy: userId, createdByEmail: email }, context))
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
     const backup = await done

@@ -1,8 +1,7 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
 import { deleteAnyBackup } from '../../src/restore/delete-backup.js'
-import { DeleteResult } from '../schemas/deleted.js'
-import { errorResponses } from '../schemas/error.js'
+import { DeleteResult, type Deletion } from '../schemas/deleted.js'
 import { backupOperation, BackupParams } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
@@ -14,8 +13,8 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
       description: 'Removes the archive and its record for good. A restore whose checkpoint it is can\'t be undone any more. Refused while a job of the organization is running.',
       tags: ['backups'],
       params: BackupParams,
-      response: { 200: { ...ref(DeleteResult), description: 'It is deleted' }, ...errorResponses(404, 409, 413, 415) }
-    })
+      response: { 200: { ...ref(DeleteResult), description: 'It is deleted' } }
+    }, 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'BACKUP_NOT_FOUND', 'JOB_CONFLICT', 'REPOSITORY_UNAVAILABLE')
   }, async ({ identity: { organizationId }, params: { backupId } }) => {
     await getBackup(app.core, { organizationId, backupId })
     const { done } = app.jobs.start({
@@ -23,12 +22,13 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
       light: true,
       organizationId,
       backupId,
-      run: async (): Promise<DeleteResult> => {
+      run: async (): Promise<Deletion> => {
         await deleteAnyBackup(app.core, { organizationId, backupId })
-        return { message: 'Backup deleted successfully', backupId }
+        return { object: 'deletion', message: 'Backup deleted successfully', backupId }
       }
     })
-    return await done
+    const { message } = await done
+    return { message, backupId }
   })
 }
 

@@ -5,8 +5,8 @@ import { requireWhole } from '../../src/backup/require-whole.js'
 import type { Core } from '../../src/core.js'
 import { AppError } from '../../src/errors.js'
 import { chooseBytes } from '../byte-range.js'
-import { errorResponses } from '../schemas/error.js'
-import { backupOperation, BackupParams, headers } from '../schemas/operation.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation, BackupParams } from '../schemas/operation.js'
 
 const RangeHeaders = Type.Object({
   range: Type.Optional(Type.String({ description: 'One range of bytes, such as bytes=0-1048575' })),
@@ -35,10 +35,9 @@ const downloadRoute: FastifyPluginAsyncTypebox = async app => {
       response: {
         200: { description: 'The archive', ...headers(archiveHeaders), ...archive },
         206: { description: 'The range of the archive', ...headers({ ...archiveHeaders, 'content-range': 'Which bytes these are' }), ...archive },
-        304: { type: 'null', description: 'The archive is one of those named in If-None-Match' },
-        ...errorResponses(404, 416, 422)
+        304: { type: 'null', description: 'The archive is one of those named in If-None-Match' }
       }
-    })
+    }, 'BACKUP_NOT_FOUND', 'ARCHIVE_MISSING', 'RANGE_NOT_SATISFIABLE', 'CHECKSUM_MISMATCH', 'REPOSITORY_UNAVAILABLE')
   }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
 
   // Fastify's own HEAD would read the whole archive to throw it away.

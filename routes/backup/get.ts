@@ -1,7 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
-import { Backup } from '../../src/repository/record.js'
-import { errorResponses } from '../schemas/error.js'
+import { BackupAnswer, showBackup } from '../schemas/backup.js'
 import { backupOperation, BackupParams } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
@@ -13,9 +12,9 @@ const getRoute: FastifyPluginAsyncTypebox = async app => {
       description: 'One backup of the organization.',
       tags: ['backups'],
       params: BackupParams,
-      response: { 200: { ...ref(Backup), description: 'The backup' }, ...errorResponses(404) }
-    })
-  }, async ({ identity: { organizationId }, params: { backupId } }) => await getBackup(app.core, { organizationId, backupId }))
+      response: { 200: { ...ref(BackupAnswer), description: 'The backup' } }
+    }, 'BACKUP_NOT_FOUND')
+  }, async ({ identity: { organizationId }, params: { backupId } }) => showBackup(await getBackup(app.core, { organizationId, backupId })))
 }
 
 export default getRoute

@@ -1,7 +1,8 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BackupType } from '../../src/archive/metadata.js'
-import { Backup } from '../../src/repository/record.js'
-import { backupOperation, headers } from '../schemas/operation.js'
+import { BackupAnswer, showBackup } from '../schemas/backup.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation } from '../schemas/operation.js'
 import { listOf } from '../schemas/shared.js'
 
 const Query = Type.Object({
@@ -19,7 +20,7 @@ const listRoute: FastifyPluginAsyncTypebox = async app => {
       tags: ['backups'],
       querystring: Query,
       response: {
-        200: { ...listOf(Backup, 'The backups, newest first'), ...headers({ link: 'Address of the next page, with rel="next"' }) }
+        200: { ...listOf(BackupAnswer, 'The backups, newest first'), ...headers({ link: 'Address of the next page, with rel="next"' }) }
       }
     })
   }, async (request, reply) => {
@@ -29,7 +30,7 @@ const listRoute: FastifyPluginAsyncTypebox = async app => {
       const query = new URLSearchParams({ ...(type === undefined ? {} : { type }), limit: String(limit), cursor: next })
       reply.header('link', `</api/backup/list?${query.toString()}>; rel="next"`)
     }
-    return backups
+    return backups.map(showBackup)
   })
 }
 

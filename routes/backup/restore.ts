@@ -4,15 +4,15 @@ import { Job } from '../../src/jobs/job.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { RestoreResult } from '../../src/restore/report.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
-import { errorResponses } from '../schemas/error.js'
-import { backupOperation, BackupParams, headers, PreferHeader } from '../schemas/operation.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation, BackupParams, PreferHeader } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
 const Body = Type.Object({
   validateChecksum: Type.Boolean({ default: true, description: 'Check the SHA-256 of the archive before anything else' }),
   rollbackOnFailure: Type.Boolean({ default: true, description: 'Keep a checkpoint to go back to; without it the former state is dropped as soon as the restore is committed' }),
   dryRun: Type.Boolean({ default: false, description: 'Rehearse only: everything but the commit, reported as a diff' })
-}, { additionalProperties: false, examples: [{ validateChecksum: true, rollbackOnFailure: true, dryRun: true }] })
+}, { title: 'RestoreRequest', additionalProperties: false, examples: [{ validateChecksum: true, rollbackOnFailure: true, dryRun: true }] })
 
 const restoreRoute: FastifyPluginAsyncTypebox = async app => {
   app.post('/restore/:backupId', {
@@ -26,10 +26,14 @@ const restoreRoute: FastifyPluginAsyncTypebox = async app => {
       body: Body,
       response: {
         200: { ...ref(RestoreResult), description: 'What the restore did, or with dryRun would do' },
-        202: { ...ref(Job), description: 'The job that restores', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
-        ...errorResponses(404, 409, 413, 415, 422, 507)
+        202: { ...ref(Job), description: 'The job that restores', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) }
       }
-    })
+    },
+    'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_CONFLICT', 'JOB_CANCELLED',
+    'BACKUP_NOT_FOUND', 'ARCHIVE_MISSING', 'ORGANIZATION_NOT_FOUND', 'OTHER_ORGANIZATIONS_AFFECTED', 'TENANCY_VIOLATION', 'TENANCY_UNSUPPORTED', 'SCHEMA_DRIFT',
+    'RESTORE_CONFLICT', 'RESTORE_UNFINISHED', 'CHECKPOINT_IMPOSSIBLE', 'PREFLIGHT_FAILED', 'DATABASE_BUSY', 'CHECKSUM_MISMATCH', 'ARCHIVE_INVALID',
+    'ARCHIVE_UNTRUSTED', 'ARCHIVE_VERSION_UNSUPPORTED', 'DUMP_INVALID', 'LOAD_LIMIT_EXCEEDED',
+    'DATABASE_ERROR', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE', 'CONFIG_INVALID', 'DISK_FULL')
   }, async (request, reply) => {
     const { identity: { organizationId, userId, email }, params: { backupId }, body } = request
     const { databaseScope } = await getBackup(app.core, { organizationId, backupId })

@@ -5,12 +5,12 @@ import { listRestores } from '../../src/restore/history.js'
 import { RestoreResult, RestoreSummary } from '../../src/restore/report.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
-import { errorResponses } from '../schemas/error.js'
-import { backupOperation, headers, PreferHeader, RestoreParams } from '../schemas/operation.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation, PreferHeader, RestoreParams } from '../schemas/operation.js'
 import { listOf, ref } from '../schemas/shared.js'
 
 /** What looks like a rehearsal must not be one for nobody. */
-const UndoBody = Type.Object({}, { additionalProperties: false, description: 'an undo takes no fields and has no dry run' })
+const UndoBody = Type.Object({}, { title: 'UndoRequest', additionalProperties: false, description: 'an undo takes no fields and has no dry run' })
 
 const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
   app.get('/restores', {
@@ -20,7 +20,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
       description: 'The restores and rehearsals of the organization with their reports, and whether each can be undone.',
       tags: ['restores'],
       response: { 200: listOf(RestoreSummary, 'The restores, newest first') }
-    })
+    }, 'REPOSITORY_UNAVAILABLE')
   }, async ({ identity }) => await listRestores(app.core, identity.organizationId))
 
   app.post('/restores/:restoreId/undo', {
@@ -34,10 +34,12 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
       body: UndoBody,
       response: {
         200: { ...ref(RestoreResult), description: 'What was put back' },
-        202: { ...ref(Job), description: 'The job that undoes it', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) },
-        ...errorResponses(404, 409, 413, 415, 507)
+        202: { ...ref(Job), description: 'The job that undoes it', ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' }) }
       }
-    })
+    },
+    'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_CONFLICT', 'JOB_CANCELLED',
+    'RESTORE_NOT_FOUND', 'OTHER_ORGANIZATIONS_AFFECTED', 'SCHEMA_DRIFT', 'RESTORE_CONFLICT', 'RESTORE_UNFINISHED', 'RESTORE_NOT_UNDOABLE', 'PREFLIGHT_FAILED',
+    'DATABASE_BUSY', 'CHECKSUM_MISMATCH', 'ARCHIVE_UNTRUSTED', 'DUMP_INVALID', 'DATABASE_ERROR', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE', 'CONFIG_INVALID', 'DISK_FULL')
   }, async (request, reply) => {
     const { identity: { organizationId, userId, email }, params: { restoreId } } = request
     const restore = (await listRestores(app.core, organizationId)).find(known => known.restoreId === restoreId)

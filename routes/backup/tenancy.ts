@@ -12,7 +12,7 @@ const tenancyRoute: FastifyPluginAsyncTypebox = async app => {
       description: 'How a backup of one organization classifies each table, by which foreign keys, and what makes such a backup impossible or partial. Says nothing of any row.',
       tags: ['backups'],
       response: { 200: { ...ref(TenancyReport), description: 'The tables, the obstacles and the notes' } }
-    })
+    }, 'DATABASE_UNAVAILABLE', 'DATABASE_ERROR', 'CONFIG_INVALID')
   }, async () => await readTenancy(app.core))
 }
 

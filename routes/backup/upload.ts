@@ -3,10 +3,10 @@ import type { FastifyError, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
 import { receiveBackup } from '../../src/backup/upload.js'
 import { AppError } from '../../src/errors.js'
-import { Backup } from '../../src/repository/record.js'
 import { fileOfForm } from '../form-file.js'
-import { errorResponses } from '../schemas/error.js'
-import { backupOperation, headers } from '../schemas/operation.js'
+import { BackupAnswer, showBackup } from '../schemas/backup.js'
+import { headers } from '../schemas/error.js'
+import { backupOperation } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
 const Query = Type.Object({
@@ -36,15 +36,17 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
       headers: UploadHeaders,
       body: {
         content: {
-          'application/zip': { schema: Type.Any(binary) },
-          'multipart/form-data': { schema: Type.Any({ type: 'object', required: ['archive'], properties: { archive: binary } }) }
+          // First, since tools take the first: browsers and generated clients can send a form.
+          'multipart/form-data': { schema: Type.Any({ title: 'UploadForm', type: 'object', required: ['archive'], properties: { archive: { ...binary, description: 'The archive' } } }) },
+          'application/zip': { schema: Type.Any(binary) }
         }
       },
       response: {
-        201: { ...ref(Backup), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
-        ...errorResponses(409, 413, 415, 422, 507)
+        201: { ...ref(BackupAnswer), description: 'The backup', ...headers({ location: 'Address of the backup' }) }
       }
-    })
+    },
+    'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_CONFLICT', 'JOB_CANCELLED', 'BACKUP_EXISTS',
+    'CHECKSUM_MISMATCH', 'ARCHIVE_INVALID', 'ARCHIVE_UNTRUSTED', 'ARCHIVE_VERSION_UNSUPPORTED', 'REPOSITORY_UNAVAILABLE', 'DISK_FULL')
   }, async (request, reply) => {
     const { body, identity: { organizationId }, query: { checksum } } = request
     if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
@@ -55,9 +57,9 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
       kind: 'upload',
       light: true,
       organizationId,
-      run: async context => await receiveBackup(app.core, {
+      run: async context => showBackup(await receiveBackup(app.core, {
         organizationId, stream: body, size: length === undefined ? undefined : Number(length), checksums: [checksum, digest].filter(given => given !== undefined)
-      }, context)
+      }, context))
     })
     const backup = await done
     return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)

@@ -1,14 +1,14 @@
 import type { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import type { Job } from '../../src/jobs/job.js'
-import type { Backup } from '../../src/repository/record.js'
 import type { RestoreReport, RestoreResult, RestoreSummary } from '../../src/restore/report.js'
+import type { BackupAnswer } from './backup.js'
 import type { DeleteResult } from './deleted.js'
-import type { ErrorResponse } from './error.js'
 
 const backupId = '7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54'
 const restoreId = '3b8e5d7a-1f46-4c29-9a0d-2e7f6b5c4d83'
 
-const backup: Backup = {
+const backup: BackupAnswer = {
+  object: 'backup',
   id: backupId,
   timestamp: '2026-03-14T09:26:53.589Z',
   createdBy: 'olivia@example.com',
@@ -47,6 +47,7 @@ const restoreReport: RestoreReport = {
 }
 
 const restoreResult: RestoreResult = {
+  object: 'restore',
   message: 'Restore completed successfully',
   backupId,
   restoreId,
@@ -68,6 +69,7 @@ const restoreSummary: RestoreSummary = {
 }
 
 const job: Job = {
+  object: 'job',
   id: 'c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52',
   kind: 'create',
   organizationId: 'acme',
@@ -92,15 +94,6 @@ const tenancyReport: TenancyReport = {
 
 const deleteResult: DeleteResult = { message: 'Backup deleted successfully', backupId }
 
-const errorResponse: ErrorResponse = {
-  statusCode: 400,
-  error: 'Bad Request',
-  code: 'VALIDATION_FAILED',
-  message: 'The request is not valid.',
-  remedy: 'Correct the fields named in errors[] and send the request again.',
-  errors: [{ field: 'body.dryrun', message: 'unexpected property: expected are validateChecksum, rollbackOnFailure, dryRun' }]
-}
-
 /** One example of each shared schema, by its name. */
 export const examples: Record<string, object> = {
   Backup: backup,
@@ -109,6 +102,5 @@ export const examples: Record<string, object> = {
   RestoreSummary: restoreSummary,
   TenancyReport: tenancyReport,
   Job: job,
-  DeleteResult: deleteResult,
-  ErrorResponse: errorResponse
+  DeleteResult: deleteResult
 }

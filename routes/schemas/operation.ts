@@ -1,4 +1,5 @@
-import { Type, type TSchema } from '@sinclair/typebox'
+import { Type, type TObject, type TSchema } from '@sinclair/typebox'
+import type { ExampleCode } from './error-examples.js'
 import { errorResponses } from './error.js'
 
 interface Operation {
@@ -9,18 +10,42 @@ interface Operation {
   response: Record<number, unknown>
 }
 
+/** What an operation takes, where it takes such a thing. */
+interface Input { params?: TObject, querystring?: TObject, body?: TObject }
+
+/** How every operation can fail. */
+const always = ['VALIDATION_FAILED', 'UNAUTHORIZED', 'FORBIDDEN', 'RATE_LIMITED', 'INTERNAL_ERROR', 'SERVICE_STOPPING'] as const
+
 /**
  * What all operations under /api/backup share, added to one of them: its documentation, and that it takes no query unless it
  * says so. A `?dryRun=true` that is passed over would start a real restore.
+ * @param codes of the errors that it can answer, besides those that every operation can
  */
-export function backupOperation<const T extends Operation> (operation: T): T {
+export function backupOperation<const T extends Operation> (operation: T, ...codes: ExampleCode[]): T {
   const where = 'body' in operation ? 'this operation takes fields in its JSON body, none in its address' : 'this operation takes none'
+  const input = operation as Operation & Input
+  const querystring = input.querystring ?? Type.Object({}, { additionalProperties: false, description: where })
   return {
-    querystring: Type.Object({}, { additionalProperties: false, description: where }),
+    querystring,
     ...operation,
     security: [{ bearerAuth: [] }],
-    response: { ...operation.response, ...errorResponses(400, 401, 403, 429, 500, 503) }
+    response: { ...operation.response, ...errorResponses([...always, ...codes], invalidField({ ...input, querystring })) }
   }
+}
+
+/** A request that the operation refuses, and how it names what is wrong with it (plugins/validation.ts). */
+function invalidField ({ params, body, querystring }: Input & { querystring: TObject }): { field: string, message: string } {
+  const unexpected = ({ properties, description }: TObject): string => {
+    const names = Object.keys(properties)
+    return `unexpected property: ${names.length === 0 ? description ?? '' : `expected are ${names.join(', ')}`}`
+  }
+  // A body of several content types has no properties.
+  const fields = body?.properties === undefined ? undefined : body
+  if (fields?.properties.dryRun !== undefined) return { field: 'body.dryrun', message: unexpected(fields) }
+  const [[name, id] = ['', undefined]] = Object.entries(params?.properties ?? {}) as Array<[string, TSchema]>
+  if (id !== undefined) return { field: `params.${name}`, message: `expected: ${id.description}, such as ${String((id.examples as unknown[])[0])}` }
+  if (fields !== undefined) return { field: 'body.types', message: unexpected(fields) }
+  return { field: 'querystring.page', message: unexpected(querystring) }
 }
 
 const uuidPattern = '^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$'
@@ -40,8 +65,3 @@ export const PreferHeader = Type.Object({
     description: '`respond-async` answers 202 with the job at once instead of waiting for its end (RFC 7240)'
   }))
 })
-
-/** Response headers, as a part of a response's schema. */
-export function headers (described: Record<string, string>): { headers: Record<string, TSchema> } {
-  return { headers: Object.fromEntries(Object.entries(described).map(([name, description]) => [name, Type.String({ description })])) }
-}

@@ -1,10 +1,10 @@
 import { Type, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox'
 import { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { Job } from '../../src/jobs/job.js'
-import { Backup } from '../../src/repository/record.js'
 import { CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TableReport } from '../../src/restore/report.js'
-import { DeleteResult } from './deleted.js'
-import { ErrorResponse } from './error.js'
+import { BackupAnswer } from './backup.js'
+import { DeleteResult, Deletion } from './deleted.js'
+import { ErrorCode, ErrorResponse, JobError } from './error.js'
 import { examples } from './examples.js'
 
 /** A reference to a shared schema by its name, typed as the schema itself. */
@@ -19,7 +19,7 @@ export function listOf<T extends TSchema> (schema: T, description: string) {
 
 /** Every schema that the API document names, each once: where one is part of another, it is referred to. */
 export const sharedSchemas: object[] = [
-  Backup, Job, TableReport, CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TenancyReport, DeleteResult, ErrorResponse
+  BackupAnswer, Job, TableReport, CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TenancyReport, DeleteResult, Deletion, ErrorCode, ErrorResponse, JobError
 ].map(schema => ({
   ...Object.fromEntries(Object.entries(schema).map(([key, value]) => [key, referToNamed(value)])),
   ...(examples[schema.$id ?? ''] === undefined ? {} : { examples: [examples[schema.$id ?? '']] })

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 
 export const JobKind = Type.Union([
-  Type.Literal('create'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('verify'), Type.Literal('upload'), Type.Literal('delete')
+  Type.Literal('create'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('upload'), Type.Literal('delete')
 ])
 export type JobKind = Static<typeof JobKind>
 
@@ -17,6 +17,7 @@ export function isActive ({ state }: { state: JobState }): boolean {
 
 /** One running or finished piece of long work. `result` is what the operation itself would have answered. */
 export const Job = Type.Object({
+  object: Type.Literal('job', { description: 'Tells it from the other things that are answered' }),
   id: Type.String({ format: 'uuid' }),
   kind: JobKind,
   organizationId: Type.String(),

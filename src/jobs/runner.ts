@@ -157,6 +157,7 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
       requireNoConflict(organizationId, exclusive)
       const waits = !light && !places.hasFree()
       const job: Job = {
+        object: 'job',
         id: randomUUID(),
         kind,
         organizationId,

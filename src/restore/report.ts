@@ -63,6 +63,7 @@ export const RestoreReport = Type.Object({
 export type RestoreReport = Static<typeof RestoreReport>
 
 export const RestoreResult = Type.Object({
+  object: Type.Literal('restore', { description: 'Tells it from the other things that are answered' }),
   message: Type.String(),
   backupId: Type.String({ format: 'uuid' }),
   restoreId: Type.String({ format: 'uuid' }),

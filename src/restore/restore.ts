@@ -188,6 +188,7 @@ function backupWarnings (warnings: readonly string[]): string[] {
 
 function answer ({ backupId, dryRun }: RestoreRequest, restoreId: string, report: RestoreReport): RestoreResult {
   return {
+    object: 'restore',
     message: dryRun ? 'Dry run completed successfully' : 'Restore completed successfully',
     backupId,
     restoreId,

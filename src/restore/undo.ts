@@ -49,6 +49,7 @@ async function exchangeBack (core: Core, request: UndoRequest, job: JobContext):
     job.progress.phase('commit')
     await undo(openTransaction(core, journal))
     return {
+      object: 'restore',
       message: '',
       backupId: journal.begin.backupId,
       restoreId: request.restoreId,

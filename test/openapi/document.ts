@@ -1,10 +1,15 @@
+import { randomUUID } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { createConfig, lint } from '@redocly/openapi-core'
+import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { renderFiles } from '../../openapi/render.js'
 import { buildTestApp } from '../support/app.js'
-import { readOperations } from '../support/operations.js'
+import { statusOf } from '../../plugins/error-handler.js'
+import type { ErrorResponse } from '../../routes/schemas/error.js'
+import { errorCatalogue, type ErrorCode } from '../../src/errors.js'
+import { fillPath, readOperations, type Operation as Described } from '../support/operations.js'
 import { projectFile } from '../support/project.js'
 
 const folder = pathToFileURL(projectFile('openapi/'))
@@ -48,6 +53,73 @@ t.test('every operation is described in full', async t => {
     t.same(operation.security, [{ bearerAuth: [] }], name)
     for (const status of ['400', '401', '403', '429', '500', '503']) t.ok(status in operation.responses, `${name} ${status}`)
   }
+})
+
+t.test('each error that an operation answers has true examples', async t => {
+  const { app, as } = await buildTestApp(t)
+  const { document, operations } = await readOperations(app)
+  const ajv = new Ajv2020({ strict: false })
+  ajv.addSchema(document, 'api')
+  const check = ajv.compile({ $ref: 'api#/components/schemas/ErrorResponse' })
+  let examples = 0
+  for (const { operationId, responses } of operations) {
+    for (const [status, { content }] of Object.entries(responses).filter(([status]) => Number(status) >= 400)) {
+      const answers = Object.entries(content?.['application/json']?.examples ?? {})
+      t.ok(answers.length > 0, `${operationId} ${status} has an example`)
+      for (const [name, { value }] of answers) {
+        examples += 1
+        const { code, statusCode, remedy } = value as ErrorResponse
+        t.ok(check(value) && code === name && statusCode === Number(status) && statusOf[code] === statusCode && remedy !== undefined, `${operationId} ${status} ${name}`)
+      }
+    }
+  }
+  t.comment(`${examples} examples`)
+
+  const exampleOf = ({ responses }: Described, status: number, code: ErrorCode): object | undefined => responses[status]?.content?.['application/json']?.examples?.[code]?.value
+  const ids = { backupId: randomUUID(), restoreId: randomUUID(), jobId: randomUUID() }
+  for (const operation of operations.filter(({ isPublic }) => !isPublic)) {
+    const { operationId, method, path } = operation
+    const url = fillPath(path, ids)
+    const ask = async (url: string, headers: object, payload?: object): Promise<object> => (await app.inject({ method, url, headers: { ...headers }, payload })).json<object>()
+    t.same(await ask(url, {}), exampleOf(operation, 401, 'UNAUTHORIZED'), `${operationId} without a token`)
+    t.same(await ask(url, as('VIEWER')), exampleOf(operation, 403, 'FORBIDDEN'), `${operationId} as no OWNER`)
+    const invalid = exampleOf(operation, 400, 'VALIDATION_FAILED') as ErrorResponse
+    const [place = '', field = ''] = invalid.errors?.[0]?.field?.split('.') ?? []
+    const refused = place === 'params' ? await ask(fillPath(path, { ...ids, [field]: 'x' }), as())
+      : place === 'body' ? await ask(url, as(), { [field]: 1 }) : await ask(`${url}?${field}=1`, { ...as(), ...(method === 'POST' ? { 'content-type': 'application/zip' } : {}) })
+    t.same(refused, invalid, `${operationId} with ${place}.${field}`)
+  }
+})
+
+t.test('answers tell what they are', async t => {
+  const { app } = await buildTestApp(t)
+  const { document: { components: { schemas } } } = await readOperations(app)
+  const objectOf = (name: string) => (schemas[name] as { properties: { object: { const: string } }, required: string[] })
+  for (const [name, object] of [['Backup', 'backup'], ['Job', 'job'], ['RestoreResult', 'restore'], ['Deletion', 'deletion']] as const) {
+    t.equal(objectOf(name).properties.object.const, object, name)
+    t.ok(objectOf(name).required.includes('object'), name)
+  }
+  const { result, kind } = (schemas.Job as { properties: { result: { discriminator: { propertyName: string, mapping: Record<string, string> } }, kind: { enum: string[] } } }).properties
+  t.equal(result.discriminator.propertyName, 'object')
+  for (const [object, place] of Object.entries(result.discriminator.mapping)) t.equal(objectOf(place.split('/').at(-1)!).properties.object.const, object)
+  t.same([...kind.enum].sort(), ['create', 'delete', 'restore', 'undo', 'upload'], 'there is no kind that nothing makes')
+  t.same((schemas.ErrorCode as { enum: string[] }).enum, Object.keys(errorCatalogue))
+})
+
+t.test('headers are written as people know them, and bodies have names', async t => {
+  const { app } = await buildTestApp(t)
+  const { document, operations } = await readOperations(app)
+  const names = operations.flatMap(({ parameters, responses }) => [
+    ...parameters.filter(parameter => parameter.in === 'header').map(({ name }) => name), ...Object.values(responses).flatMap(({ headers = {} }) => Object.keys(headers))
+  ])
+  t.same([...new Set(names)].sort(), [
+    'Accept-Ranges', 'Content-Disposition', 'Content-Range', 'ETag', 'If-None-Match', 'If-Range', 'Link', 'Location', 'Prefer', 'Preference-Applied', 'Range',
+    'Repr-Digest', 'Retry-After', 'WWW-Authenticate'
+  ])
+  const bodies = Object.values(document.paths).flatMap(item => Object.values(item)).flatMap(({ requestBody }) => Object.entries(requestBody?.content ?? {}))
+  t.same(bodies.map(([type, { schema }]) => [type, (schema as { $ref?: string }).$ref?.split('/').at(-1)]), [
+    ['application/json', 'CreateRequest'], ['multipart/form-data', 'UploadForm'], ['application/zip', undefined], ['application/json', 'UndoRequest'], ['application/json', 'RestoreRequest']
+  ])
 })
 
 t.test('Swagger UI sends nothing that its user has not chosen', async t => {

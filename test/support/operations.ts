@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 
 export interface Parameter { name: string, in: 'path' | 'query' | 'header', required?: boolean, schema: object }
-export interface Response { description: string, content?: Record<string, { schema?: object }>, headers?: object }
+export interface Response { description: string, content?: Record<string, { schema?: object, examples?: Record<string, { value: object }> }>, headers?: object }
 interface Described {
   operationId: string
   security?: object[]
@@ -31,12 +31,21 @@ export async function readOperations (app: FastifyInstance): Promise<{ document:
   const document = (await app.inject({ url: '/openapi.json' })).json<Document>()
   const operations = Object.entries(document.paths).flatMap(([path, item]) => Object.entries(item).map(([method, described]): Operation => ({
     ...described,
+    ...(described.requestBody === undefined ? {} : { requestBody: { ...described.requestBody, content: resolved(document, described.requestBody.content) } }),
     method: method.toUpperCase() as Operation['method'],
     path,
     isPublic: (described.security ?? document.security)?.length === 0,
     parameters: described.parameters ?? []
   })))
   return { document, operations }
+}
+
+/** The schemas themselves, where the document refers to them by name. */
+function resolved (document: Document, content: Record<string, { schema: object }>): Record<string, { schema: { examples?: unknown[] } }> {
+  return Object.fromEntries(Object.entries(content).map(([type, media]) => {
+    const { $ref } = media.schema as { $ref?: string }
+    return [type, { ...media, schema: $ref === undefined ? media.schema : document.components.schemas[$ref.split('/').at(-1)!]! }]
+  }))
 }
 
 /** The path of an operation with its parameters filled in. @throws Error for a parameter without a value */

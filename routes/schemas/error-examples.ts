@@ -1,0 +1,54 @@
+import type { AppErrorOptions, ErrorCode } from '../../src/errors.js'
+
+interface ErrorExample { message: string, remedy?: string, errors?: Array<{ field?: string, message: string }> }
+
+const jobId = 'c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52'
+const backupId = '7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54'
+
+/** An error of each code that the API document names, as it is answered; the remedy is the catalogue's unless it stands here. */
+export const errorExamples = {
+  BAD_REQUEST: { message: 'Body is not valid JSON but content-type is set to \'application/json\'' },
+  VALIDATION_FAILED: { message: 'The request is not valid.' },
+  UNAUTHORIZED: { message: 'The request has no access token.' },
+  FORBIDDEN: { message: 'Only an OWNER of the organization can work with its backups.' },
+  ORGANIZATION_NOT_FOUND: { message: 'The organization has no row in public.organizations.' },
+  BACKUP_NOT_FOUND: { message: 'There is no such backup.' },
+  RESTORE_NOT_FOUND: { message: 'There is no restore 3b8e5d7a-1f46-4c29-9a0d-2e7f6b5c4d83.' },
+  JOB_NOT_FOUND: { message: `There is no job ${jobId}.` },
+  ARCHIVE_MISSING: { message: 'The archive of this backup is gone.' },
+  BACKUP_EXISTS: { message: `The backup ${backupId} is there already.` },
+  JOB_CONFLICT: { message: `A restore job is running for this organization: ${jobId}.` },
+  JOB_CANCELLED: { message: 'The job was cancelled.' },
+  OTHER_ORGANIZATIONS_AFFECTED: { message: 'The database holds 12 organizations, and the backup is one of the whole database.' },
+  TENANCY_VIOLATION: { message: '1 row belongs to more than one organization.' },
+  TENANCY_UNSUPPORTED: { message: 'The database can\'t be split by organization.' },
+  SCHEMA_DRIFT: { message: 'The schema has changed since the backup in ways that it can\'t be restored into.' },
+  RESTORE_CONFLICT: { message: 'The backup contradicts what the database holds now.' },
+  RESTORE_UNFINISHED: { message: 'The database can\'t be asked now whether it has committed the restore.' },
+  RESTORE_NOT_UNDOABLE: { message: 'A dry run changes nothing.', remedy: 'There is nothing to undo.' },
+  CHECKPOINT_IMPOSSIBLE: { message: 'The checkpoint can\'t be restored: Its archive is gone.' },
+  PREFLIGHT_FAILED: { message: 'The database user lacks what the restore needs.' },
+  DATABASE_BUSY: { message: 'A table stayed locked for too long by another session, or by a prepared transaction.' },
+  PAYLOAD_TOO_LARGE: { message: 'Request body is too large' },
+  UNSUPPORTED_MEDIA_TYPE: { message: 'Unsupported Media Type' },
+  RANGE_NOT_SATISFIABLE: { message: 'The archive has 48219004 bytes, and the range is not within them.' },
+  CHECKSUM_MISMATCH: { message: 'The archive is not the one that was written: its size or SHA-256 differs from the record.' },
+  ARCHIVE_INVALID: { message: 'The archive can\'t be used: metadata.json is missing.' },
+  ARCHIVE_UNTRUSTED: { message: 'The archive carries no signature of this installation: it was made elsewhere, or changed since, or the key is another now.' },
+  ARCHIVE_VERSION_UNSUPPORTED: { message: 'The archive has format 2; this release knows format 1.' },
+  DUMP_INVALID: { message: 'After loading, the table public.assets has 1203 rows in place of 1204.' },
+  LOAD_LIMIT_EXCEEDED: { message: 'Loading the dump takes longer than 900 s.' },
+  RATE_LIMITED: { message: 'Too many requests: try again in 12 seconds.' },
+  DATABASE_ERROR: { message: 'The database operation failed.' },
+  DUMP_FAILED: { message: 'pg_dump failed: error: query failed: ERROR:  permission denied for table invoices' },
+  INTERNAL_ERROR: { message: 'Something unexpected happened.' },
+  SERVICE_STOPPING: { message: 'The service is stopping.' },
+  CONFIG_INVALID: { message: 'TENANCY_FILE is not JSON.' },
+  DATABASE_UNAVAILABLE: { message: 'The database can\'t be reached.', remedy: 'Start PostgreSQL, or correct host and port in DATABASE_URL.' },
+  DATABASE_TOOLS_MISSING: { message: 'pg_dump and psql were not found; PostgreSQL 17 needs version 17 or newer.' },
+  STORAGE_UNAVAILABLE: { message: 'The folder UPLOAD_DIR is not there.' },
+  REPOSITORY_UNAVAILABLE: { message: 'BACKUP_DIR was removed or replaced while the service was running.' },
+  DISK_FULL: { message: 'There is not enough disk space for the archive.' }
+} as const satisfies Partial<Record<ErrorCode, Pick<AppErrorOptions, 'remedy'> & ErrorExample>>
+
+export type ExampleCode = keyof typeof errorExamples
