@@ -390,6 +390,23 @@ export interface components {
                 /** @description Bytes of the uploaded files, before compression */
                 bytes: number;
             };
+            /** @description Absent without a database, and in backups that were made before there was one */
+            schemaProof?: {
+                /**
+                 * @description Whether the schema of the dump was loaded into an empty database as a restore loads it, without rows
+                 * @enum {string}
+                 */
+                state: "loaded" | "failed" | "not-tried";
+                /** @description SHA-256 of the schema and of what it was loaded with: equal schemas are loaded once */
+                fingerprint?: string;
+                /** @description The objects that could not be loaded */
+                failures?: {
+                    object: string;
+                    message: string;
+                }[];
+                /** @description Why it was not tried */
+                reason?: string;
+            };
             warnings: string[];
             /**
              * @description missing: the record is there, the archive is not

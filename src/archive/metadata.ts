@@ -1,6 +1,7 @@
 import { FormatRegistry, Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { DatabaseDetails } from '../database/database-details.js'
+import { SchemaProof } from '../database/load/schema-proof.js'
 import { AppError } from '../errors.js'
 import { isOrganizationId, isUuid } from '../io/safe-path.js'
 
@@ -46,6 +47,7 @@ export const Metadata = Type.Object({
   roles: Type.Array(Type.String(), { description: 'Roles that the dump and the details below name' }),
   extensions: Type.Array(Type.Object({ name: Type.String(), version: Type.String() })),
   schemaFingerprint: Type.Union([Type.String(), Type.Null()]),
+  schemaProof: Type.Optional(SchemaProof),
   database: Type.Union([DatabaseDetails, Type.Null()]),
   tables: Type.Array(TableRows, { description: 'Rows of each table in the dump' }),
   counts: Counts,

@@ -174,6 +174,7 @@ function describeDatabase (part: DatabasePart | null): Omit<DatabasePart, 'warni
     roles: part?.roles ?? [],
     extensions: part?.extensions ?? [],
     schemaFingerprint: part?.schemaFingerprint ?? null,
+    ...(part?.schemaProof === undefined ? {} : { schemaProof: part.schemaProof }),
     database: part?.database ?? null,
     tables: part?.tables ?? []
   }

@@ -6,18 +6,19 @@ import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } f
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { requireDirect } from '../database/connection/direct.js'
 import { readDatabaseDetails } from '../database/database-details.js'
-import { dumpInstance } from '../database/instance-dump.js'
+import { dumpInstance, dumpInstanceSchema } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations, organizationNotFound, refuseWithOthers } from '../database/tenancy/scope.js'
 import { readLoadPath, type LoadPath } from '../database/search-path.js'
-import { superuserWarnings } from '../database/superuser-objects.js'
+import { superuserFindings, type Finding } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
+import { proofWarnings, proveSchema, type Proof, type Provable } from './schema-proof.js'
 
 /** What the metadata says of the database in the archive. */
 export type DatabasePart = Pick<Metadata, 'databaseScope' | 'postgresVersion' | 'pgDumpVersion' | 'roles' | 'extensions' |
-'schemaFingerprint' | 'database' | 'tables'> & { warnings: string[] }
+'schemaFingerprint' | 'schemaProof' | 'database' | 'tables'> & { warnings: string[] }
 
 /** The database at one moment, ready to be dumped. */
 export interface DatabaseSource {
@@ -46,15 +47,15 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
   const { database, settings } = core
   const connection = database.connection()
   await requireDirect(connection)
-  const { version, major } = await readServer(connection)
-  const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: major })
+  const server = await readServer(connection)
+  const tools = await findPostgresTools({ binDir: settings.pgBinDir, serverMajor: server.major })
   const snapshot = await openSnapshot(connection, signal)
   try {
     const { scope, loadPath } = await described(async () => ({
       scope: await chooseScope(snapshot.sql, settings, request), loadPath: await readLoadPath(snapshot.sql)
     }))
-    const opened = { connection, tools, snapshot, version, loadPath }
-    return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(opened)
+    const opened = { connection, tools, snapshot, server, loadPath }
+    return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(core, opened, request)
   } catch (error) {
     await snapshot.close()
     throw error
@@ -75,13 +76,21 @@ async function chooseScope (sql: Sql, { databaseScope, tenantTable }: Settings, 
   return found.others > 0 ? 'organization' : 'instance'
 }
 
-interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, version: string, loadPath: LoadPath }
+interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, server: Server, loadPath: LoadPath }
 
-function openInstance ({ connection, tools, snapshot, version, loadPath }: Opened): DatabaseSource {
+function openInstance (core: Core, { connection, tools, snapshot, server, loadPath }: Opened, { organizationId }: DatabaseRequest): DatabaseSource {
   const { sql } = snapshot
+  const { version } = server
+  const options = { snapshotId: snapshot.id, loadPath: loadPath.path }
+  const proof = startProof(core, {
+    organizationId, connection, tools, ...server, schema: async signal => await dumpInstanceSchema(connection, tools, options, signal)
+  })
   return {
     serverMajor: tools.serverMajor,
-    dump: async signal => await dumpInstance(connection, tools, { snapshotId: snapshot.id, loadPath: loadPath.path }, signal),
+    async dump (signal) {
+      proof.begin(signal)
+      return await dumpInstance(connection, tools, options, signal)
+    },
     describe: async signal => await described(async () => ({
       databaseScope: 'instance',
       postgresVersion: version,
@@ -91,19 +100,28 @@ function openInstance ({ connection, tools, snapshot, version, loadPath }: Opene
       schemaFingerprint: await schemaFingerprint(sql),
       database: { ...await readDatabaseDetails(sql), searchPath: loadPath.path },
       tables: await countRows(sql, await listTables(sql), signal),
-      warnings: [...loadPath.warnings, ...await superuserWarnings(sql, 'instance')]
+      ...await proof.describe(loadPath, await superuserFindings(sql, 'instance'))
     })),
-    close: snapshot.close
+    async close () {
+      await proof.end()
+      await snapshot.close()
+    }
   }
 }
 
-async function openOrganization ({ settings }: Core, { connection, tools, snapshot, version, loadPath }: Opened, { organizationId, checkpointScope }: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
+async function openOrganization (core: Core, { connection, tools, snapshot, server, loadPath }: Opened, { organizationId, checkpointScope }: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { sql } = snapshot
+  const { settings } = core
+  const { version } = server
   const tenancy = await readTenancyFile(settings.tenancyFile)
   const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, loadPath: loadPath.path, signal })
+  const proof = startProof(core, { organizationId, connection, tools, ...server, schema: async () => dump.schema })
   return {
     serverMajor: tools.serverMajor,
-    dump: async () => dump.script,
+    async dump (signal) {
+      proof.begin(signal)
+      return dump.script
+    },
     describe: async () => await described(async () => ({
       databaseScope: 'organization',
       postgresVersion: version,
@@ -113,19 +131,52 @@ async function openOrganization ({ settings }: Core, { connection, tools, snapsh
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
       database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0, searchPath: loadPath.path },
-      ...await describeRows(dump, sql, loadPath.warnings)
+      ...await describeRows(dump, async () => await proof.describe(loadPath, await superuserFindings(sql, 'organization')))
     })),
     async close () {
       await dump.script.return(undefined)
       dump.close()
+      await proof.end()
       await snapshot.close()
     }
   }
 }
 
-async function describeRows (dump: OrganizationDump, sql: Sql, loadWarnings: string[]): Promise<Pick<DatabasePart, 'tables' | 'warnings'>> {
+type Told = Pick<DatabasePart, 'schemaProof' | 'warnings'>
+
+async function describeRows (dump: OrganizationDump, prove: () => Promise<Told>): Promise<Told & Pick<DatabasePart, 'tables'>> {
   const { tables, warnings } = await dump.describe()
-  return { tables, warnings: [...warnings, ...loadWarnings, ...await superuserWarnings(sql, 'organization')] }
+  const told = await prove()
+  return { tables, ...told, warnings: [...warnings, ...told.warnings] }
+}
+
+/** The schema's proof, beside the dump. */
+function startProof (core: Core, request: Omit<Provable, 'schema'> & { schema: (signal: AbortSignal) => Promise<Buffer> }): {
+  begin (signal: AbortSignal): void
+  describe (loadPath: LoadPath, findings: Finding[]): Promise<Told>
+  end (): Promise<void>
+} {
+  const stop = new AbortController()
+  let proving: Promise<Proof> | null = null
+  return {
+    begin (signal) {
+      const either = AbortSignal.any([signal, stop.signal])
+      proving = proveSchema(core, { ...request, schema: async () => await request.schema(either) }, either)
+      // Awaited below.
+      proving.catch(() => {})
+    },
+    async describe (loadPath, findings) {
+      const proof = await (proving as Promise<Proof>)
+      return {
+        schemaProof: proof.proof,
+        warnings: [...loadPath.warnings, ...findings.map(({ text }) => text), ...proofWarnings(proof, findings)]
+      }
+    },
+    async end () {
+      stop.abort()
+      await proving?.catch(() => {})
+    }
+  }
 }
 
 async function described<T> (read: () => Promise<T>): Promise<T> {
@@ -136,12 +187,16 @@ async function described<T> (read: () => Promise<T>): Promise<T> {
   }
 }
 
-async function readServer (connection: Connection): Promise<{ version: string, major: number }> {
+type Server = Pick<Provable, 'version' | 'mayCreateDatabase' | 'mayCreateRole'> & { major: number }
+
+async function readServer (connection: Connection): Promise<Server> {
   try {
     return await withSql(connection, {}, async sql => {
-      const [row] = await sql<[{ version: string, number: string }]>`
-        SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number`
-      return { version: row.version, major: Math.trunc(Number(row.number) / 10000) }
+      const [row] = await sql<[{ version: string, number: string, createdb: boolean, createrole: boolean }]>`
+        SELECT current_setting('server_version') AS version, current_setting('server_version_num') AS number,
+          rolsuper OR rolcreatedb AS createdb, rolsuper OR rolcreaterole AS createrole
+        FROM pg_catalog.pg_roles WHERE rolname = current_user`
+      return { version: row.version, major: Math.trunc(Number(row.number) / 10000), mayCreateDatabase: row.createdb, mayCreateRole: row.createrole }
     })
   } catch (error) {
     throw databaseError(error)

@@ -1,11 +1,12 @@
+import { buffer } from 'node:stream/consumers'
 import { AppError } from '../errors.js'
 import { makePipe, type PipedText } from '../io/pipe.js'
-import { ProgramError, startProgramInto } from '../io/process.js'
+import { ProgramError, startProgram, startProgramInto } from '../io/process.js'
 import { toEnvironment, type Connection } from './connection/connection.js'
 import { lostConnection } from './connection/program-error.js'
 import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
-import { loadPathLine } from './search-path.js'
+import { loadPathLine, withLoadPath } from './search-path.js'
 
 /** A change of a table that queued up behind our snapshot waits for us, and pg_dump for it: the only reason it ever waits. */
 const lockWaitMs = 5_000
@@ -27,10 +28,7 @@ export async function dumpInstance (connection: Connection, tools: PostgresTools
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error
     })
   })
-  const program = startProgramInto(writer.fd, tools.pgDump, [
-    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${snapshotId}`,
-    `--exclude-schema=${ownSchema}`
-  ], { env: toEnvironment(connection), signal })
+  const program = startProgramInto(writer.fd, tools.pgDump, dumpArguments(snapshotId), { env: toEnvironment(connection), signal })
   // pg_dump's end is the only one now, so that the text ends with it.
   await writer.close()
   return {
@@ -47,6 +45,29 @@ export async function dumpInstance (connection: Connection, tools: PostgresTools
     stop: program.kill,
     close: async () => { await reader.close() }
   }
+}
+
+/** The same script without rows. @throws AppError as dumpInstance does */
+export async function dumpInstanceSchema (connection: Connection, tools: PostgresTools, { snapshotId, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<Buffer> {
+  const program = startProgram(tools.pgDump, [...dumpArguments(snapshotId), '--schema-only'], { env: toEnvironment(connection), signal })
+  try {
+    // One character a byte, so that no encoding can change anything.
+    const text = (await buffer(program.stdout)).toString('latin1')
+    await program.done
+    return Buffer.from(withLoadPath(text, loadPath), 'latin1')
+  } catch (error) {
+    signal.throwIfAborted()
+    throw dumpFailed(error)
+  } finally {
+    program.kill()
+  }
+}
+
+function dumpArguments (snapshotId: string): string[] {
+  return [
+    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${snapshotId}`,
+    `--exclude-schema=${ownSchema}`
+  ]
 }
 
 /** What the end of pg_dump or psql means; its own words name tables and privileges, never rows. */

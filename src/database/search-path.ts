@@ -1,6 +1,6 @@
 import type { Sql } from 'postgres'
 import type { HeadLine } from '../io/pipe.js'
-import { quoteIdentifier, quoteLiteral } from './connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from './identifiers.js'
 
 export interface LoadPath {
   /** A value of search_path, with quoted names; empty where only PostgreSQL's own names are found. */

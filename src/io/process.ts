@@ -14,6 +14,8 @@ export interface ProgramOptions {
   cwd?: string
   /** Ends the program with SIGTERM, five seconds later with SIGKILL. */
   signal?: AbortSignal
+  /** How much of the end of stderr is kept; 8 KiB unless told. */
+  stderrBytes?: number
 }
 
 export interface RunningProgram {
@@ -23,6 +25,8 @@ export interface RunningProgram {
   readonly stdout: Readable
   /** Settles when the program has ended and stdout is used up. @throws ProgramError */
   readonly done: Promise<void>
+  /** The end of what it has written to stderr so far. */
+  errors (): string
   /** SIGTERM, five seconds later SIGKILL. */
   kill (): void
 }
@@ -48,18 +52,18 @@ export function startProgram (file: string, args: readonly string[], options: Pr
   const child = execa(file, args, { ...spawnOptions(options), buffer: false, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' })
   // execa drops the output that nobody reads yet, unless the stream is paused on purpose.
   child.stdout.pause()
-  return { pid: child.pid, stdin: child.stdin, stdout: child.stdout, done: doneOf(file, child), kill: () => { child.kill() } }
+  const errors = keepLast(child.stderr, options.stderrBytes)
+  return { pid: child.pid, stdin: child.stdin, stdout: child.stdout, done: doneOf(file, child, errors), errors, kill: () => { child.kill() } }
 }
 
 /** Starts a program that reads nothing and writes to a file, or a pipe. It is killed when this process exits. */
 export function startProgramInto (descriptor: number, file: string, args: readonly string[], options: ProgramOptions = {}): Pick<RunningProgram, 'done' | 'kill'> {
   // execa takes any descriptor; its types know those up to 9.
   const child = execa(file, args, { ...spawnOptions(options), buffer: false, stdin: 'ignore', stdout: descriptor as 3, stderr: 'pipe' })
-  return { done: doneOf(file, child), kill: () => { child.kill() } }
+  return { done: doneOf(file, child, keepLast(child.stderr)), kill: () => { child.kill() } }
 }
 
-function doneOf (file: string, child: Promise<unknown> & { stderr: Readable }): Promise<void> {
-  const errors = keepLast(child.stderr)
+function doneOf (file: string, child: Promise<unknown>, errors: () => string): Promise<void> {
   const done = child.then(() => {}, (error: unknown) => { throw programError(file, error, errors()) })
   // The caller may still be busy with the streams when the program fails.
   done.catch(() => {})
@@ -100,11 +104,11 @@ function spawnOptions ({ env, uid, gid, cwd, signal }: ProgramOptions) {
   }
 }
 
-function keepLast (stream: Readable): () => string {
+function keepLast (stream: Readable, limit = stderrLimit): () => string {
   let kept = Buffer.alloc(0)
   stream.on('data', (chunk: Buffer) => {
     const all = Buffer.concat([kept, chunk])
-    kept = all.length > stderrLimit ? all.subarray(-stderrLimit) : all
+    kept = all.length > limit ? all.subarray(-limit) : all
   })
   return () => kept.toString('utf8').trim()
 }

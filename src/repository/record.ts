@@ -1,4 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
+import { SchemaProof } from '../database/load/schema-proof.js'
 import { BackupType, Counts, DatabaseScope, type Metadata } from '../archive/metadata.js'
 
 /** A backup as every operation of the API shows it, and as it is stored beside its archive. */
@@ -21,6 +22,7 @@ export const Backup = Type.Object({
   checkpointOf: Type.Optional(Type.String({ format: 'uuid', description: 'The restore that made this backup, to be able to undo it' })),
   version: Type.String({ description: 'The release of dumbassets-backup that made it' }),
   counts: Counts,
+  schemaProof: Type.Optional(SchemaProof),
   warnings: Type.Array(Type.String()),
   state: Type.Union([Type.Literal('available'), Type.Literal('missing')], {
     description: 'missing: the record is there, the archive is not'
@@ -49,6 +51,7 @@ export function recordOf (metadata: Omit<Metadata, 'attributesDigest'>, archive:
     ...(metadata.checkpointOf === undefined ? {} : { checkpointOf: metadata.checkpointOf }),
     version: metadata.version,
     counts: metadata.counts,
+    ...(metadata.schemaProof === undefined ? {} : { schemaProof: metadata.schemaProof }),
     warnings: metadata.warnings,
     state: 'available'
   }

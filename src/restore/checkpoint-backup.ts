@@ -1,9 +1,15 @@
 import type { DatabaseScope } from '../archive/metadata.js'
-import { openArchive } from '../archive/reader.js'
+import { openArchive, type Archive, type ArchiveEntry } from '../archive/reader.js'
 import { createBackup } from '../backup/create.js'
 import type { Core } from '../core.js'
+import { dropScratch, type ScratchNames } from '../database/load/scratch.js'
+import { findPostgresTools } from '../database/postgres-tools.js'
+import type { ServerFacts } from '../database/server-facts.js'
 import { AppError, type ErrorCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
+import { loadArchiveInPlace } from './in-place-participant.js'
+import { loadBeside } from './load-beside.js'
+import { withLoadThread } from './load-thread.js'
 import { preflight } from './preflight.js'
 
 export interface CheckpointRequest {
@@ -15,11 +21,13 @@ export interface CheckpointRequest {
   files: boolean
   /** Of the restore: one that is merged is undone by a merge, whatever DATABASE_SCOPE says. */
   scope: DatabaseScope
+  /** Names that the restore's journal has for a scratch database; null where the restore works in place. */
+  scratch: ScratchNames | null
 }
 
 /**
  * The state before a restore, as an ordinary backup: inside the live database there is nothing that could be kept by
- * renaming. What can be told beforehand to keep it from being restored is found now, while nothing is changed yet.
+ * renaming. It is loaded once, so that what keeps it from being restored is found now, while nothing is changed yet.
  * @throws AppError CHECKPOINT_IMPOSSIBLE with the reasons
  */
 export async function createCheckpointBackup (core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
@@ -34,8 +42,9 @@ export async function createCheckpointBackup (core: Core, request: CheckpointReq
     throw impossible('The state before the restore could not be backed up', error)
   }
   try {
-    await requireRestorable(core, request)
+    await requireRestorable(core, request, job)
   } catch (error) {
+    job.signal.throwIfAborted()
     throw impossible('The state before the restore could be backed up, but that backup could not be restored', error)
   }
 }
@@ -46,14 +55,33 @@ function withoutBytes (job: JobContext): JobContext {
 }
 
 /** What a restore of it is refused for. It would be one without a checkpoint, as an undo is. */
-async function requireRestorable (core: Core, { id, organizationId, files }: CheckpointRequest): Promise<void> {
+async function requireRestorable (core: Core, { id, organizationId, files, scratch }: CheckpointRequest, { signal }: JobContext): Promise<void> {
   const opened = await core.repository.openArchive(organizationId, id)
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'Its archive is gone.')
   try {
     const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
-    await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files })
+    const { server } = await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files })
+    await requireLoadable(core, archive, server as ServerFacts, scratch, signal)
   } finally {
     await opened.handle.close()
+  }
+}
+
+/** Loads the dump as an undo would, and takes that back. */
+async function requireLoadable (core: Core, archive: Archive, server: ServerFacts, scratch: ScratchNames | null, signal: AbortSignal): Promise<void> {
+  const { pgBinDir: binDir, loadTimeoutMs } = core.settings
+  const connection = core.database.connection()
+  const tools = await findPostgresTools({ binDir, serverMajor: server.major })
+  const input = { archive, dump: archive.database as ArchiveEntry, tools, server, onBytes () {}, loadTimeoutMs }
+  if (scratch === null) {
+    const load = await loadArchiveInPlace(connection, archive.metadata.id, input, { census: null, listCode: false }, signal)
+    await load.rollback()
+    return
+  }
+  try {
+    await withLoadThread(async load => await loadBeside(connection, scratch, input, load, signal))
+  } finally {
+    await dropScratch(connection, scratch)
   }
 }
 

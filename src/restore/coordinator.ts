@@ -51,8 +51,10 @@ export async function prepare (
 
 /** Ends a rehearsal: nothing of what was prepared stays. */
 export async function endRehearsal (transaction: Transaction, report: RestoreReport): Promise<void> {
-  const { journal } = transaction
-  await journal.append({ step: 'rehearsed', report, ...await discardAll(transaction) })
+  const { journal, removeCheckpointBackup } = transaction
+  const left = await discardAll(transaction)
+  await removeCheckpointBackup()
+  await journal.append({ step: 'rehearsed', report, ...left })
 }
 
 /**

@@ -3,12 +3,13 @@ import { countRows, listTables } from '../database/catalog-queries.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { labelOf, quoteTable, type QualifiedName } from '../database/identifiers.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
-import { loadInPlace, tableDigest, type InPlaceLoad } from '../database/load/load-in-place.js'
+import { loadInPlace, tableDigest, type InPlaceLoad, type InPlaceRequest } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
 import { planCensus } from '../database/tenancy/scope.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { codeOf, diffCode } from './code-diff.js'
 import type { DatabaseInput } from './database-participant.js'
+import type { BesideInput } from './load-beside.js'
 import { readDump } from './read-dump.js'
 import { endInsideLive } from './inside-live.js'
 import type { Participant } from './participant.js'
@@ -39,16 +40,13 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     async prepare () {},
 
     async ready (signal) {
-      const { archive, dump, tools, onBytes, loadTimeoutMs, dryRun, tenantTable, replacesOthers } = input as InPlaceInput
-      const { metadata, trusted } = archive
+      const { archive, dryRun, tenantTable, replacesOthers } = input as InPlaceInput
+      const { metadata } = archive
       before = await digestLive(connection, metadata.tables)
       dropped = await listDropped(connection, metadata.tables)
       const codeBefore = dryRun ? await codeOf(connection, connection.database) : null
-      const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
       const census = replacesOthers ? null : await withSql(connection, { searchPath: trustedPath }, async sql => await planCensus(sql, tenantTable, metadata.organizationId))
-      load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-        restoreId, sql: readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode: dryRun, signal
-      }))
+      load = await loadArchiveInPlace(connection, restoreId, input as InPlaceInput, { census, listCode: dryRun }, signal)
       if (codeBefore !== null) code = diffCode(codeBefore, load.code)
     },
 
@@ -78,6 +76,20 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
     async settle () { await removeMarker(connection, restoreId) },
     async release () { await removeMarker(connection, restoreId) }
   }
+}
+
+/**
+ * Loads an archive's dump in place of everything, in a transaction that stays open.
+ * @throws AppError as loadInPlace does, and LOAD_LIMIT_EXCEEDED
+ */
+export async function loadArchiveInPlace (
+  connection: Connection, restoreId: string, { archive, dump, tools, onBytes, loadTimeoutMs }: BesideInput, { census, listCode }: Pick<InPlaceRequest, 'census' | 'listCode'>, signal: AbortSignal
+): Promise<InPlaceLoad> {
+  const { metadata, trusted } = archive
+  const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+  return await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
+    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode, signal
+  }))
 }
 
 /** Digests of the live rows, before they are locked. A table that is not there or can't be read has none. */

@@ -8,7 +8,7 @@ export type LoadTask =
     kind: 'load'
     connection: Connection
     tools: PostgresTools
-    load: Omit<Load, 'sql' | 'signal'>
+    load: Omit<Load, 'sql' | 'again' | 'signal'>
     /** The archive's file descriptor, which all threads of the process share. */
     descriptor: number
     dump: EntryToRead

@@ -5,7 +5,7 @@ import type { PostgresTools } from '../database/postgres-tools.js'
 import { openLane, type Lane } from '../io/lane.js'
 import type { LoadReply, LoadTask } from './load-protocol.js'
 
-export interface ArchivedLoad extends Omit<Load, 'sql'> {
+export interface ArchivedLoad extends Omit<Load, 'sql' | 'again'> {
   archive: Archive
   dump: ArchiveEntry
   /** Told the compressed bytes as they are read. */

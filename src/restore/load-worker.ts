@@ -33,7 +33,9 @@ async function load ({ connection, tools, load, descriptor, dump, trusted }: Ext
       if (read > told) reply({ kind: 'read', bytes: read - told })
       told = Math.max(told, read)
     })
-    await loadDump(connection, tools, { ...load, inOneTransaction, sql, signal: stop.signal })
+    // What fails in one transaction is tried again without, which tells.
+    const again = inOneTransaction ? undefined : (): AsyncGenerator<Buffer> => readDump(archive, dump, () => {})
+    await loadDump(connection, tools, { ...load, inOneTransaction, sql, again, signal: stop.signal })
   }
 
   try {

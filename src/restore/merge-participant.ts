@@ -1,16 +1,13 @@
 import type { Connection } from '../database/connection/connection.js'
-import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { markerStatements, removeMarker } from '../database/load/marker.js'
 import { openMerge, type OrganizationMerge } from '../database/organization/merge.js'
-import { createScratch, dropScratch, type ScratchNames } from '../database/load/scratch.js'
+import { dropScratch, type ScratchNames } from '../database/load/scratch.js'
 import type { Tenancy } from '../database/tenancy/tenancy-file.js'
-import { verifyLoad } from '../database/load/verify-load.js'
-import type { DatabaseDetails } from '../database/database-details.js'
 import type { DatabaseInput } from './database-participant.js'
 import { endInsideLive } from './inside-live.js'
+import { loadBeside } from './load-beside.js'
 import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
-import { fitsOneTransaction } from './shortfalls.js'
 
 export interface MergeInput extends DatabaseInput {
   tenantTable: string
@@ -37,18 +34,7 @@ export function createMergeParticipant (
     name: 'database',
 
     prepare: async signal => await withLoadThread(async load => {
-      const { archive, dump, tools, server, onBytes, loadTimeoutMs } = input as MergeInput
-      const { metadata, trusted } = archive
-      const details = metadata.database as DatabaseDetails
-      const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
-      const { loader, warnings: created } = await createScratch(connection, names, details, limits.maxBytes)
-      scratch = { ...connection, database: names.database, ...(loader ?? {}) }
-      await withinLimits(connection, names.database, limits, signal, async signal => await load(connection, tools, {
-        archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0,
-        inOneTransaction: fitsOneTransaction(metadata, server), signal
-      }))
-      await verifyLoad(scratch, details, metadata.tables, signal)
-      warnings = created
+      ({ scratch, warnings } = await loadBeside(connection, names, input as MergeInput, load, signal))
     }),
 
     // Only now: until the commit writers of the organization, and where tables have triggers all writers to them, wait.

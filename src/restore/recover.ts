@@ -1,6 +1,7 @@
 import { readdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Core } from '../core.js'
+import { removeLeftProof } from '../database/load/schema-proof.js'
 import { AppError, systemCode } from '../errors.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { finishCommit, release, resumeUndo, rollBack, settle, type Transaction } from './coordinator.js'
@@ -23,6 +24,9 @@ export async function recoverRestores (core: Core): Promise<void> {
   const { uploadDir } = core.settings
   await removeCondemned(uploadDir)
   for (const organizationId of await core.repository.organizations()) await removeCondemned(join(uploadDir, organizationId))
+  await removeLeftProof(core.database.connection()).catch((error: unknown) => {
+    core.log.warn({ err: error }, 'What is left of a schema\'s proof can\'t be removed now; the next backup tries again')
+  })
   if (failures.length > 0) throw failures[0]
 }
 

@@ -74,7 +74,8 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   if (!dryRun && !request.rollbackOnFailure) await releaseCheckpoints(core, organizationId, request.undoOf ?? null)
 
   const database = found.mode === null ? null : namesOf(core, found.mode, restoreId)
-  const checkpointBackupId = keepCheckpoint && database !== null && database.mode !== 'swap' ? randomUUID() : null
+  // A rehearsal makes one too, since a restore can be refused for it, and keeps none.
+  const checkpointBackupId = request.rollbackOnFailure && database !== null && database.mode !== 'swap' ? randomUUID() : null
   const inputs = await inputsOf(core, archive, parts, found, dryRun, job)
   job.progress.total((archive.database?.size ?? 0) + (parts.files ? archive.files.reduce((sum, { size }) => sum + size, 0) : 0))
   const journal = await createJournal(await core.repository.journalFolder(organizationId, { make: true }), {
@@ -86,7 +87,10 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     const prepared = await prepare(transaction, dryRun, job, async () => {
       if (checkpointBackupId === null) return
       const scope = found.mode === 'merge' ? 'organization' : 'instance'
-      await createCheckpointBackup(core, { id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files, scope }, job)
+      const scratch = database?.mode === 'merge' ? { database: database.scratch, loader: database.loader } : null
+      await createCheckpointBackup(core, {
+        id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files && !dryRun, scope, scratch
+      }, job)
     })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
     if (dryRun) {

@@ -4,9 +4,11 @@ import { AppError, systemCode } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
+import { describeEntry, entryAt, type DumpEntry } from './dump-entries.js'
 import { freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
 import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { wayFor } from './remedies.js'
 import type { Loader } from './scratch.js'
 
 export interface Load {
@@ -18,6 +20,8 @@ export interface Load {
   hasDefaultPrivileges: boolean
   /** All of it or nothing, unless the dump ends the transaction itself. */
   inOneTransaction?: boolean
+  /** The same text once more, to find out what failed. */
+  again?: () => AsyncIterable<Buffer>
   signal: AbortSignal
 }
 
@@ -43,11 +47,14 @@ export async function loadDump (connection: Connection, tools: PostgresTools, lo
       throw error
     }
     // When psql ends early, writing to it fails first; what psql says is the reason.
-    throw loadFailed(await program.done.then(() => error, (ended: unknown) => ended))
+    const reason = await program.done.then(() => error, (ended: unknown) => ended)
+    const { again } = load
+    throw await loadFailed(reason, again === undefined ? undefined : async line => await entryAt(restricted(tools, { ...load, sql: again() }), line))
   }
 }
 
-async function * restricted ({ serverMajor }: PostgresTools, { sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
+/** What psql is fed with: the dump between `\\restrict` and `\\unrestrict`, without what the loader may not do. */
+export async function * restricted ({ serverMajor }: Pick<PostgresTools, 'serverMajor'>, { sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
   const key = randomBytes(32).toString('hex')
   yield Buffer.from(`\\restrict ${key}\n`)
   if (inOneTransaction) yield Buffer.from('BEGIN;\n')
@@ -62,8 +69,12 @@ export function endedEarly (error: unknown): boolean {
   return error instanceof ProgramError || ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(systemCode(error) ?? '')
 }
 
-/** What psql's failure means. @returns an AppError, or the error itself when it is not psql's */
-export function loadFailed (error: unknown): unknown {
+/**
+ * What psql's failure means.
+ * @param entryOf tells what stands at a line of psql's input
+ * @returns an AppError, or the error itself when it is not psql's
+ */
+export async function loadFailed (error: unknown, entryOf: (line: number) => Promise<DumpEntry | null> = async () => null): Promise<unknown> {
   if (!(error instanceof ProgramError)) return error
   if (/invalid command \\restrict/.test(error.stderr)) {
     return new AppError('DATABASE_TOOLS_MISSING', 'This psql can\'t keep a dump from running programs.', {
@@ -91,5 +102,13 @@ export function loadFailed (error: unknown): unknown {
   if (lost !== null) return lost
   // The line that names the error; the lines after it can hold rows.
   const line = /(?:ERROR|FATAL): {1,2}(.*)/.exec(error.stderr)?.[1] ?? (error.stderr.split('\n')[0] ?? '')
-  return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
+  const number = /^psql:<stdin>:(\d+): /m.exec(error.stderr)?.[1]
+  // A dump that is damaged or whose reading fails keeps its own error.
+  const entry = number === undefined ? null : await entryOf(Number(number)).catch(() => null)
+  if (entry === null) return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
+  const object = describeEntry(entry)
+  return new AppError('DUMP_INVALID', `The dump could not be loaded, since it fails at ${object}: ${line.slice(0, 300)}`, {
+    remedy: `For the operator: ${wayFor(entry, line)}. Do that with ${object} in the application's database, then make another backup. To get at the rows of this one, load its dump by hand, as src/archive/FORMAT.md says, with ${object} changed.`,
+    cause: error
+  })
 }

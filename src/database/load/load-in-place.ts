@@ -7,6 +7,7 @@ import { codeQuery, type CodeObjects } from '../code-objects.js'
 import { databaseError, toEnvironment, trustedPath, withSql, type Connection } from '../connection/connection.js'
 import { labelOf, quoteLiteral, quoteTable } from '../identifiers.js'
 import { lostConnection } from '../connection/program-error.js'
+import { entryAt } from './dump-entries.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
@@ -16,8 +17,8 @@ import type { PostgresTools } from '../postgres-tools.js'
 
 export interface InPlaceRequest {
   restoreId: string
-  /** Plain SQL as pg_dump writes it. */
-  sql: AsyncIterable<Buffer>
+  /** Plain SQL as pg_dump writes it; more than once, to find out what failed. */
+  sql: () => AsyncIterable<Buffer>
   /** What must be there when it is loaded. */
   tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
   /** Nobody else may be in it, from when it is locked on; null: whoever is there is replaced. */
@@ -63,6 +64,10 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   ], { env: toEnvironment(connection), signal: request.signal })
   const answers = readAnswers(program.stdout, token)
 
+  // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
+  const dump = (): AsyncIterable<Buffer> => removeEntries(portableDump(removeRestrict(request.sql()), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
+  let linesBefore: number | null = null
+
   async function * script (): AsyncGenerator<Buffer | string> {
     yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
     yield `SELECT '${token}', 'begin', pg_current_xact_id();\n`
@@ -75,8 +80,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     }
     yield 'DROP OWNED BY CURRENT_USER RESTRICT;\n'
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
-    // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
-    yield * removeEntries(portableDump(removeRestrict(request.sql), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
+    yield * dump()
     yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
@@ -85,8 +89,11 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   }
 
   try {
+    let lines = 0
     for await (const part of script()) {
       if (program.stdin.destroyed) break
+      if (typeof part === 'string') lines += part.split('\n').length - 1
+      else linesBefore ??= lines
       if (!program.stdin.write(part)) await Promise.race([once(program.stdin, 'drain'), program.done])
     }
     const ended = answers.ended.then(() => true)
@@ -98,7 +105,9 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     // The server would go on with the statement that psql was ended in, and with it every lock of ours.
     if (answers.begin !== undefined && (request.signal.aborted || !endedEarly(error))) await endTransaction(connection, answers.begin)
     request.signal.throwIfAborted()
-    throw reason instanceof AppError ? reason : ownFailure(reason, guard) ?? loadFailed(reason)
+    if (reason instanceof AppError) throw reason
+    const before = linesBefore
+    throw ownFailure(reason, guard) ?? await loadFailed(reason, async line => before === null || line <= before ? null : await entryAt(dump(), line - before))
   }
 
   return {

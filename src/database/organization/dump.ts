@@ -46,6 +46,8 @@ export interface OrganizationDump {
    * end or to a return(). @throws AppError DUMP_FAILED after the last byte, when a program did not end well
    */
   script: AsyncGenerator<Buffer>
+  /** The same without rows. */
+  schema: Buffer
   /** Ends the program behind the script, also when nobody has begun to read it. */
   close (): void
 }
@@ -81,6 +83,7 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
           ]
         }),
         script: assemble(schema, rows),
+        schema: Buffer.concat([schema.before, schema.after]),
         close: () => { rows.kill() }
       }
     } catch (error) {

@@ -16,7 +16,7 @@ async function setUp (t: Test) {
     sql,
     load: async (dump: string, { limits = generous, signal = new AbortController().signal, listCode = false } = {}) =>
       await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-        restoreId: randomUUID(), tables: [{ schema: 'public', name: 'assets', rows: 2 }], census: null, listCode, signal, sql: (async function * () { yield Buffer.from(table + dump) })()
+        restoreId: randomUUID(), tables: [{ schema: 'public', name: 'assets', rows: 2 }], census: null, listCode, signal, async * sql () { yield Buffer.from(table + dump) }
       })),
     /** Our own sessions that are in a transaction which has written something. */
     writing: async () => (await sql<Array<{ query: string }>>`SELECT query FROM pg_stat_activity WHERE usename = current_user AND backend_xid IS NOT NULL`).map(({ query }) => query)

@@ -1,0 +1,47 @@
+import type { Sql } from 'postgres'
+
+interface Check { object: string, tables: string }
+
+/**
+ * A warning for each CHECK and generated column whose function names a table that a load fills later, or in the case of one
+ * organization perhaps not at all: pg_dump fills tables by schema and name, and expects of a CHECK that it looks at its row alone
+ * (manual, "Check Constraints"). Functions hold their text as a string, so their names in it are all there is to go by.
+ */
+export async function rowDependentChecks (sql: Sql, scope: 'instance' | 'organization'): Promise<string[]> {
+  const found = await sql.unsafe<Check[]>(String.raw`
+    WITH RECURSIVE own AS (SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'dumbassets_backup')),
+    functions AS (
+      SELECT p.oid, lower(p.prosrc) AS text, lower(p.proname) AS name FROM pg_catalog.pg_proc p
+      WHERE p.pronamespace IN (SELECT oid FROM own) AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
+        WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')),
+    uses AS (
+      SELECT 'the CHECK ' || quote_ident(k.conname) || ' of ' || k.conrelid::regclass AS object, k.conrelid AS relation, d.refobjid AS function
+      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
+      WHERE k.contype = 'c' AND k.conrelid <> 0 AND k.convalidated AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+      UNION SELECT 'the CHECK ' || quote_ident(k.conname) || ' of the domain of ' || a.attrelid::regclass || '.' || quote_ident(a.attname), a.attrelid, d.refobjid
+      FROM pg_catalog.pg_constraint k JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_constraint'::regclass AND d.objid = k.oid
+        JOIN pg_catalog.pg_attribute a ON a.atttypid = k.contypid AND NOT a.attisdropped JOIN pg_catalog.pg_class c ON c.oid = a.attrelid AND c.relkind IN ('r', 'p')
+      WHERE k.contype = 'c' AND k.contypid <> 0 AND d.refclassid = 'pg_catalog.pg_proc'::regclass
+      UNION SELECT 'the generated column ' || f.adrelid::regclass || '.' || quote_ident(a.attname), f.adrelid, d.refobjid
+      FROM pg_catalog.pg_attrdef f JOIN pg_catalog.pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attgenerated <> ''
+        JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_attrdef'::regclass AND d.objid = f.oid
+      WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass),
+    calls AS (
+      SELECT u.object, u.relation, f.oid, f.text FROM uses u JOIN functions f ON f.oid = u.function
+      UNION SELECT c.object, c.relation, f.oid, f.text FROM calls c JOIN functions f ON f.oid <> c.oid AND ${word('c.text', 'f.name')}),
+    relations AS (SELECT c.oid, n.nspname, c.relname, lower(c.relname) AS name FROM pg_catalog.pg_class c JOIN own n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm'))
+    SELECT c.object, string_agg(DISTINCT r.oid::regclass::text, ', ') AS tables
+    FROM calls c JOIN relations r ON (${word('c.text', 'r.name')}
+        OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = c.oid
+          AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = r.oid))
+      JOIN relations checked ON checked.oid = c.relation
+    WHERE ${scope === 'organization'} OR (r.nspname COLLATE "C", r.relname COLLATE "C") >= (checked.nspname COLLATE "C", checked.relname COLLATE "C")
+    GROUP BY c.object ORDER BY c.object`)
+  return found.map(({ object, tables }) =>
+    `A restore can fail at ${object}: its function names ${tables}, whose rows may not be there yet when it is called. For the operator: check other tables in a trigger, or make the CHECK NOT VALID, then make another backup.`)
+}
+
+/** Whether a text holds the name as a word of its own. */
+function word (text: string, name: string): string {
+  return String.raw`position(${name} in ${text}) > 0 AND ${text} ~ ('\m' || regexp_replace(${name}, '([^[:alnum:]_])', '\\\1', 'g') || '\M')`
+}
