@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type t from 'tap'
+import type { Test } from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { withSql } from '../../src/database/connection/connection.js'
 import { labelOf, quoteIdentifier as q, quoteLiteral, quoteTable } from '../../src/database/identifiers.js'
@@ -23,10 +23,11 @@ export const oddNames = [
 
 const notColumns = new Set(['xmin', 'oid', 'merge row'])
 
-export type OddMode = 'swap' | 'merge' | 'in-place'
+export const oddModes = ['swap', 'merge', 'in-place'] as const
+export type OddMode = typeof oddModes[number]
 
 /** One cycle (create, change, rehearse, restore, undo) of a database in which everything bears such names. @returns how many names were in it */
-export async function oddCycle (t: t.Test, mode: OddMode, seed: number): Promise<number> {
+export async function oddCycle (t: Test, mode: OddMode, seed: number): Promise<number> {
   const random = seeded(seed)
   const used = new Set<string>()
   /** Each name once, so that a failure has one reason. */

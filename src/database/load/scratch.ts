@@ -147,15 +147,18 @@ export async function dropDatabase (sql: Sql, name: string): Promise<void> {
   if (found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
   // From now on nobody gets in, no superuser and no autovacuum worker either.
   await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
-  for (let attempt = 1; ; attempt += 1) {
+  let inUse: unknown
+  for (let attempt = 1; attempt <= dropTries; attempt += 1) {
     const ended = await endSessions(sql, [name])
+    // DROP has waited five seconds for those that stay: only one that had just begun to enter could be ended now.
+    if (inUse !== undefined && ended === 0) break
     try {
       await sql.unsafe(`DROP DATABASE IF EXISTS ${database}`)
       return
     } catch (error) {
       if ((error as { code?: unknown }).code !== '55006') throw error
-      // It has waited five seconds. One that had just begun to enter can be ended now; one that can't be stays.
-      if (attempt === dropTries || (attempt > 1 && ended === 0)) throw await databasesInUse(sql, [name], `The database ${name} could not be dropped`, error)
+      inUse = error
     }
   }
+  throw await databasesInUse(sql, [name], `The database ${name} could not be dropped`, inUse)
 }

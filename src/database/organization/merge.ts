@@ -146,6 +146,8 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
   const { path } = await readLoadPath(session)
   await session.unsafe(`${transferSettings} ${usePath(path)} ${workSettings} ${sampleSettings}`)
+  // Bytes as they are, where the database does not know what they mean: in UTF-8 they would be checked.
+  await session.unsafe("SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'")
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
   await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
   await requireTemporaryTables(session)
