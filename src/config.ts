@@ -6,11 +6,12 @@ import { type Static } from '@sinclair/typebox'
 import { Value } from '@sinclair/typebox/value'
 import { derivedKey, givenKey, type SigningKeys } from './archive/signature.js'
 import type { Settings } from './core.js'
-import { parseConnectionUrl } from './database/connection/connection-url.js'
+import { describeConnection, parseConnectionUrl } from './database/connection/connection-url.js'
 import { parseTenancy } from './database/tenancy/tenancy-file.js'
 import { Environment, durationPattern, type Variable } from './environment.js'
 import { AppError, systemCode } from './errors.js'
 import { isOrganizationId } from './io/safe-path.js'
+import { nearestName } from './nearest.js'
 
 export interface Config {
   host: string
@@ -27,11 +28,16 @@ export interface Config {
   /** UPLOAD_DIR is not set, so its default may be made; a folder that was set and is missing may be a mount that is away. */
   makeUploadDir: boolean
   database: { kind: 'embedded', directory: string } | { kind: 'external', url: string }
+  /** Variables that the service does not read, each with that which was probably meant and is not set. */
+  misspelt: Array<{ given: string, meant: string }>
   storage: { kind: 'local' } | { kind: 'smb', host: string, share: string, username: string | null, domain: string | null }
   settings: Settings
 }
 
 const variables = Object.entries<Variable>(Environment.properties as unknown as Record<string, Variable>)
+
+/** Every variable's name; those of secrets may have `_FILE` behind them. */
+export const variableNames: readonly string[] = variables.map(([name]) => name)
 
 /** The release of this service. */
 export const version: string = (createRequire(import.meta.url)('#package') as { version: string }).version
@@ -51,11 +57,25 @@ export function loadConfig (environment: NodeJS.ProcessEnv): Config {
     problems.push(`${name} must be ${variable.expects}${shown}.`)
     delete (values as Record<string, unknown>)[name]
   }
-  const config = makeConfig(values, name => given[name] !== undefined, wrong, problems)
+  const config = { ...makeConfig(values, name => given[name] !== undefined, wrong, problems), misspelt: misspeltVariables(environment) }
   if (problems.length > 0) {
+    problems.push(...config.misspelt.map(({ given, meant }) => `${given} is set, which this service does not read: did you mean ${meant}?`))
     throw new AppError('CONFIG_INVALID', problems.join('\n'), { errors: problems.map(message => ({ message })) })
   }
   return config
+}
+
+/** What the first line of the log says of the settings: where everything is, and no secret. */
+export function describeSettings ({ settings, backupDir, database, storage }: Config): Record<string, string> {
+  return {
+    version,
+    node: process.version,
+    uploadDir: storage.kind === 'local' ? settings.uploadDir : `smb://${storage.host}/${storage.share}`,
+    backupDir,
+    database: database.kind === 'embedded' ? `embedded in ${database.directory}` : describeConnection(parseConnectionUrl(database.url)),
+    databaseScope: settings.databaseScope,
+    tenantTable: settings.tenantTable
+  }
 }
 
 /** What `--help` prints: every variable with its meaning and its default. */
@@ -67,6 +87,16 @@ export function describeVariables (): string {
     ]
     return `  ${name.padEnd(30)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
   }).join('\n')
+}
+
+/** A variable that is nearly one of ours may be the application's own, if ours is set as well. */
+function misspeltVariables (environment: NodeJS.ProcessEnv): Config['misspelt'] {
+  const known = variables.flatMap(([name, { secret }]) => secret === true ? [name, `${name}_FILE`] : [name])
+  const missing = known.filter(name => !environment[name])
+  return Object.keys(environment).filter(name => environment[name] && !known.includes(name)).flatMap(given => {
+    const meant = nearestName(given, missing)
+    return meant === null ? [] : [{ given, meant }]
+  })
 }
 
 function readVariables (environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
@@ -96,7 +126,7 @@ function makeConfig (
   isGiven: (name: string) => boolean,
   wrong: ReadonlySet<string | undefined>,
   problems: string[]
-): Config {
+): Omit<Config, 'misspelt'> {
   const uploadDir = resolve(values.UPLOAD_DIR)
   const backupDir = values.BACKUP_DIR === undefined ? resolve(uploadDir, 'backups') : resolve(values.BACKUP_DIR)
   if (isGiven('DATABASE_URL')) collect(problems, () => parseConnectionUrl(values.DATABASE_URL ?? ''))

@@ -1,11 +1,21 @@
 import { pino, type Logger } from 'pino'
-import pretty from 'pino-pretty'
+import { prettyFactory } from 'pino-pretty'
 
-/** JSON lines on stdout, readable ones when that is a terminal. Never an Authorization header, whoever logs a request. */
+/** What waits to be written while the output takes nothing, such as a file on a full disk. */
+const keptBytes = 1024 * 1024
+
+/**
+ * JSON lines on stdout, readable ones when that is a terminal. Never an Authorization header, whoever logs a request.
+ * An output that is gone (the terminal was closed, the reader of the pipe has ended, the disk is full) must not end the service.
+ */
 export function createLogger ({ level }: { level: string }): Logger {
   const options = {
     level,
     redact: ['req.headers.authorization', 'request.headers.authorization', 'headers.authorization', '*.password']
   }
-  return process.stdout.isTTY ? pino(options, pretty({ colorize: true, ignore: 'pid,hostname' })) : pino(options)
+  const output = pino.destination({ dest: 1, sync: true, maxLength: keptBytes })
+  output.on('error', () => {})
+  if (!process.stdout.isTTY) return pino(options, output)
+  const readable = prettyFactory({ colorize: true, ignore: 'pid,hostname' })
+  return pino(options, { write: line => { output.write(readable(line)) } })
 }

@@ -1,65 +1,89 @@
-import closeWithGrace from 'close-with-grace'
+import type { FastifyInstance } from 'fastify'
 import { buildApp } from './app.js'
-import { type Config, describeVariables, loadConfig, version } from './config.js'
+import { readArguments } from './arguments.js'
+import { type Config, describeSettings, loadConfig } from './config.js'
 import { createCore } from './create-core.js'
 import { databaseError } from './database/connection/connection.js'
 import { AppError, systemCode } from './errors.js'
 import { letThreadsGiveWay } from './io/priority.js'
 import { createJobRunner } from './jobs/runner.js'
 import { createLogger } from './logger.js'
+import { listenForSignals } from './signals.js'
 import { createStartup, type Startup } from './startup.js'
 
-if (process.argv.includes('--help')) {
-  process.stdout.write(`dumbassets-backup ${version}\n\nUsage: npm start\n\nEnvironment variables:\n${describeVariables()}\n`)
-} else {
+const command = readArguments(process.argv.slice(2))
+if (command.serve) {
   await serve(readConfig())
+} else {
+  const output = command.exitCode === 0 ? process.stdout : process.stderr
+  // A reader that has seen enough, as in `--help | head`, is not a failure.
+  output.on('error', () => {})
+  output.write(command.text)
+  process.exitCode = command.exitCode
 }
 
 async function serve (config: Config): Promise<void> {
   await letThreadsGiveWay()
   const log = createLogger({ level: config.logLevel })
+  log.info(describeSettings(config), 'Starting')
+  for (const { given, meant } of config.misspelt) log.warn({ variable: given, meant }, 'A variable is set that this service does not read: it may be misspelt')
   const core = createCore(config, log)
   const jobs = createJobRunner({ log, places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })
   const startup: Startup = createStartup(core, jobs, { makeUploadDir: config.makeUploadDir })
-  const app = await buildApp({ config, core, jobs })
-  let closing = false
+  let app: FastifyInstance | null = null
+  let stopping: Promise<void> | null = null
 
-  // No time limit: the runner has its own, and a restore past its commit point must end.
-  const { close } = closeWithGrace({ delay: false, skip: ['unhandledRejection'], logger: { error: (error: unknown) => { log.error(error) } } }, async ({ signal, err }) => {
-    closing = true
-    if (err !== undefined) log.error({ err }, 'stopping after an unexpected error')
-    else log.info({ signal }, 'stopping')
+  /** The end of the process, in order. No time limit: the runner has its own, and a restore past its commit point must end. */
+  function stop (exitCode: 0 | 1): void {
+    if (exitCode !== 0) process.exitCode = exitCode
+    stopping ??= end().then(() => {
+      log.info('stopped')
+      process.exit()
+    }, (error: unknown) => {
+      log.error({ err: error }, 'The service could not stop in order')
+      process.exit(1)
+    })
+  }
+  async function end (): Promise<void> {
     try {
       await startup.stop()
-      await app.close()
+      await app?.close()
     } finally {
       await core.database.stop()
       await core.repository.close()
     }
-    log.info('stopped')
-    // Else it would end with 0 whatever has happened.
-    if (process.exitCode !== undefined) process.exit()
-  })
+  }
+  function fail (error: unknown): void {
+    log.error({ err: error }, 'stopping after an unexpected error')
+    stop(1)
+  }
 
+  listenForSignals({
+    stop (signal) {
+      log.info({ signal }, 'stopping: running jobs have 30 seconds to end; Ctrl-C again cancels them')
+      stop(0)
+    },
+    hurry (signal) {
+      log.warn({ signal }, 'cancelling the running jobs')
+      void jobs.stop(0)
+    }
+  })
+  process.on('uncaughtException', fail)
   process.on('unhandledRejection', reason => {
     // postgres.js asks for types on its own when it connects, and nobody gets its error when the connection breaks just then.
     if (databaseError(reason).code === 'DATABASE_UNAVAILABLE') log.warn({ err: reason }, 'a database connection broke while it was opened')
-    else {
-      log.error({ err: reason }, 'stopping after an unexpected error')
-      process.exitCode = 1
-      close()
-    }
+    else fail(reason)
   })
 
-  await startup.begin()
-  if (closing) return
+  app = await buildApp({ config, core, jobs })
+  if (stopping === null) await startup.begin()
+  if (stopping !== null) return
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
     if (systemCode(error) !== 'EADDRINUSE') throw error
     log.error({ host: config.host, port: config.port }, 'The port is in use: stop the other process, or set PORT to a free one')
-    process.exitCode = 1
-    close()
+    stop(1)
   }
 }
 

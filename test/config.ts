@@ -3,7 +3,7 @@ import { chmod, writeFile } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { inspect } from 'node:util'
 import t, { type Test } from 'tap'
-import { describeVariables, loadConfig } from '../src/config.js'
+import { describeSettings, describeVariables, loadConfig } from '../src/config.js'
 import { AppError } from '../src/errors.js'
 
 const secret = 'x'.repeat(32)
@@ -157,4 +157,24 @@ t.test('TENANCY_FILE is checked at the start', async t => {
   t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'none.json') }), /^TENANCY_FILE can't be read \(ENOENT\)\. Correct the path/)
   t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'torn.json') }), /^TENANCY_FILE is not JSON\. Write TENANCY_FILE as/)
   t.match(problemsOf(t, { TENANCY_FILE: join(folder, 'wrong.json') }), /^TENANCY_FILE is not valid at "\/tables\/notes/)
+})
+
+t.test('a variable that is nearly one of ours is told, unless ours is set too', async t => {
+  t.same(loadConfig({ JWT_SECRET: secret, BACKUP_DIRR: '/b', PATH: '/bin', DATABASE_URL_REPLICA: 'x', JWT_SECRT_FILE: '/s' }).misspelt, [
+    { given: 'BACKUP_DIRR', meant: 'BACKUP_DIR' }, { given: 'JWT_SECRT_FILE', meant: 'JWT_SECRET_FILE' }
+  ])
+  t.same(loadConfig({ JWT_SECRET: secret, BACKUP_DIRR: '/b', BACKUP_DIR: '/c' }).misspelt, [])
+  const message = problemsOf(t, { JWT_SECRET: '', JWT_SECRTE: 'secret-value' })
+  t.match(message, /JWT_SECRET is not set[\s\S]*JWT_SECRTE is set, .* JWT_SECRET\?/)
+  t.notMatch(message, 'secret-value')
+})
+
+t.test('the settings are described without a secret', async t => {
+  const described = describeSettings(loadConfig({
+    JWT_SECRET: secret, DATABASE_URL: 'postgresql://app:hunter2@db.example:5433/assets', UPLOAD_DIR: '/uploads', BACKUP_DIR: '/backups'
+  }))
+  t.same(described, {
+    version: '0.1.0', node: process.version, uploadDir: '/uploads', backupDir: '/backups', database: 'app@db.example:5433/assets', databaseScope: 'auto', tenantTable: 'organizations'
+  })
+  t.match(describeSettings(loadConfig({ JWT_SECRET: secret, EMBEDDED_DB_DIR: '/pg' })), { database: 'embedded in /pg' })
 })

@@ -3,6 +3,7 @@ import { mkdir } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t from 'tap'
+import { version } from '../src/config.js'
 import { signer, testSecret } from './support/app.js'
 import { createTestDatabase } from './support/postgres.js'
 import { addressOf, startServer } from './support/server.js'
@@ -12,6 +13,33 @@ t.test('--help lists the variables', async t => {
   const [code] = await once(child, 'close')
   t.equal(code, 0)
   t.match(child.output().stdout, /UPLOAD_DIR[\s\S]*JWT_SECRET_FILE|JWT_SECRET_FILE[\s\S]*UPLOAD_DIR/)
+})
+
+t.test('tells its version, and refuses arguments that it does not know', async t => {
+  const run = async (...args: string[]) => {
+    const child = startServer(t, {}, ...args)
+    const [code] = await once(child, 'close')
+    return { code, ...child.output() }
+  }
+  t.same(await run('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
+  for (const [args, said] of [
+    [['--prot=8080'], /Unknown argument "--prot".*Set the variable PORT\./], [['--help', 'start'], /Unknown argument "start"/],
+    [['--jwt-secret=hunter2'], /Set the variable JWT_SECRET\./]
+  ] as const) {
+    const { code, stdout, stderr } = await run(...args)
+    t.equal(code, 2)
+    t.equal(stdout, '')
+    t.match(stderr, said)
+    t.match(stderr, /Usage: /)
+    t.notMatch(stderr, /hunter2|8080/)
+  }
+})
+
+t.test('a reader that has seen enough of --help is not a failure', async t => {
+  const child = startServer(t, {}, '--help')
+  child.stdout!.destroy()
+  t.same(await once(child, 'close'), [0, null])
+  t.equal(child.output().stderr, '')
 })
 
 t.test('a bad configuration stops the start with what to do, and no stack', async t => {
@@ -32,7 +60,7 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   await sql`CREATE TABLE things (id int PRIMARY KEY, name text)`
   await sql`INSERT INTO things SELECT n, 'thing ' || n FROM generate_series(1, 20000) n`
   const folder = t.testdir({ uploads: {} })
-  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, DATABASE_SCOPE: 'instance', UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
+  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, DATABASE_SCOPE: 'instance', LOG_LEVLE: 'x', UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
   const exit = once(child, 'exit')
   const address = await addressOf(child)
   t.equal((await fetch(`${address}/health/ready`)).status, 200)
@@ -46,6 +74,9 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   t.match(await events.text(), /event: result\ndata: .*"state":"succeeded"/)
   t.same(await exit, [0, null])
   t.notMatch(child.output().stdout, token)
+  const [first, second] = child.output().stdout.split('\n').map(line => JSON.parse(line || '{}') as Record<string, unknown>)
+  t.match(first, { msg: 'Starting', version, uploadDir: join(folder, 'uploads'), backupDir: join(folder, 'backups'), database: String, databaseScope: 'instance' })
+  t.match(second, { level: 40, variable: 'LOG_LEVLE', meant: 'LOG_LEVEL' })
 })
 
 t.test('a port that somebody else has ends it as a failure, which a supervisor sees', async t => {

@@ -5,6 +5,16 @@ import { execa } from 'execa'
 const stderrLimit = 8 * 1024
 const forceKillAfterDelay = 5000
 
+/**
+ * Programs get a session of their own: the terminal's Ctrl-C, and its end, are for this process to answer, and must not end
+ * the programs of a job that goes on. So this process has to end them itself when it exits.
+ */
+const detached = true
+/** What the terminal sends to every program in it. */
+const terminalSignals: ReadonlySet<string | null> = new Set(['SIGINT', 'SIGQUIT', 'SIGHUP'])
+const running = new Set<{ kill: () => void }>()
+process.on('exit', () => { for (const program of running) program.kill() })
+
 export interface ProgramOptions {
   /** Added to the minimal environment; nothing of our own environment reaches the program. */
   env?: Readonly<Record<string, string>>
@@ -63,8 +73,8 @@ export function startProgramInto (descriptor: number, file: string, args: readon
   return { done: doneOf(file, child, keepLast(child.stderr)), kill: () => { child.kill() } }
 }
 
-function doneOf (file: string, child: Promise<unknown>, errors: () => string): Promise<void> {
-  const done = child.then(() => {}, (error: unknown) => { throw programError(file, error, errors()) })
+function doneOf (file: string, child: Promise<unknown> & { kill: () => unknown }, errors: () => string): Promise<void> {
+  const done = endWithUs(child).then(() => {}, (error: unknown) => { throw programError(file, error, errors()) })
   // The caller may still be busy with the streams when the program fails.
   done.catch(() => {})
   return done
@@ -78,12 +88,12 @@ export async function runProgram (
   file: string, args: readonly string[], options: ProgramOptions & { input?: string } = {}
 ): Promise<string> {
   try {
-    const result = await execa(file, args, {
+    const result = await endWithUs(execa(file, args, {
       ...spawnOptions(options),
       ...(options.input === undefined ? { stdin: 'ignore' as const } : { input: options.input }),
       maxBuffer: 1024 * 1024,
       encoding: 'utf8'
-    })
+    }))
     return result.stdout
   } catch (error) {
     throw programError(file, error, lastBytes((error as { stderr?: unknown }).stderr))
@@ -96,12 +106,19 @@ function spawnOptions ({ env, uid, gid, cwd, signal }: ProgramOptions) {
     env: { PATH: '/usr/bin:/bin', HOME: '/nonexistent', LANG: 'C.UTF-8', LC_MESSAGES: 'C', ...env },
     extendEnv: false,
     forceKillAfterDelay,
-    cleanup: true,
+    detached,
     ...(uid === undefined ? {} : { uid }),
     ...(gid === undefined ? {} : { gid }),
     ...(cwd === undefined ? {} : { cwd }),
     ...(signal === undefined ? {} : { cancelSignal: signal })
   }
+}
+
+function endWithUs<Child extends Promise<unknown> & { kill: () => unknown }> (child: Child): Child {
+  running.add(child)
+  const forget = (): void => { running.delete(child) }
+  child.then(forget, forget)
+  return child
 }
 
 function keepLast (stream: Readable, limit = stderrLimit): () => string {
@@ -132,9 +149,13 @@ function programError (file: string, error: unknown, stderr: string): ProgramErr
  * @throws ProgramError
  */
 export function runFilter (file: string, args: readonly string[], input: Buffer): Buffer {
-  const { stdout, status, signal, error } = spawnSync(file, args, {
+  const filter = () => spawnSync(file, args, {
     input, env: { PATH: '/usr/bin:/bin', LC_ALL: 'C' }, stdio: ['pipe', 'pipe', 'ignore'], maxBuffer: Infinity
   })
+  let ended = filter()
+  // Not in a session of its own: Linux gives sessions equal shares (sched(7), "The autogroup feature"), whatever the thread's priority.
+  while (terminalSignals.has(ended.signal)) ended = filter()
+  const { stdout, status, signal, error } = ended
   if (error !== undefined) throw new ProgramError(`${file} could not be run.`, { stderr: '', cause: error })
   if (status !== 0) {
     throw new ProgramError(`${file} ended with ${status ?? signal}.`, { exitCode: status ?? undefined, signal: signal ?? undefined, stderr: '', cause: undefined })

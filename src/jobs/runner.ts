@@ -44,7 +44,7 @@ export interface JobRunner {
   idle (): Promise<void>
   /** Why start() would throw for every job, or null. */
   refusal (): AppError | null
-  /** Refuses new jobs, cancels those that wait, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. Idempotent. */
+  /** Refuses new jobs, cancels those that wait, gives running ones `graceMs` (30 s) to end, then cancels them and waits for their end. The shortest grace counts. */
   stop (graceMs?: number): Promise<void>
 }
 
@@ -76,6 +76,8 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
   const places = createPlaces(count)
   let refused: AppError | null = null
   let stopping: Promise<void> | undefined
+  let endGrace = (): void => {}
+  const graceOver = new Promise<void>(resolve => { endGrace = resolve })
   let upkept: Promise<void> = Promise.resolve()
 
   const active = () => [...entries.values()].filter(({ job }) => isActive(job))
@@ -219,10 +221,11 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
 
     refusal: () => refused,
 
-    stop (graceMs = 30_000) {
+    async stop (graceMs = 30_000) {
       refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
-      stopping ??= endAll(active(), graceMs).then(async () => { await upkept })
-      return stopping
+      const timer = setTimeout(endGrace, graceMs)
+      stopping ??= endAll(active(), graceOver).then(async () => { await upkept })
+      await stopping.finally(() => { clearTimeout(timer) })
     }
   }
 }
@@ -264,12 +267,10 @@ function endOf ({ startedAt }: Job): string {
   return now < startedAt ? startedAt : now
 }
 
-async function endAll (entries: Entry[], graceMs: number): Promise<void> {
+async function endAll (entries: Entry[], graceOver: Promise<void>): Promise<void> {
   for (const entry of entries) if (entry.job.state === 'queued') cancelForStop(entry)
   const ended = Promise.all(entries.map(async entry => { await entry.ended }))
-  let timer: NodeJS.Timeout | undefined
-  await Promise.race([ended, new Promise(resolve => { timer = setTimeout(resolve, graceMs) })])
-  clearTimeout(timer)
+  await Promise.race([ended, graceOver])
   for (const entry of entries) if (isActive(entry.job) && entry.job.cancellable) cancelForStop(entry)
   await ended
 }

@@ -1,7 +1,9 @@
 import { once } from 'node:events'
+import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
 import t from 'tap'
-import { ProgramError, runProgram, startProgram } from '../../src/io/process.js'
+import { ProgramError, runFilter, runProgram, startProgram } from '../../src/io/process.js'
+import { compiled } from '../support/project.js'
 
 const node = process.execPath
 
@@ -55,4 +57,29 @@ t.test('a reader that goes away does not leave the program hanging', async (t) =
   await once(program.stdout, 'readable')
   program.stdout.destroy()
   await t.rejects(program.done, { name: 'ProgramError' })
+})
+
+t.test('the terminal does not reach a program, whose job goes on after Ctrl-C', { skip: process.platform !== 'linux' && 'needs /proc' }, async t => {
+  // proc(5): pid, name, state, parent, process group, session
+  const [pid, , , , group, session] = (await runProgram('cat', ['/proc/self/stat'])).split(' ')
+  t.equal(group, pid)
+  t.equal(session, pid)
+})
+
+t.test('a filter that Ctrl-C has ended is run again', async t => {
+  const flag = join(t.testdir({}), 'flag')
+  const output = runFilter('sh', ['-c', 'if [ -e "$0" ]; then cat; else touch "$0"; kill -INT $$; fi', flag], Buffer.from('hello'))
+  t.equal(output.toString(), 'hello')
+})
+
+t.test('programs end with this process', async t => {
+  const script = `
+    const { startProgram } = await import(process.argv[1])
+    console.log(startProgram('sleep', ['1000']).pid)
+    process.exit()`
+  const pid = Number(await runProgram(node, ['--input-type=module', '--eval', script, compiled('src/io/process.js')]))
+  t.ok(pid > 0)
+  const isAlive = () => { try { return process.kill(pid, 0) } catch { return false } }
+  t.teardown(() => { if (isAlive()) process.kill(pid, 'SIGKILL') })
+  while (isAlive()) await new Promise(resolve => setTimeout(resolve, 20))
 })

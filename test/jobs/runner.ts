@@ -314,6 +314,17 @@ t.test('stop cancels what does not end in time, but never what is past its commi
   t.equal(await committed.done, 'safe')
 })
 
+t.test('stop can be asked to hurry, which cancels at once what else had time left', async t => {
+  const jobs = createJobRunner({ log })
+  const work = openWork()
+  const { done } = jobs.start(request(work.run))
+  await work.began
+  const stopped = jobs.stop()
+  const hurried = jobs.stop(0)
+  await t.rejects(done, code('SERVICE_STOPPING'))
+  await Promise.all([stopped, hurried])
+})
+
 t.test('a restore that could be moved neither way is told, so that jobs can be refused until it is finished', async t => {
   const told: AppError[] = []
   const runner = createJobRunner({ log, onUnfinished: reason => { told.push(reason) } })

@@ -44,6 +44,11 @@ export function parseConnectionUrl (url: string): Connection {
   }
 }
 
+/** Where a connection leads, for a log: without its password and its parameters. */
+export function describeConnection ({ host, port, user, database }: Connection): string {
+  return `${user}@${host}:${port}/${database}`
+}
+
 /** Cuts where libpq cuts: credentials end at the first "@" before any "/", the path at the first "?". */
 function split (text: string): { credentials: Record<string, string>, hosts: string, path: string, query: string } {
   const [, userinfo, rest = ''] = /^(?:([^@/]*)@)?(.*)$/s.exec(text) ?? []
