@@ -75,11 +75,13 @@ function identify ({ type, sub, userId, email, organizationId, role }: Record<st
   if (organizationId === undefined || organizationId === null || organizationId === '') {
     throw new AppError('FORBIDDEN', 'The access token names no organization.', { remedy: 'Sign in to an organization, then try again.' })
   }
-  if (typeof organizationId !== 'string' || !isOrganizationId(organizationId)) {
-    throw new AppError('ORGANIZATION_ID_INVALID', 'The organization id in the access token is not valid.')
+  // A whole number is the id of an application that counts them. One beyond 2^53 was another before JSON was read.
+  const organization = Number.isSafeInteger(organizationId) ? String(organizationId) : organizationId
+  if (typeof organization !== 'string' || !isOrganizationId(organization)) {
+    throw new AppError('ORGANIZATION_ID_INVALID', 'The organization id in the access token is not valid: it must be text, or a whole number up to 9007199254740991.')
   }
   if (role !== 'OWNER') throw new AppError('FORBIDDEN', 'Only an OWNER of the organization can work with its backups.')
-  return { organizationId, userId: String(id), email: typeof email === 'string' && email !== '' ? email : null }
+  return { organizationId: organization, userId: String(id), email: typeof email === 'string' && email !== '' ? email : null }
 }
 
 export default fp(authPlugin, { name: 'auth', dependencies: ['config', 'rate-limit'] })

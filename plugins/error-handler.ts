@@ -96,7 +96,7 @@ export function refuseBrokenRequest (error: Error & { code?: string }, socket: S
     return
   }
   const statusCode = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400
-  const body = JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'This is no HTTP request that can be read.'), statusCode))
+  const body = `${JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'This is no HTTP request that can be read.'), statusCode))}\n`
   socket.end([
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`, 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close', '', body
   ].join('\r\n'))

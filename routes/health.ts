@@ -11,6 +11,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
 
   app.get('/live', {
     config: { rateLimit: false },
+    logLevel: 'silent',
     schema: {
       operationId: 'checkLiveness',
       summary: 'Is the process alive?',

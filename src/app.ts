@@ -9,12 +9,14 @@ import configPlugin from '../plugins/config.js'
 import corePlugin from '../plugins/core.js'
 import errorHandlerPlugin, { refuseBrokenRequest, sendError } from '../plugins/error-handler.js'
 import jobsPlugin from '../plugins/jobs.js'
+import newlinePlugin from '../plugins/newline.js'
 import openapiPlugin from '../plugins/openapi.js'
 import rateLimitPlugin from '../plugins/rate-limit.js'
 import unreadBodyPlugin from '../plugins/unread-body.js'
 import validationPlugin from '../plugins/validation.js'
 import backupRoutes from '../routes/backup.js'
 import healthRoutes from '../routes/health.js'
+import homeRoutes from '../routes/home.js'
 import type { Config } from './config.js'
 import type { Core } from './core.js'
 import type { JobRunner } from './jobs/runner.js'
@@ -46,6 +48,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
   await app.register(corePlugin, { core })
   await app.register(jobsPlugin, { jobs })
   await app.register(errorHandlerPlugin)
+  await app.register(newlinePlugin)
   await app.register(bodyTimeoutPlugin)
   await app.register(unreadBodyPlugin)
   await app.register(validationPlugin)
@@ -55,6 +58,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
   await app.register(checkpointsPlugin)
   await app.register(openapiPlugin)
 
+  await app.register(homeRoutes)
   await app.register(healthRoutes, { prefix: '/health' })
   await app.register(backupRoutes, { prefix: '/api/backup' })
   return app

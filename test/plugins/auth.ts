@@ -42,9 +42,25 @@ t.test('who may pass', async t => {
     t.match(response.json(), { code: 'ORGANIZATION_ID_INVALID' }, id)
   }
 
+  const numbered = (organizationId: unknown) => as('OWNER', 'acme', { organizationId })
+  for (const id of [1.5, -0.5, 2 ** 53, 1e21, true, [42], { toString: 'acme' }]) {
+    t.match((await ask(numbered(id))).json(), { statusCode: 400, code: 'ORGANIZATION_ID_INVALID', message: /whole number/ }, JSON.stringify(id))
+  }
+  t.equal((await ask(numbered(42))).statusCode, 200, 'a whole number')
+
   t.equal((await ask(as())).statusCode, 200)
   t.equal((await ask({ authorization: `Bearer ${hmacToken(testSecret, claims)}` })).statusCode, 200)
   t.equal((await ask(as('OWNER', 'acme', { type: undefined, sub: undefined, userId: 42 }))).statusCode, 200)
+})
+
+t.test('an organization whose id is a number is that of the same digits', async t => {
+  const { app, as } = await buildTestApp(t)
+  const created = await app.inject({ method: 'POST', url: '/api/backup/create', headers: as('OWNER', 'acme', { organizationId: 42 }), payload: { type: 'files' } })
+  t.match(created.json(), { organizationId: '42' })
+  const list = async (organizationId: unknown) => (await app.inject({ url: '/api/backup/list', headers: as('OWNER', 'acme', { organizationId }) })).json<unknown[]>().length
+  t.equal(await list('42'), 1)
+  t.equal(await list(42), 1)
+  t.equal(await list(4), 0)
 })
 
 t.test('nothing under /api/backup answers without a token, not even what does not exist', async t => {

@@ -14,6 +14,15 @@ t.test('alive is alive, whatever else is', async t => {
   t.same(response.json(), { status: 'alive' })
 })
 
+t.test('probes are not logged', async t => {
+  const { log, lines } = keptLog()
+  const { app } = await buildTestApp(t, { log })
+  for (const url of ['/health/live', '/health/ready', '/']) await app.inject({ url })
+  t.notMatch(lines, [{ msg: 'incoming request' }])
+  await app.inject({ url: '/api/backup/list' })
+  t.match(lines.map(({ msg }) => msg), ['incoming request'])
+})
+
 t.test('ready', async t => {
   const { url } = await createTestDatabase(t)
   const { app, jobs, uploadDir, backupDir } = await buildTestApp(t, { databaseUrl: url })
