@@ -80,12 +80,16 @@ apt_install () {
   apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
 }
 
-# Optional: gunzips and gzips faster. Only tried where it costs no password.
-install_isal () {
-  if has apt-get && ! has igzip && [ "$(id -u)" = 0 ] && apt-cache show isal > /dev/null 2>&1; then
-    say 'installing isal (optional, faster gzip)'
-    apt_install isal > /dev/null 2>&1 || say 'isal could not be installed; going on without it'
-  fi
+# Optional: isal (igzip) gunzips and gzips faster, zsh is for the test of the Quick start. Only tried where it costs no password.
+install_optional () {
+  has apt-get && [ "$(id -u)" = 0 ] || return 0
+  for optional in igzip:isal zsh:zsh; do
+    has "${optional%:*}" && continue
+    name=${optional#*:}
+    apt-cache show "$name" > /dev/null 2>&1 || continue
+    say "installing $name (optional)"
+    apt_install "$name" > /dev/null 2>&1 || say "$name could not be installed; going on without it"
+  done
 }
 
 # Optional: the tests try the service behind PgBouncer. Installing it must not start one on this machine.
@@ -115,7 +119,7 @@ install_system () {
   # shellcheck disable=SC2086 # a list of package names, split on purpose
   set -- $packages
   if [ $# -eq 0 ]; then
-    install_isal
+    install_optional
     install_pgbouncer
     return
   fi
@@ -124,7 +128,7 @@ install_system () {
     if [ "$(id -u)" = 0 ]; then
       say "installing with apt-get: $* (PostgreSQL: server and client programs; unzip: for the by-hand restore test)"
       install_with_apt "$@"
-      install_isal
+      install_optional
       install_pgbouncer
     elif has sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
       say "installing $* needs root: sudo sh scripts/setup.sh --system"

@@ -29,8 +29,7 @@ try {
       help: { type: 'boolean', default: false }
     }
   })
-  if (values.help) process.stdout.write(usage)
-  else process.stdout.write(`${await sign(values)}\n`)
+  console.log(values.help ? usage.trimEnd() : await sign(values))
 } catch (error) {
   process.stderr.write(`${(error as Error).message}\n${error instanceof AppError ? '' : `\n${usage}`}`)
   process.exitCode = 1
