@@ -1,5 +1,5 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
-import { checkReadiness, tellChanges } from '../src/health/readiness.js'
+import { checkReadiness, readinessWarnings, tellChanges } from '../src/health/readiness.js'
 import { errorResponses } from './schemas/error.js'
 
 const healthRoutes: FastifyPluginAsyncTypebox = async app => {
@@ -36,7 +36,10 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
           status: Type.Literal('ready'),
           database: Type.Literal('available'),
           storage: Type.Literal('available'),
-          repository: Type.Literal('available')
+          repository: Type.Literal('available'),
+          warnings: Type.Optional(Type.Array(Type.Object({ message: Type.String(), remedy: Type.String() }), {
+            description: 'What is to be repaired and keeps nothing from working: archives in BACKUP_DIR that are not in the list of backups'
+          }))
         }, {
           title: 'Readiness',
           description: 'Everything is available',
@@ -47,7 +50,11 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
     }
   }, async () => {
     await requireReady()
-    return { status: 'ready' as const, database: 'available' as const, storage: 'available' as const, repository: 'available' as const }
+    const warnings = readinessWarnings(app.core)
+    return {
+      status: 'ready' as const, database: 'available' as const, storage: 'available' as const, repository: 'available' as const,
+      ...(warnings.length === 0 ? {} : { warnings })
+    }
   })
 }
 

@@ -12,6 +12,7 @@ import jobsPlugin from '../plugins/jobs.js'
 import newlinePlugin from '../plugins/newline.js'
 import openapiPlugin from '../plugins/openapi.js'
 import rateLimitPlugin from '../plugins/rate-limit.js'
+import rescanPlugin from '../plugins/rescan.js'
 import unreadBodyPlugin from '../plugins/unread-body.js'
 import validationPlugin from '../plugins/validation.js'
 import backupRoutes from '../routes/backup.js'
@@ -56,6 +57,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
   await app.register(rateLimitPlugin)
   await app.register(authPlugin)
   await app.register(checkpointsPlugin)
+  await app.register(rescanPlugin)
   await app.register(openapiPlugin)
 
   await app.register(homeRoutes)

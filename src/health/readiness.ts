@@ -31,6 +31,15 @@ export async function checkReadiness (core: Core): Promise<void> {
   })
 }
 
+const mostWarnings = 20
+
+/** What does not keep backups and restores from being made, and is to be repaired: archives that are not in the list. No organization is named. */
+export function readinessWarnings ({ catalog }: Core): Array<{ message: string, remedy: string }> {
+  return catalog.strays().slice(0, mostWarnings).map(({ name, reason, remedy }) => ({
+    message: `BACKUP_DIR holds an archive that is not in the list of backups, ${JSON.stringify(name)}: ${reason}`, remedy
+  }))
+}
+
 /** The same check, which tells the log only when its outcome is another than the time before: it is asked for all the time. */
 export function tellChanges (log: Log, check: () => Promise<void>): () => Promise<void> {
   let told = ''

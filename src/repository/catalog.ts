@@ -7,6 +7,7 @@ import { sha256Of } from '../io/hash-file.js'
 import { createRecordCache } from './record-cache.js'
 import { recordOf, type Backup } from './record.js'
 import type { Repository } from './repository.js'
+import { createRescan, misnamed, type Stray } from './rescan.js'
 
 /** The records of every organization, listed newest first. */
 export interface Catalog {
@@ -17,6 +18,10 @@ export interface Catalog {
   remove (organizationId: string, backupId: string): Promise<void>
   /** Start-up: adopts archives without a record (reads and hashes them), marks records without an archive. */
   reconcile (): Promise<void>
+  /** The same for what changed since, but for organizations that `isBusy`; a change is acted upon once two calls have seen it. */
+  rescan (isBusy: (organizationId: string) => boolean): Promise<void>
+  /** Archives that are not in the list, with the reason. */
+  strays (): Stray[]
 }
 
 /** What is kept in memory of a backup, so that a page reads only the records that it shows. */
@@ -71,13 +76,53 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     changed.catch(() => positions.delete(organizationId))
   }
 
+  const rescan = createRescan(repository, {
+    async adopt (organizationId, backupId) {
+      const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
+      // It takes a while to read one, and it may be deleted or recorded meanwhile.
+      if (await repository.readRecord(organizationId, backupId) !== null || !(await repository.list(organizationId)).archives.includes(backupId)) return
+      await add(record)
+      log.info({ organizationId, backupId, trusted: record.trusted }, 'Adopted an archive that had no record')
+    },
+
+    async mark (organizationId, backupId, isThere) {
+      const record = await repository.readRecord(organizationId, backupId)
+      const state = isThere ? 'available' : 'missing'
+      if (record === null || record.state === state) return
+      if (!isThere) log.warn({ organizationId, backupId }, 'The archive of a backup is gone')
+      await add({ ...record, state })
+    },
+
+    async compare (organizationId, records) {
+      const known = await positions.get(organizationId)
+      if (known === undefined) return
+      const ids = new Set(known.map(({ id }) => id))
+      const changed = [...records.filter(id => !ids.delete(id)), ...ids]
+      if (changed.length === 0) return
+      for (const id of changed) cache.forget(organizationId, id)
+      positions.delete(organizationId)
+    }
+  }, log)
+
+  async function add (record: Backup): Promise<void> {
+    try {
+      await repository.writeRecord(record)
+    } finally {
+      cache.forget(record.organizationId, record.id)
+    }
+    update(record.organizationId, known => {
+      const others = known.filter(position => position.id !== record.id)
+      return others.toSpliced(firstAfter(others, record), 0, positionOf(record))
+    })
+  }
+
   async function adopt (organizationId: string, backupId: string): Promise<void> {
     try {
       const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
       await repository.writeRecord(record)
       log.info({ organizationId, backupId, trusted: record.trusted }, 'Adopted an archive that had no record')
     } catch (error) {
-      log.warn({ organizationId, backupId, err: error }, 'An archive without a record can\'t be adopted and is left alone')
+      await rescan.refuse(organizationId, `backup-${backupId}.zip`, error)
     }
   }
 
@@ -125,17 +170,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
       return { backups, next: at < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
     },
 
-    async add (record) {
-      try {
-        await repository.writeRecord(record)
-      } finally {
-        cache.forget(record.organizationId, record.id)
-      }
-      update(record.organizationId, known => {
-        const others = known.filter(position => position.id !== record.id)
-        return others.toSpliced(firstAfter(others, record), 0, positionOf(record))
-      })
-    },
+    add,
 
     async remove (organizationId, backupId) {
       try {
@@ -150,7 +185,10 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
       for (const organizationId of await repository.organizations()) await reconcileOrganization(organizationId)
       positions.clear()
       cache.clear()
-    }
+    },
+
+    rescan: async isBusy => { await rescan.look(isBusy) },
+    strays: rescan.strays
   }
 }
 
@@ -160,7 +198,7 @@ async function readRecordFromArchive (repository: Repository, signing: SigningKe
   const { handle, size } = opened
   try {
     const { metadata, signedBy } = await openArchive(handle, size, organizationId, signing)
-    if (metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.')
+    if (metadata.id !== backupId) throw misnamed(metadata.id, (await repository.list(organizationId)).archives.includes(metadata.id))
     return recordOf(metadata, { size, checksum: await sha256Of(handle, size), signedBy })
   } finally {
     await handle.close()

@@ -103,11 +103,30 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
     list: async organizationId => await guarded('Listing the repository', async () => {
       const found = { archives: [] as string[], records: [] as string[] }
       for (const name of await listFolder(folderOf(organizationId))) {
-        const match = namePattern.exec(name)
-        if (match !== null && isUuid(match[1] as string)) (match[2] === 'zip' ? found.archives : found.records).push(match[1] as string)
+        if (!isOwnName(name)) continue
+        const [, id, kind] = namePattern.exec(name) as unknown as [string, string, 'zip' | 'json']
+        found[kind === 'zip' ? 'archives' : 'records'].push(id)
       }
       return found
     }),
+
+    otherArchives: async organizationId => await guarded('Listing the repository', async () =>
+      (await listFolder(organizationId === null ? directory : folderOf(organizationId)))
+        .filter(name => /^[^.].*\.zip$/is.test(name) && (organizationId === null || !isOwnName(name)))),
+
+    openOther: async (organizationId, name) => await guarded('Opening an archive', async () => {
+      // A FIFO of that name must not block (open(2)).
+      const handle = await absentIsNull(open(join(folderOf(organizationId), requireName(name)), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK))
+      return handle === null ? null : { handle, size: (await handle.stat()).size }
+    }),
+
+    printOf: async (organizationId, name) => await guarded('Looking at an archive', async () => {
+      const stats = await absentIsNull(lstat(join(organizationId === null ? directory : folderOf(organizationId), requireName(name))))
+      return stats === null ? null : `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}`
+    }),
+
+    changedAt: async organizationId => await guarded('Looking at the repository', async () =>
+      (await absentIsNull(lstat(folderOf(organizationId))))?.mtimeMs ?? null),
 
     readRecord: async (organizationId, backupId) => await guarded('Reading a record', async () => {
       const text = await absentIsNull(readFile(pathOf(organizationId, backupId, 'json'), 'utf8'))
@@ -208,6 +227,17 @@ async function makeFolder (folder: string): Promise<void> {
   } catch (error) {
     if (systemCode(error) !== 'EEXIST') throw error
   }
+}
+
+function isOwnName (name: string): boolean {
+  const match = namePattern.exec(name)
+  return match !== null && isUuid(match[1] as string)
+}
+
+/** @throws AppError VALIDATION_FAILED */
+function requireName (name: string): string {
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) throw new AppError('VALIDATION_FAILED', 'The name is not that of a file.')
+  return name
 }
 
 /** Files beside the organizations' folders are none of ours. */

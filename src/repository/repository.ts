@@ -46,6 +46,14 @@ export interface Repository {
   deleteArchive (organizationId: string, backupId: string): Promise<void>
   /** Ids of the archives and of the records that are there, in no order. */
   list (organizationId: string): Promise<{ archives: string[], records: string[] }>
+  /** Names of further zip files in an organization's folder, or beside the folders (null): none that the service gives. */
+  otherArchives (organizationId: string | null): Promise<string[]>
+  /** One of those, opened for reading; null when it is not there. The caller closes it. */
+  openOther (organizationId: string, name: string): Promise<{ handle: FileHandle, size: number } | null>
+  /** What changes whenever such a file, or one of the service's own, is written to or given other rights; null when it is not there. */
+  printOf (organizationId: string | null, name: string): Promise<string | null>
+  /** When a file last came into an organization's folder or left it, in milliseconds since 1970; null when the folder is not there. */
+  changedAt (organizationId: string): Promise<number | null>
   /** Null when it is not there, or damaged. */
   readRecord (organizationId: string, backupId: string): Promise<Backup | null>
   writeRecord (record: Backup): Promise<void>
