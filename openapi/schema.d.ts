@@ -843,6 +843,11 @@ export interface components {
             storage: "available";
             /** @constant */
             repository: "available";
+            /** @description What is to be repaired and keeps nothing from working: archives in BACKUP_DIR that are not in the list of backups */
+            warnings?: {
+                message: string;
+                remedy: string;
+            }[];
         };
         CreateRequest: {
             /**
