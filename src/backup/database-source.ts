@@ -6,6 +6,7 @@ import { countRows, listExtensions, listRoles, listTables, schemaFingerprint } f
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { requireDirect } from '../database/connection/direct.js'
 import { readDatabaseDetails } from '../database/database-details.js'
+import { settingWarnings } from '../database/database-settings.js'
 import { dumpInstance, dumpInstanceSchema } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
@@ -13,6 +14,7 @@ import { countOrganizations, organizationNotFound, refuseWithOthers } from '../d
 import { readLoadPath, type LoadPath } from '../database/search-path.js'
 import { superuserFindings, type Finding } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
+import { readValueSettings } from '../database/value-settings.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 import { proofWarnings, proveSchema, type Proof, type Provable } from './schema-proof.js'
 
@@ -81,7 +83,7 @@ interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snaps
 function openInstance (core: Core, { connection, tools, snapshot, server, loadPath }: Opened, { organizationId }: DatabaseRequest): DatabaseSource {
   const { sql } = snapshot
   const { version } = server
-  const options = { snapshotId: snapshot.id, loadPath: loadPath.path }
+  const options = { snapshot, loadPath: loadPath.path }
   const proof = startProof(core, {
     organizationId, connection, tools, ...server, schema: async signal => await dumpInstanceSchema(connection, tools, options, signal)
   })
@@ -98,9 +100,9 @@ function openInstance (core: Core, { connection, tools, snapshot, server, loadPa
       roles: await listRoles(sql),
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
-      database: { ...await readDatabaseDetails(sql), searchPath: loadPath.path },
+      database: { ...await readDatabaseDetails(sql), valueSettings: await readValueSettings(connection), searchPath: loadPath.path },
       tables: await countRows(sql, await listTables(sql), signal),
-      ...await proof.describe(loadPath, await superuserFindings(sql, 'instance'))
+      ...await proof.describe(loadPath, await superuserFindings(sql, 'instance'), await settingWarnings(sql))
     })),
     async close () {
       await proof.end()
@@ -130,7 +132,7 @@ async function openOrganization (core: Core, { connection, tools, snapshot, serv
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
       // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
-      database: { ...await readDatabaseDetails(sql), settings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0, searchPath: loadPath.path },
+      database: { ...await readDatabaseDetails(sql), settings: [], valueSettings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0, searchPath: loadPath.path },
       ...await describeRows(dump, async () => await proof.describe(loadPath, await superuserFindings(sql, 'organization')))
     })),
     async close () {
@@ -153,7 +155,7 @@ async function describeRows (dump: OrganizationDump, prove: () => Promise<Told>)
 /** The schema's proof, beside the dump. */
 function startProof (core: Core, request: Omit<Provable, 'schema'> & { schema: (signal: AbortSignal) => Promise<Buffer> }): {
   begin (signal: AbortSignal): void
-  describe (loadPath: LoadPath, findings: Finding[]): Promise<Told>
+  describe (loadPath: LoadPath, findings: Finding[], further?: string[]): Promise<Told>
   end (): Promise<void>
 } {
   const stop = new AbortController()
@@ -165,11 +167,11 @@ function startProof (core: Core, request: Omit<Provable, 'schema'> & { schema: (
       // Awaited below.
       proving.catch(() => {})
     },
-    async describe (loadPath, findings) {
+    async describe (loadPath, findings, further = []) {
       const proof = await (proving as Promise<Proof>)
       return {
         schemaProof: proof.proof,
-        warnings: [...loadPath.warnings, ...findings.map(({ text }) => text), ...proofWarnings(proof, findings)]
+        warnings: [...loadPath.warnings, ...findings.map(({ text }) => text), ...proofWarnings(proof, findings), ...further]
       }
     },
     async end () {

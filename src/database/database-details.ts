@@ -1,8 +1,10 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
 import { databaseError } from './connection/connection.js'
+import { applyDatabaseSettings, readDatabaseSettings } from './database-settings.js'
 import { quoteIdentifier, quoteLiteral } from './identifiers.js'
 import { listForeignOwners, ownableObjects, OwnedObject } from './owners.js'
+import { Setting } from './value-settings.js'
 
 const Name = Type.String({ maxLength: 63 })
 const NameOrNull = Type.Union([Name, Type.Null()])
@@ -35,6 +37,9 @@ export const DatabaseDetails = Type.Object({
   settings: Type.Array(Type.Object({ role: NameOrNull, name: Type.String(), value: Type.String() }), {
     description: 'ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET'
   }),
+  valueSettings: Type.Optional(Type.Array(Setting, {
+    description: 'What values are computed by, as the application\'s sessions had it; with it the dump is in the plain form of src/database/connection/session-settings.ts'
+  })),
   privileges: Type.Union([Type.Array(Privilege), Type.Null()], { description: 'The database ACL; null when it was never changed' }),
   owners: Type.Array(OwnedObject, { description: 'Objects that the database owner does not own' }),
   defaultPrivileges: Type.Array(DefaultPrivilege),
@@ -55,10 +60,6 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
       d.datacl IS NULL AS "defaultAcl", pg_catalog.pg_database_size(d.oid)::text AS size,
       (SELECT count(*)::int FROM pg_catalog.pg_largeobject_metadata) AS objects
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = current_database()`
-  const settings = await sql<Array<{ role: string | null, setting: string }>>`
-    SELECT r.rolname AS role, unnest(s.setconfig) AS setting
-    FROM pg_catalog.pg_db_role_setting s LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.setrole
-    WHERE s.setdatabase = ${row.oid} AND (s.setrole = 0 OR r.oid IS NOT NULL) ORDER BY 1 NULLS FIRST, 2`
   const privileges = await sql<Privilege[]>`
     SELECT r.rolname AS grantee, a.privilege_type AS privilege, a.is_grantable AS grantable
     FROM pg_catalog.pg_database d CROSS JOIN LATERAL aclexplode(d.datacl) a
@@ -80,10 +81,7 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
     icuLocale: row.locale as string | null,
     comment: row.comment as string | null,
     connectionLimit: row.limit as number,
-    settings: settings.map(({ role, setting }) => {
-      const separator = setting.indexOf('=')
-      return { role, name: setting.slice(0, separator), value: setting.slice(separator + 1) }
-    }),
+    settings: await readDatabaseSettings(sql),
     privileges: (row.defaultAcl as unknown as boolean) ? null : privileges.map(plain),
     owners: await listForeignOwners(sql),
     defaultPrivileges: defaultPrivileges.map(plain),
@@ -118,18 +116,7 @@ export async function applyDatabaseDetails (sql: Sql, name: string, details: Dat
   for (const statements of defaultPrivilegeStatements(details.defaultPrivileges)) {
     await attempt('default privileges', ...statements)
   }
-  for (const { role, name: setting, value } of details.settings) {
-    const target = role === null ? `DATABASE ${database}` : `ROLE ${quoteIdentifier(role)} IN DATABASE ${database}`
-    try {
-      // FROM CURRENT takes list settings such as search_path as they are; a literal would make them one quoted name.
-      await sql.begin(async transaction => {
-        await transaction`SELECT set_config(${setting}, ${value}, true)`
-        await transaction.unsafe(`ALTER ${target} SET ${quoteSetting(setting)} FROM CURRENT`)
-      })
-    } catch (error) {
-      warnings.push(`Could not put back the database setting ${setting}: ${databaseError(error).message}`)
-    }
-  }
+  warnings.push(...await applyDatabaseSettings(sql, name, details.settings))
   if (details.comment !== null) await attempt('the database comment', `COMMENT ON DATABASE ${database} IS ${quoteLiteral(details.comment)}`)
   if (details.connectionLimit !== -1) {
     await attempt('the connection limit', `ALTER DATABASE ${database} CONNECTION LIMIT ${Math.trunc(details.connectionLimit)}`)
@@ -180,11 +167,6 @@ function isKnown ({ privilege }: Privilege): boolean {
 
 function roleName (role: string | null): string {
   return role === null ? 'PUBLIC' : quoteIdentifier(role)
-}
-
-/** A setting's name can be of two parts, each an identifier (an extension's `pgaudit.log`). */
-function quoteSetting (name: string): string {
-  return name.split('.').map(quoteIdentifier).join('.')
 }
 
 function plain<T extends object> (row: T): T {

@@ -7,28 +7,30 @@ import { lostConnection } from './connection/program-error.js'
 import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
 import { loadPathLine, withLoadPath } from './search-path.js'
+import type { Snapshot } from './snapshot.js'
 
 /** A change of a table that queued up behind our snapshot waits for us, and pg_dump for it: the only reason it ever waits. */
 const lockWaitMs = 5_000
 
 export interface InstanceDumpOptions {
-  snapshotId: string
+  snapshot: Pick<Snapshot, 'id' | 'encoding'>
   /** The search_path that the dump is loaded with. */
   loadPath: string
 }
 
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
- * subscriptions are left out, since a second database must not start to replicate.
+ * subscriptions are left out, since a second database must not start to replicate. In the database's own encoding, which
+ * holds every value of it.
  * @throws AppError DUMP_FAILED; its finish() throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when pg_dump did not end well
  */
-export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshotId, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
+export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshot, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
   const { reader, writer } = await makePipe().catch((error: unknown) => {
     throw new AppError('DUMP_FAILED', 'No pipe could be made for the dump.', {
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error
     })
   })
-  const program = startProgramInto(writer.fd, tools.pgDump, dumpArguments(snapshotId), { env: toEnvironment(connection), signal })
+  const program = startProgramInto(writer.fd, tools.pgDump, dumpArguments(snapshot), { env: toEnvironment(connection), signal })
   // pg_dump's end is the only one now, so that the text ends with it.
   await writer.close()
   return {
@@ -48,8 +50,8 @@ export async function dumpInstance (connection: Connection, tools: PostgresTools
 }
 
 /** The same script without rows. @throws AppError as dumpInstance does */
-export async function dumpInstanceSchema (connection: Connection, tools: PostgresTools, { snapshotId, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<Buffer> {
-  const program = startProgram(tools.pgDump, [...dumpArguments(snapshotId), '--schema-only'], { env: toEnvironment(connection), signal })
+export async function dumpInstanceSchema (connection: Connection, tools: PostgresTools, { snapshot, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<Buffer> {
+  const program = startProgram(tools.pgDump, [...dumpArguments(snapshot), '--schema-only'], { env: toEnvironment(connection), signal })
   try {
     // One character a byte, so that no encoding can change anything.
     const text = (await buffer(program.stdout)).toString('latin1')
@@ -63,10 +65,10 @@ export async function dumpInstanceSchema (connection: Connection, tools: Postgre
   }
 }
 
-function dumpArguments (snapshotId: string): string[] {
+function dumpArguments ({ id, encoding }: InstanceDumpOptions['snapshot']): string[] {
   return [
-    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${snapshotId}`,
-    `--exclude-schema=${ownSchema}`
+    '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${id}`,
+    `--encoding=${encoding}`, `--exclude-schema=${ownSchema}`
   ]
 }
 

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import type { HeadLine } from '../io/pipe.js'
+import { plainHead } from './connection/session-settings.js'
 import { quoteIdentifier, quoteLiteral } from './identifiers.js'
 
 export interface LoadPath {
@@ -33,9 +34,12 @@ export async function readLoadPath (sql: Sql): Promise<LoadPath> {
   }
 }
 
-/** The line of a dump's head that empties the search_path, so that names are written in full except for PostgreSQL's own, and the one that takes its place. */
+/**
+ * The line of a dump's head that empties the search_path, so that names are written in full except for PostgreSQL's own, and
+ * what takes its place.
+ */
 export function loadPathLine (path: string): HeadLine {
-  return { line: setPath(''), replacement: setPath(path) }
+  return { line: setPath(''), replacement: `${setPath(path)}\n${plainHead}` }
 }
 
 /** pg_dump's script, loaded with the path. */

@@ -8,6 +8,8 @@ import { reserveSession } from './connection/reserve-session.js'
 export interface Snapshot {
   /** For `pg_dump --snapshot` and SET TRANSACTION SNAPSHOT, as long as the snapshot is open. */
   readonly id: string
+  /** Of the database, as PostgreSQL names it. */
+  readonly encoding: string
   /** The session that holds the snapshot; its queries see it. One at a time. */
   readonly sql: Sql
   close (): Promise<void>
@@ -31,16 +33,17 @@ export async function openSnapshot (connection: Connection, signal?: AbortSignal
   try {
     signal?.throwIfAborted()
     const session = await reserveSession(client)
-    const [own] = await session<[ServerSession]>`
-      SELECT pid, extract(epoch FROM backend_start)::text AS start FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`
+    const [{ encoding, ...own }] = await session<[ServerSession & { encoding: string }]>`
+      SELECT pid, extract(epoch FROM backend_start)::text AS start, current_setting('server_encoding') AS encoding FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()`
     stop = () => { stopped = endSession(connection, client, own) }
     signal?.addEventListener('abort', stop, { once: true })
     signal?.throwIfAborted()
-    await session.unsafe('SET statement_timeout = 0; SET idle_in_transaction_session_timeout = 0; SET row_security = off')
+    await session.unsafe('SET row_security = off')
     const id = await lockAndExport(session)
     signal?.throwIfAborted()
     return {
       id,
+      encoding,
       sql: session,
       async close () {
         // Ends the transaction and its locks with the session, also when a query of it failed.

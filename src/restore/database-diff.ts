@@ -18,7 +18,7 @@ export async function compareDatabases (connection: Connection, { live, restored
   try {
     return await withSql(connection, { database: live }, async before =>
       await withSql(connection, { database: restored, searchPath }, async after => {
-        for (const sql of [before, after]) await sql`SELECT set_config('row_security', 'off', false), set_config('statement_timeout', '0', false)`
+        for (const sql of [before, after]) await sql`SELECT set_config('row_security', 'off', false)`
         return await compareTables(before, after)
       }))
   } catch (error) {

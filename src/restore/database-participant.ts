@@ -14,6 +14,7 @@ import { AppError } from '../errors.js'
 import { compareCode } from './code-diff.js'
 import { compareDatabases } from './database-diff.js'
 import type { Journal, SwapNames } from './journal.js'
+import { settingsToLoad } from './load-settings.js'
 import { withLoadThread } from './load-thread.js'
 import type { Participant } from './participant.js'
 import { fitsOneTransaction } from './shortfalls.js'
@@ -72,6 +73,7 @@ export function createDatabaseParticipant (
       const limits = limitsFor(archived.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
       const created = await createScratch(connection, names, details, limits.maxBytes)
       await journal.note({ scratchOid: created.oid })
+      const { warnings: refused, ...settings } = await settingsToLoad(connection, archive, scratch)
       await withinLimits(connection, scratch, limits, signal, async signal => await load(connection, tools, {
         archive,
         dump,
@@ -80,13 +82,14 @@ export function createDatabaseParticipant (
         loader: created.loader,
         hasDefaultPrivileges: archived.defaultPrivileges.length > 0,
         inOneTransaction: fitsOneTransaction(metadata, server),
+        settings,
         signal
       }))
       loaded = await verifyLoad({ ...connection, database: scratch, ...created.loader }, archived, metadata.tables, signal)
       await adoptScratch(connection, names, created.loader, { owner, searchPath: archived.searchPath })
       const applied = await withSql(connection, { database: scratch, searchPath: trustedPath }, async sql => await applyDatabaseDetails(sql, scratch, details))
         .catch((error: unknown) => { throw databaseError(error) })
-      warnings = [...created.warnings, ...applied]
+      warnings = [...created.warnings, ...refused, ...applied]
     }),
 
     async ready () {},

@@ -12,6 +12,7 @@ import type { DatabaseInput } from './database-participant.js'
 import type { BesideInput } from './load-beside.js'
 import { readDump } from './read-dump.js'
 import { endInsideLive } from './inside-live.js'
+import { settingsToLoad } from './load-settings.js'
 import type { Participant } from './participant.js'
 import type { CodeChange, TableReport } from './report.js'
 
@@ -33,6 +34,7 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
   let before = new Map<string, string>()
   let dropped: TableReport[] = []
   let code: CodeChange[] | undefined
+  let refused: string[] = []
 
   return {
     name: 'database',
@@ -46,7 +48,9 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
       dropped = await listDropped(connection, metadata.tables)
       const codeBefore = dryRun ? await codeOf(connection, connection.database) : null
       const census = replacesOthers ? null : await withSql(connection, { searchPath: trustedPath }, async sql => await planCensus(sql, tenantTable, metadata.organizationId))
-      load = await loadArchiveInPlace(connection, restoreId, input as InPlaceInput, { census, listCode: dryRun }, signal)
+      const loaded = await loadArchiveInPlace(connection, restoreId, input as InPlaceInput, { census, listCode: dryRun }, signal)
+      load = loaded
+      refused = loaded.warnings
       if (codeBefore !== null) code = diffCode(codeBefore, load.code)
     },
 
@@ -65,7 +69,8 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
         warnings: [
           'The database user may not create databases, so the restore works inside the live one: readers wait from its beginning to its end.',
           'The dump is loaded with the database user\'s own rights: restore only archives that you trust.',
-          'The database\'s own settings, comment and privileges stay as they are.'
+          'The database\'s own settings, comment and privileges stay as they are.',
+          ...refused
         ]
       }
     },
@@ -84,12 +89,14 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
  */
 export async function loadArchiveInPlace (
   connection: Connection, restoreId: string, { archive, dump, tools, onBytes, loadTimeoutMs }: BesideInput, { census, listCode }: Pick<InPlaceRequest, 'census' | 'listCode'>, signal: AbortSignal
-): Promise<InPlaceLoad> {
+): Promise<InPlaceLoad & { warnings: string[] }> {
   const { metadata, trusted } = archive
   const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
-  return await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode, signal
+  const { warnings, ...settings } = await settingsToLoad(connection, archive, connection.database)
+  const load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
+    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode, settings, signal
   }))
+  return { ...load, warnings }
 }
 
 /** Digests of the live rows, before they are locked. A table that is not there or can't be read has none. */

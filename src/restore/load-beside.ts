@@ -4,6 +4,7 @@ import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { createScratch, type ScratchNames } from '../database/load/scratch.js'
 import { verifyLoad } from '../database/load/verify-load.js'
 import type { DatabaseInput } from './database-participant.js'
+import { settingsToLoad } from './load-settings.js'
 import type { LoadArchived } from './load-thread.js'
 import { fitsOneTransaction } from './shortfalls.js'
 
@@ -24,10 +25,11 @@ export async function loadBeside (
   const limits = limitsFor(details.sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
   const { loader, warnings } = await createScratch(connection, names, details, limits.maxBytes)
   const scratch = { ...connection, database: names.database, ...loader }
+  const { warnings: refused, ...settings } = await settingsToLoad(connection, archive, names.database)
   await withinLimits(connection, names.database, limits, signal, async signal => await load(connection, tools, {
     archive, dump, onBytes, database: names.database, loader, hasDefaultPrivileges: details.defaultPrivileges.length > 0,
-    inOneTransaction: fitsOneTransaction(metadata, server), signal
+    inOneTransaction: fitsOneTransaction(metadata, server), settings, signal
   }))
   await verifyLoad(scratch, details, metadata.tables, signal)
-  return { scratch, warnings }
+  return { scratch, warnings: [...warnings, ...refused] }
 }

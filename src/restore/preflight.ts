@@ -9,6 +9,7 @@ import { countOrganizations, refuseWithOthers } from '../database/tenancy/scope.
 import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
+import { writeObstacles } from '../database/write-obstacles.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
 import { AppError, errorCatalogue, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
@@ -60,6 +61,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
+    shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap' }))
     shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
     warnings.push(...attachmentWarnings(mode, facts.attachments))
     if (mode !== 'swap' && request.keepCheckpoint) {
@@ -151,6 +153,13 @@ export async function requireNoOthers ({ database, settings }: Core, organizatio
   } catch (error) {
     throw databaseError(error)
   }
+}
+
+/** Before an undo begins, which would end half way. @throws AppError PREFLIGHT_FAILED, DATABASE_UNAVAILABLE */
+export async function requireWritable ({ database }: Core): Promise<void> {
+  const obstacles = await writeObstacles(database.connection(), { inside: false })
+  if (obstacles.length === 0) return
+  throw new AppError('PREFLIGHT_FAILED', `The undo can't be started: ${obstacles.join(' ')}`, { errors: obstacles.map(message => ({ message })) })
 }
 
 /** The backup that is the checkpoint: the live files, and a dump that is taken to be as large as the one in the archive. */

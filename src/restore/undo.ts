@@ -5,7 +5,7 @@ import { release, undo } from './coordinator.js'
 import { listRestores } from './history.js'
 import { openJournal, type Journal } from './journal.js'
 import type { RestoreResult, RestoreSummary } from './report.js'
-import { requireNoOthers } from './preflight.js'
+import { requireNoOthers, requireWritable } from './preflight.js'
 import { finishRestores } from './recover.js'
 import { restoreBackup } from './restore.js'
 import { summaryOf } from './restore-state.js'
@@ -44,7 +44,10 @@ async function exchangeBack (core: Core, request: UndoRequest, job: JobContext):
   return await withJournal(core, request, async journal => {
     const started = performance.now()
     job.signal.throwIfAborted()
-    if (journal.begin.database?.mode === 'swap') await requireNoOthers(core, request.organizationId)
+    if (journal.begin.database?.mode === 'swap') {
+      await requireWritable(core)
+      await requireNoOthers(core, request.organizationId)
+    }
     job.progress.uncancellable()
     job.progress.phase('commit')
     await undo(openTransaction(core, journal))

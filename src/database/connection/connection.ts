@@ -1,6 +1,7 @@
 import postgres from 'postgres'
 import type { Connection } from './connection-url.js'
 import { environmentByKeyword } from './libpq-keywords.js'
+import { beginSession, connectionOptions, type SessionKind } from './session-settings.js'
 import { tlsFor } from './tls.js'
 
 export { parseConnectionUrl, type Connection } from './connection-url.js'
@@ -22,20 +23,26 @@ export interface SqlOptions extends ConnectionOverrides {
   searchPath?: string
   /** Ask one thing and leave nothing in the session, no prepared statement either: it may be one of a pooler's. */
   isProbe?: boolean
+  /** Our own unless told. */
+  kind?: SessionKind
 }
 
 /** For a database that a dump was loaded into: no function or operator out of it can take the place of a built-in one. */
 export const trustedPath = 'pg_catalog'
 
-/** The variables that make pg_dump and psql connect there. They hold the password: for a child's environment only. */
+/**
+ * The variables that make pg_dump and psql connect there, with our own settings. They hold the password: for a child's
+ * environment only. What a program reads and writes is UTF-8 unless it is told otherwise.
+ */
 export function toEnvironment (connection: Connection, overrides: ConnectionOverrides = {}): Record<string, string> {
   const { host, port, user, password, database, parameters } = override(connection, overrides)
-  const environment: Record<string, string> = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database }
+  const environment: Record<string, string> = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database, PGCLIENTENCODING: 'UTF8' }
   if (password !== null) environment.PGPASSWORD = password
   for (const [keyword, value] of Object.entries(parameters)) {
     const name = environmentByKeyword[keyword]
     if (name !== undefined) environment[name] = value
   }
+  environment.PGOPTIONS = connectionOptions(parameters.options)
   return environment
 }
 
@@ -68,7 +75,7 @@ export function openSql (connection: Connection, options: SqlOptions = {}): post
     connection: {
       application_name: options.applicationName ?? parameters.application_name ?? 'dumbassets-backup',
       ...(options.searchPath === undefined ? {} : { search_path: options.searchPath }),
-      ...(parameters.options ? { options: parameters.options } : {})
+      options: connectionOptions(parameters.options, options.kind)
     }
   }
   return postgres(settings as unknown as postgres.Options<{}>)
@@ -80,6 +87,7 @@ export async function withSql<Result> (
 ): Promise<Result> {
   const sql = openSql(connection, options)
   try {
+    await beginSession(sql, options.kind)
     return await use(sql)
   } finally {
     await sql.end({ timeout: 5 })

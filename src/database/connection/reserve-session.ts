@@ -1,4 +1,5 @@
 import type { ReservedSql, Sql } from 'postgres'
+import { beginSession } from './session-settings.js'
 
 /**
  * Reserves a session that stays the same to its end. Once its connection is lost every query is refused: postgres.js 3.4.9
@@ -9,6 +10,7 @@ export async function reserveSession (client: Sql): Promise<ReservedSql> {
   let lost = false
   client.options.onclose = () => { lost = true }
   const session = await client.reserve()
+  await beginSession(session)
 
   function requireConnection (): void {
     if (lost) throw Object.assign(new Error('The connection was lost.'), { code: 'CONNECTION_CLOSED' })

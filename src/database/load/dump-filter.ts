@@ -58,14 +58,26 @@ function withoutTail (dump: Buffer, key: string | undefined): Buffer {
   return dump.subarray(0, start + 1)
 }
 
+/** The dump without the entries whose comment line starts with `start` and holds `kind`. */
+export function removeEntries (dump: AsyncIterable<Buffer>, start: string, kind: string): AsyncGenerator<Buffer> {
+  return changeEntries(dump, { start, kind }, null)
+}
+
+/** The dump with statements before and behind each entry whose comment line starts with `start` and holds `kind`. */
+export function encloseEntries (dump: AsyncIterable<Buffer>, start: string, kind: string, statements: { before: string, after: string }): AsyncGenerator<Buffer> {
+  return changeEntries(dump, { start, kind }, statements)
+}
+
 /**
- * The dump without the entries whose comment line starts with `start` and holds `kind`; an entry reaches to the next
- * entry's `--` line. Rows of a COPY are passed over: they can hold anything.
+ * An entry reaches to the next entry's `--` line. Rows of a COPY are passed over: they can hold anything.
+ * @param enclosed null removes the entries
  */
-export async function * removeEntries (dump: AsyncIterable<Buffer>, start: string, kind: string): AsyncGenerator<Buffer> {
+async function * changeEntries (
+  dump: AsyncIterable<Buffer>, { start, kind }: { start: string, kind: string }, enclosed: { before: string, after: string } | null
+): AsyncGenerator<Buffer> {
   const entryStart = Buffer.from(`\n--\n${start}`)
   let held: Buffer = Buffer.alloc(0)
-  let inside: 'statements' | 'rows' | 'removed' = 'statements'
+  let inside: 'statements' | 'rows' | 'entry' = 'statements'
   for await (const chunk of dump) {
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
     for (;;) {
@@ -74,9 +86,10 @@ export async function * removeEntries (dump: AsyncIterable<Buffer>, start: strin
         const found = held.indexOf(end)
         // What may be the beginning of the end stays.
         const through = found === -1 ? Math.max(0, held.length - end.length + 1) : inside === 'rows' ? found + end.length - 1 : found
-        if (inside === 'rows') yield held.subarray(0, through)
+        if (inside === 'rows' || enclosed !== null) yield held.subarray(0, through)
         held = held.subarray(through)
         if (found === -1) break
+        if (inside === 'entry' && enclosed !== null) yield Buffer.from(`\n${enclosed.after}`)
         inside = 'statements'
       }
       const [entry, copy] = [held.indexOf(entryStart), held.indexOf(copyStart)]
@@ -94,16 +107,22 @@ export async function * removeEntries (dump: AsyncIterable<Buffer>, start: strin
         break
       }
       const line = held.subarray(found, lineEnd)
-      const isRemoved = found === entry && line.includes(kind)
-      yield held.subarray(0, isRemoved ? found : lineEnd)
-      if (isRemoved) inside = 'removed'
-      else if (found === copy && line.subarray(-copyEnd.length).equals(copyEnd)) inside = 'rows'
+      const isMeant = found === entry && line.includes(kind)
+      yield held.subarray(0, isMeant ? found : lineEnd)
       // From the comment's last line on, so that its own closing `--` is not taken for the next entry.
-      held = held.subarray(isRemoved ? lineEnd + 3 : lineEnd)
+      const closed = isMeant ? lineEnd + 3 : lineEnd
+      if (isMeant && enclosed !== null) {
+        yield Buffer.from(`\n${enclosed.before}`)
+        yield held.subarray(found, closed)
+      }
+      if (isMeant) inside = 'entry'
+      else if (found === copy && line.subarray(-copyEnd.length).equals(copyEnd)) inside = 'rows'
+      held = held.subarray(closed)
     }
     held = Buffer.from(held)
   }
-  if (inside !== 'removed') yield held
+  if (inside !== 'entry' || enclosed !== null) yield held
+  if (inside === 'entry' && enclosed !== null) yield Buffer.from(`\n${enclosed.after}`)
 }
 
 /**

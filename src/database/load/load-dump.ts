@@ -3,12 +3,14 @@ import { finished, pipeline } from 'node:stream/promises'
 import { AppError, systemCode } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
+import { beginStatement } from '../connection/session-settings.js'
 import { lostConnection } from '../connection/program-error.js'
 import { describeEntry, entryAt, type DumpEntry } from './dump-entries.js'
 import { freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
 import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { wayFor } from './remedies.js'
+import { noLoadSettings, settingStatements, withRefreshSettings, type LoadSettings } from '../value-settings.js'
 import type { Loader } from './scratch.js'
 
 export interface Load {
@@ -22,6 +24,8 @@ export interface Load {
   inOneTransaction?: boolean
   /** The same text once more, to find out what failed. */
   again?: () => AsyncIterable<Buffer>
+  /** What the application's sessions compute by; our own plain values unless told. */
+  settings?: LoadSettings
   signal: AbortSignal
 }
 
@@ -54,13 +58,14 @@ export async function loadDump (connection: Connection, tools: PostgresTools, lo
 }
 
 /** What psql is fed with: the dump between `\\restrict` and `\\unrestrict`, without what the loader may not do. */
-export async function * restricted ({ serverMajor }: Pick<PostgresTools, 'serverMajor'>, { sql, loader, hasDefaultPrivileges, inOneTransaction = false }: Load): AsyncGenerator<Buffer> {
+export async function * restricted ({ serverMajor }: Pick<PostgresTools, 'serverMajor'>, { sql, loader, hasDefaultPrivileges, inOneTransaction = false, settings = noLoadSettings }: Load): AsyncGenerator<Buffer> {
   const key = randomBytes(32).toString('hex')
-  yield Buffer.from(`\\restrict ${key}\n`)
+  yield Buffer.from(`${beginStatement}${settingStatements(settings.throughout)}\\restrict ${key}\n`)
   if (inOneTransaction) yield Buffer.from('BEGIN;\n')
   const script = portableDump(removeRestrict(sql), serverMajor)
   const allowed = loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
-  yield * inOneTransaction ? freezeCopies(allowed) : allowed
+  const complete = withRefreshSettings(allowed, settings)
+  yield * inOneTransaction ? freezeCopies(complete) : complete
   yield Buffer.from(`\n\\unrestrict ${key}\n${inOneTransaction ? 'COMMIT;\n' : ''}`)
 }
 

@@ -8,12 +8,14 @@ import { databaseError, toEnvironment, trustedPath, withSql, type Connection } f
 import { labelOf, quoteLiteral, quoteTable } from '../identifiers.js'
 import { lostConnection } from '../connection/program-error.js'
 import { entryAt } from './dump-entries.js'
+import { beginStatement } from '../connection/session-settings.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
 import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
+import { noLoadSettings, plainStatements, settingStatements, withRefreshSettings, type LoadSettings } from '../value-settings.js'
 
 export interface InPlaceRequest {
   restoreId: string
@@ -25,6 +27,8 @@ export interface InPlaceRequest {
   census: Census | null
   /** Tell what would run by itself in the database then. */
   listCode: boolean
+  /** What the application's sessions compute by; our own plain values unless told. */
+  settings?: LoadSettings
   signal: AbortSignal
 }
 
@@ -56,6 +60,7 @@ export function tableDigest (schema: string, name: string): string {
  * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
+  const { settings = noLoadSettings } = request
   const token = randomBytes(16).toString('hex')
   const key = randomBytes(32).toString('hex')
   const guard = `no_commit_${randomBytes(8).toString('hex')}`
@@ -65,11 +70,12 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   const answers = readAnswers(program.stdout, token)
 
   // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
-  const dump = (): AsyncIterable<Buffer> => removeEntries(portableDump(removeRestrict(request.sql()), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
+  const dump = (): AsyncIterable<Buffer> => withRefreshSettings(
+    removeEntries(portableDump(removeRestrict(request.sql()), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; '), settings)
   let linesBefore: number | null = null
 
   async function * script (): AsyncGenerator<Buffer | string> {
-    yield `\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
+    yield `${beginStatement}${settingStatements(settings.throughout)}\\restrict ${key}\nSET default_transaction_read_only = on;\nBEGIN ISOLATION LEVEL READ COMMITTED READ WRITE;\nSET LOCAL lock_timeout = '60s';\n`
     yield `SELECT '${token}', 'begin', pg_current_xact_id();\n`
     if (request.census !== null) {
       const { tenantTable, relation, query } = request.census
@@ -81,7 +87,8 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield 'DROP OWNED BY CURRENT_USER RESTRICT;\n'
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     yield * dump()
-    yield `\n\\unrestrict ${key}\nDELETE FROM pg_temp.${guard};\n`
+    // The digests are compared with those of a session of ours.
+    yield `\n\\unrestrict ${key}\nSET client_encoding = 'UTF8';\n${plainStatements()}DELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
     if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`

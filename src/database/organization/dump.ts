@@ -67,7 +67,8 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
     const isThere = await hasOwnRow(sql, graph, organizationId)
     if (!isThere && !isCheckpoint) throw organizationNotFound(graph.root!.label)
     signal.throwIfAborted()
-    const encoding = await archiveEncoding(sql)
+    // UTF-8 whatever the database has, but for one that does not know its own encoding.
+    const encoding = snapshot.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8'
     // The programs take their own locks first, before a change of a table can queue up behind the snapshot's.
     const rows = await startRows({ connection, tools, snapshot, graph, organizationId, encoding, loadPath, signal })
     try {
@@ -108,12 +109,6 @@ async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenera
 
 async function hasOwnRow (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<boolean> {
   return (await sql.unsafe(`SELECT ${ownRow(graph, organizationId)}`)).length > 0
-}
-
-/** UTF-8 whatever the database has, but for a database that does not know its own encoding. */
-async function archiveEncoding (sql: postgres.Sql): Promise<string> {
-  const [row] = await sql<[{ encoding: string }]>`SELECT current_setting('server_encoding') AS encoding`
-  return row.encoding === 'SQL_ASCII' ? 'SQL_ASCII' : 'UTF8'
 }
 
 async function countOwned (sql: postgres.Sql, graph: TenantGraph, organizationId: string, signal: AbortSignal): Promise<TableRows[]> {

@@ -3,6 +3,7 @@ import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
 import { startProgram, type RunningProgram } from '../../io/process.js'
 import { databaseError, toEnvironment, type Connection } from '../connection/connection.js'
+import { beginScript } from '../connection/session-settings.js'
 import { lostConnection } from '../connection/program-error.js'
 import type { MergeTable } from './drift.js'
 import { countedRows } from './named-rows.js'
@@ -63,9 +64,9 @@ async function copyRows (
   const start = (): RunningProgram => {
     const program = startProgram(tools.psql, [
       '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: 'UTF8' }, signal })
+    ], { env: toEnvironment(scratch), signal })
     program.stdin.on('error', () => {})
-    program.stdin.end(`${transferSettings}\n${usePath(path)}\nCOPY ${rows} TO STDOUT;\n`)
+    program.stdin.end(`${beginScript}${transferSettings}\n${usePath(path)}\nCOPY ${rows} TO STDOUT;\n`)
     return program
   }
   try {

@@ -20,6 +20,7 @@ import { planStages } from './stages.js'
 import { verifyMerge } from './verify.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { readLoadPath, usePath } from '../search-path.js'
+import { mergeSettings, readValueSettings, settingStatements } from '../value-settings.js'
 import { reserveSession } from '../connection/reserve-session.js'
 import type { Tenancy } from '../tenancy/tenancy-file.js'
 import { readCatalog } from '../tenancy/tenant-catalog.js'
@@ -148,8 +149,9 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   await session.unsafe(`${transferSettings} ${usePath(path)} ${workSettings} ${sampleSettings}`)
   // Bytes as they are, where the database does not know what they mean: in UTF-8 they would be checked.
   await session.unsafe("SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'")
+  await session.unsafe(settingStatements(mergeSettings(await readValueSettings(options.connection))))
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
-  await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = ${lockWaitMs}`)
+  await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockWaitMs}`)
   await requireTemporaryTables(session)
   const graph = await lockedGraph(session, { tenantTable, tenancy })
   requireTenancy(graph)

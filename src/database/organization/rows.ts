@@ -1,6 +1,7 @@
 import { AppError } from '../../errors.js'
 import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
+import { beginScript } from '../connection/session-settings.js'
 import { dumpFailed } from '../instance-dump.js'
 import { lockWaitMs } from './schema.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -30,10 +31,8 @@ export interface RowsProgram {
 
 const ready = 'ready'
 
-/** As pg_dump sets them, so that every value is written in the one form that any session reads alike. */
-export const transferSettings = 'SET DateStyle = ISO; SET IntervalStyle = postgres; SET extra_float_digits = 3; SET bytea_output = hex; ' +
-  'SET TimeZone = \'UTC\'; SET xmloption = content; SET search_path = \'\'; SET row_security = off; SET statement_timeout = 0; ' +
-  'SET idle_in_transaction_session_timeout = 0;'
+/** Names are written in full, and no policy leaves a row out: then it is an error. */
+export const transferSettings = 'SET search_path = \'\'; SET row_security = off;'
 
 /**
  * For the few large queries of a backup or restore: sorts and joins of an organization's rows stay in memory, its rows are
@@ -49,6 +48,7 @@ export async function startRows (options: RowsOptions): Promise<RowsProgram> {
   const { connection, tools, snapshot, graph, organizationId, encoding, loadPath, signal } = options
   const tables = graph.tables.filter(isTenant)
   const script = [
+    beginScript,
     transferSettings,
     usePath(loadPath),
     workSettings,

@@ -1,0 +1,36 @@
+import type { Sql } from 'postgres'
+import { databaseError, quoteIdentifier, withSql, type Connection } from './connection/connection.js'
+import { withMaintenance } from './maintenance.js'
+
+/** What a session of the user finds that sets nothing itself. */
+interface Finding { isStandby: boolean, isReadOnly: boolean, isReplica: boolean }
+
+/**
+ * Why nothing is to be written, one sentence each, with what to do. Our own sessions could write where only a setting is against
+ * it, but an administrator who has set a role or a database read-only means it.
+ * @param inside the live database is written to itself; else beside it, where its own settings do not reach
+ */
+export async function writeObstacles (connection: Connection, { inside }: { inside: boolean }): Promise<string[]> {
+  const user = quoteIdentifier(connection.user)
+  const database = quoteIdentifier(connection.database)
+  try {
+    const beside = await withMaintenance(connection, find, 'application')
+    if (beside.isStandby) return ['The database server is a hot standby, which takes no writes: let DATABASE_URL lead to the primary server, and restore there.']
+    if (beside.isReadOnly) return [`The database user ${user} is set read-only (default_transaction_read_only): run ALTER ROLE ${user} RESET default_transaction_read_only, or set it off in postgresql.conf.`]
+    if (!inside) return []
+    const live = await withSql(connection, { kind: 'application' }, find)
+    return [
+      ...(live.isReadOnly ? [`The database ${database} is set read-only (default_transaction_read_only), for all or for the database user: run ALTER DATABASE ${database} RESET default_transaction_read_only, and ALTER ROLE ${user} IN DATABASE ${database} RESET default_transaction_read_only.`] : []),
+      ...(live.isReplica ? ['The setting session_replication_role is not origin for the database user, so PostgreSQL would check no foreign key: reset it for the role and the database.'] : [])
+    ]
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+async function find (sql: Sql): Promise<Finding> {
+  const [found] = await sql<[Finding]>`
+    SELECT pg_catalog.pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only')::boolean AS "isReadOnly",
+      current_setting('session_replication_role') <> 'origin' AS "isReplica"`
+  return found
+}
