@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
-import { databaseError, quoteIdentifier, quoteLiteral } from './connection/connection.js'
+import { databaseError } from './connection/connection.js'
+import { quoteIdentifier, quoteLiteral } from './identifiers.js'
 
 /** One of ALTER DATABASE … SET (no role) or ALTER ROLE … IN DATABASE … SET, as pg_db_role_setting has it. */
 export interface DatabaseSetting { role: string | null, name: string, value: string }

@@ -1,7 +1,8 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
-import { databaseError, quoteLiteral, withSql, type Connection } from './connection/connection.js'
+import { databaseError, withSql, type Connection } from './connection/connection.js'
 import { plainValues } from './connection/session-settings.js'
+import { quoteLiteral } from './identifiers.js'
 import { encloseEntries } from './load/dump-filter.js'
 
 /** A setting of a session, as current_setting() tells it and set_config() takes it. */

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
-import { databaseError, quoteIdentifier, withSql, type Connection } from './connection/connection.js'
+import { databaseError, withSql, type Connection } from './connection/connection.js'
+import { quoteIdentifier } from './identifiers.js'
 import { withMaintenance } from './maintenance.js'
 
 /** What a session of the user finds that sets nothing itself. */
