@@ -8,6 +8,7 @@ import { completeDocument, type Document } from './openapi-document.js'
 
 /** The OpenAPI document, made from the routes' own schemas, and Swagger UI to try it with. */
 async function openapiPlugin (app: FastifyInstance): Promise<void> {
+  const { publicUrl } = app.config
   for (const schema of sharedSchemas) app.addSchema(schema)
 
   await app.register(swagger, {
@@ -21,7 +22,7 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
         version: app.config.settings.version,
         license: { name: 'MIT', identifier: 'MIT' }
       },
-      servers: [{ url: '/', description: 'This service' }],
+      servers: [{ url: publicUrl === '' ? '/' : publicUrl, description: 'This service' }],
       tags: [
         { name: 'backups', description: 'Make, find, download and delete backups' },
         { name: 'restores', description: 'Put a backup back, rehearse it, undo it' },
@@ -39,7 +40,7 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
   })
 
   // Under helmet's content security policy as it is: what the page needs it gets from this service.
-  await app.register(swaggerUi, { routePrefix: '/docs', uiConfig: { persistAuthorization: true } })
+  await app.register(swaggerUi, { routePrefix: '/docs', indexPrefix: publicUrl === '' ? '' : new URL(publicUrl).pathname, uiConfig: { persistAuthorization: true } })
   app.get('/openapi.json', {
     schema: {
       operationId: 'getOpenApi',

@@ -7,6 +7,6 @@ export function prefersAsync ({ headers }: { headers: { prefer?: string | string
 }
 
 /** Headers of the 202 that hands the job over. */
-export function acceptedHeaders (job: Job): Record<string, string> {
-  return { location: `/api/backup/jobs/${job.id}`, 'preference-applied': 'respond-async' }
+export function acceptedHeaders (job: Job, publicUrl: string): Record<string, string> {
+  return { location: `${publicUrl}/api/backup/jobs/${job.id}`, 'preference-applied': 'respond-async' }
 }

@@ -164,9 +164,19 @@ install_npm_packages () {
   installed=yes
 }
 
+# Optional: a test runs the recipe of docs/reverse-proxy.md on it. Unpacked, not installed: no server is to start on this machine.
+bring_nginx () {
+  nginx=node_modules/.cache/nginx
+  if [ -x "$nginx/usr/sbin/nginx" ] || has nginx || [ -x /usr/sbin/nginx ] || ! has apt-get || ! has dpkg; then return; fi
+  say 'bringing nginx (optional, for the test of docs/reverse-proxy.md)'
+  mkdir -p "$nginx"
+  (cd "$nginx" && apt-get download -q nginx && dpkg -x nginx_*.deb . && rm -f nginx_*.deb) > /dev/null 2>&1 ||
+    say 'nginx could not be brought; its test will say so'
+}
+
 installed=no
 case "${1:-}" in
-  '') check_node; install_system; install_npm_packages; install_node ;;
+  '') check_node; install_system; install_npm_packages; install_node; bring_nginx ;;
   --system) install_system ;;
   -h|--help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,4p'; exit 0 ;;
   *) fail "unknown option $1 (known: --system)" ;;

@@ -30,10 +30,12 @@ export interface AppParts {
 
 /** The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs. */
 export async function buildApp ({ config, core, jobs }: AppParts): Promise<FastifyInstance> {
+  const { trustProxy } = config
   const app = Fastify({
     genReqId: () => randomUUID(),
     loggerInstance: core.log as FastifyBaseLogger,
     bodyLimit: 64 * 1024,
+    trustProxy: typeof trustProxy === 'number' ? (_address, hop) => hop < trustProxy : trustProxy,
     // Node's own limits a whole request, and an upload may take longer; plugins/body-timeout.ts has the others.
     requestTimeout: 0,
     http: { headersTimeout: 30_000 },

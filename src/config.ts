@@ -10,12 +10,17 @@ import { describeConnection, parseConnectionUrl } from './database/connection/co
 import { parseTenancy } from './database/tenancy/tenancy-file.js'
 import { Environment, durationPattern, type Variable } from './environment.js'
 import { AppError, systemCode } from './errors.js'
+import { readPublicUrl, readTrustedProxies } from './proxy-config.js'
 import { isOrganizationId } from './io/safe-path.js'
 import { nearestName } from './nearest.js'
 
 export interface Config {
   host: string
   port: number
+  /** What the addresses that answers name begin with; empty for those of the service itself. */
+  publicUrl: string
+  /** Whose X-Forwarded-For is believed: all, none, so many proxies in a row, or those. */
+  trustProxy: boolean | number | string[]
   logLevel: Static<typeof Environment>['LOG_LEVEL']
   /** Requests a minute for each user of an organization, else for each address. */
   rateLimit: number
@@ -161,6 +166,8 @@ function makeConfig (
   return {
     host: values.HOST,
     port: values.PORT,
+    publicUrl: readPublicUrl(values.PUBLIC_URL, problems),
+    trustProxy: readTrustedProxies(values.TRUST_PROXY, problems),
     logLevel: values.LOG_LEVEL,
     rateLimit: values.RATE_LIMIT,
     maxJobs: values.MAX_JOBS,

@@ -30,6 +30,8 @@ const folder = (fallback: string, description: string) => Type.String({ default:
 export const Environment = Type.Object({
   HOST: Type.String({ default: '127.0.0.1', description: 'Address to listen on; 0.0.0.0 for every one, as a container needs', expects: 'an address' }),
   PORT: Type.Integer({ default: 3000, minimum: 0, maximum: 65535, description: 'Port to listen on', expects: 'a port number from 0 to 65535' }),
+  PUBLIC_URL: text('Where clients reach the service, such as https://example.org/backups behind a reverse proxy (default: the address that they ask)', 'an http or https URL without a user, a query or a fragment'),
+  TRUST_PROXY: text('Reverse proxies whose X-Forwarded-For tells the client\'s address: their addresses, subnets or loopback, separated by commas, or how many there are (default: none)', 'addresses or subnets separated by commas, loopback, linklocal, uniquelocal, a number of proxies, true or false'),
   LOG_LEVEL: choice(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'], 'info', 'What is logged'),
   RATE_LIMIT: Type.Integer({ default: 300, minimum: 1, maximum: 1_000_000, description: 'Requests a minute for each user, or address without a token', expects: 'a whole number from 1 to 1000000' }),
   MAX_JOBS: Type.Integer({ default: 2, minimum: 1, maximum: 100, description: 'Backups and restores that run at the same time; more wait in line', expects: 'a whole number from 1 to 100' }),

@@ -129,6 +129,23 @@ t.test('contradictions are refused', async t => {
   t.ok(loadConfig({ JWT_SECRET: secret, UPLOAD_DIR: '/srv/data', BACKUP_DIR: '/srv/data/backups' }))
 })
 
+t.test('the address of the service and its proxies are checked', async t => {
+  const read = (environment: NodeJS.ProcessEnv) => loadConfig({ JWT_SECRET: secret, ...environment })
+  t.match(read({}), { publicUrl: '', trustProxy: false })
+  t.equal(read({ PUBLIC_URL: 'https://example.org/backups/' }).publicUrl, 'https://example.org/backups')
+  t.equal(read({ PUBLIC_URL: 'http://example.org:8080' }).publicUrl, 'http://example.org:8080')
+  for (const url of ['example.org', '/backups', 'ftp://example.org', 'https://u:hidden@example.org', 'https://example.org/?a=b', 'https://example.org/#a']) {
+    t.match(problemsOf(t, { JWT_SECRET: secret, PUBLIC_URL: url }), /^PUBLIC_URL must be an http or https URL/, url)
+    t.notMatch(problemsOf(t, { JWT_SECRET: secret, PUBLIC_URL: url }), /hidden/)
+  }
+  for (const [text, value] of [['true', true], ['false', false], ['2', 2], ['loopback, 10.0.0.0/8,::1', ['loopback', '10.0.0.0/8', '::1']]] as const) {
+    t.strictSame(read({ TRUST_PROXY: text }).trustProxy, value, text)
+  }
+  for (const text of ['proxy.example.org', '10.0.0.0/33', '10.0.0.0/8/8', '-1', 'loopback,', 'yes']) {
+    t.match(problemsOf(t, { JWT_SECRET: secret, TRUST_PROXY: text }), /^TRUST_PROXY must be addresses or subnets/, text)
+  }
+})
+
 t.test('a bad DATABASE_URL is refused without its password', async t => {
   const message = problemsOf(t, { DATABASE_URL: 'mysql://app:hunter2@db/app' })
   t.match(message, /DATABASE_URL does not begin with/)

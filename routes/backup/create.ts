@@ -38,9 +38,9 @@ const createRoute: FastifyPluginAsyncTypebox = async app => {
       organizationId,
       run: async context => showBackup(await createBackup(app.core, { id: context.jobId, organizationId, type, description, createdBy: userId, createdByEmail: email }, context))
     })
-    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     const backup = await done
-    return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)
+    return await reply.code(201).header('location', `${app.config.publicUrl}/api/backup/${backup.id}`).send(backup)
   })
 }
 

@@ -28,7 +28,7 @@ const listRoute: FastifyPluginAsyncTypebox = async app => {
     if (next !== null) {
       const { type, limit } = request.query
       const query = new URLSearchParams({ ...(type === undefined ? {} : { type }), limit: String(limit), cursor: next })
-      reply.header('link', `</api/backup/list?${query.toString()}>; rel="next"`)
+      reply.header('link', `<${app.config.publicUrl}/api/backup/list?${query.toString()}>; rel="next"`)
     }
     return backups.map(showBackup)
   })

@@ -47,7 +47,7 @@ const restoreRoute: FastifyPluginAsyncTypebox = async app => {
         restoreId: context.jobId, organizationId, backupId, ...body, startedBy: email ?? userId
       }, context)
     })
-    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     return await reply.code(200).send(await done)
   })
 }

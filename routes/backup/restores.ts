@@ -53,7 +53,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
       exclusive: report === undefined || report.database?.scope === 'instance',
       run: async context => await undoRestore(app.core, { organizationId, restoreId, startedBy: email ?? userId }, context)
     })
-    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job)).send(job)
+    if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     return await reply.code(200).send(await done)
   })
 }

@@ -62,7 +62,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
       }, context))
     })
     const backup = await done
-    return await reply.code(201).header('location', `/api/backup/${backup.id}`).send(backup)
+    return await reply.code(201).header('location', `${app.config.publicUrl}/api/backup/${backup.id}`).send(backup)
   })
 
   app.setErrorHandler((error: FastifyError) => {
