@@ -12,11 +12,17 @@ COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev && npm cache clean --force
 
 FROM node:24-trixie-slim
+# server: with a PostgreSQL of its own; client: for an external one (DATABASE_URL) alone.
+ARG POSTGRES=server
 # Only PostgreSQL's programs are wanted: without the first line Debian would make a database cluster in the image.
 RUN mkdir -p /etc/postgresql-common/createcluster.d \
  && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
  && apt-get update \
- && apt-get install -y --no-install-recommends postgresql-17 postgresql-client-17 isal \
+ && case "$POSTGRES" in \
+      server) apt-get install -y --no-install-recommends postgresql-17 isal ;; \
+      client) apt-get install -y --no-install-recommends postgresql-client-17 isal ;; \
+      *) echo 'POSTGRES must be server or client' >&2; exit 1 ;; \
+    esac \
  && rm -rf /var/lib/apt/lists/* \
  && mkdir -p /data/uploads && chown -R node:node /data
 WORKDIR /app
@@ -24,6 +30,7 @@ COPY package.json ./
 COPY --from=packages /app/node_modules ./node_modules
 COPY --from=build /app/dist ./dist
 COPY scripts/serve.sh ./scripts/serve.sh
+COPY docker/healthcheck.sh ./docker/healthcheck.sh
 
 ENV NODE_ENV=production \
     HOST=0.0.0.0 \
@@ -34,8 +41,7 @@ ENV NODE_ENV=production \
 USER node
 VOLUME /data
 EXPOSE 3000
-HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/health/ready`).then(answer => process.exit(answer.ok ? 0 : 1), () => process.exit(1))"]
+HEALTHCHECK --interval=10s --timeout=5s --start-period=60s --retries=3 CMD ["bash", "docker/healthcheck.sh"]
 # No tini: the script becomes node (exec), which is process 1 then, handles SIGTERM and SIGINT, and reaps the programs
 # that it starts. PostgreSQL needs time for its shutdown checkpoint: stop with a grace period of 60 seconds or so.
 STOPSIGNAL SIGTERM

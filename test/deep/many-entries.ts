@@ -17,8 +17,9 @@ t.test('over 65,535 entries', async t => {
   t.equal(archive.files.at(-1)?.name, `files/acme/${count - 1}`)
   const path = join(await testFolder(t), 'many.zip')
   await writeFile(path, many)
-  const { stdout } = await execa('python3', ['-c', 'import sys, zipfile; print(len(zipfile.ZipFile(sys.argv[1]).infolist()))', path])
-  t.equal(Number(stdout), count + 3)
+  const { stdout, code } = await execa('python3', ['-c', 'import sys, zipfile; print(len(zipfile.ZipFile(sys.argv[1]).infolist()))', path], { reject: false })
+  if (code === 'ENOENT') t.comment('not tried: python3 is not installed')
+  else t.equal(Number(stdout), count + 3)
 })
 
 t.test('a large archive\'s closing records are checked as well', async t => {

@@ -102,7 +102,8 @@ t.test('a path that is longer than the system takes is left out with a warning',
   const part = 'd'.repeat(250)
   const deep = [...Array.from({ length: 20 }, () => part)].join('/')
   // Only step by step, since no call takes the whole path.
-  await execa('python3', ['-c', 'import os, sys\nos.chdir(sys.argv[1])\nfor part in sys.argv[2].split("/"):\n  os.mkdir(part)\n  os.chdir(part)', root, deep])
+  const script = 'process.chdir(process.argv[1]); for (const part of process.argv[2].split("/")) { fs.mkdirSync(part); process.chdir(part) }'
+  await execa(process.execPath, ['--eval', script, root, deep])
   t.teardown(async () => { await execa('rm', ['-rf', root]) })
   const { entries, warnings } = await storage.list('acme')
   t.ok(entries.length > 10 && entries.length < 20)
