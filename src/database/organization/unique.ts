@@ -29,7 +29,7 @@ export async function uniqueIndexes (session: postgres.Sql, { table, columns }: 
           OR (d.classid = 'pg_constraint'::regclass AND d.objid IN (SELECT oid FROM pg_constraint WHERE conindid = i.indexrelid AND contype IN ('p', 'u')))))
         AS columns,
       terms.*
-    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid, LATERAL (
+    FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid JOIN pg_am m ON m.oid = c.relam AND m.amname = 'btree', LATERAL (
       SELECT array_agg(pg_get_indexdef(i.indexrelid, u.position::int, true) ORDER BY u.position) AS terms,
         array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' ORDER BY u.position) AS operators
       FROM unnest(i.indclass::oid[]) WITH ORDINALITY AS u(opclass, position)

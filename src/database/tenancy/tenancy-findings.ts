@@ -17,6 +17,10 @@ export function tenancyFindings (
       obstacles.push(`Row level security of ${table.label} hides rows from the service's database user: give it BYPASSRLS, ` +
         'or let it own the table without FORCE ROW LEVEL SECURITY.')
     }
+    if (table.periodKeys.length > 0) {
+      obstacles.push(`${table.label} has a key that compares periods (WITHOUT OVERLAPS: ${table.periodKeys.join(', ')}), which a backup of one organization ` +
+        'does not support yet: leave the table out with TENANCY_FILE, or drop the key.')
+    }
     if (table.hasRules) notes.push(`${table.label} has rules (CREATE RULE), so it can be backed up but not restored for one organization.`)
     if (table.class === 'partial') {
       notes.push(`${table.label} reaches the tenant table only through keys that can be null: rows without an owner are left out.`)
@@ -29,6 +33,10 @@ export function tenancyFindings (
   }
   for (const key of graph.keys) {
     if (outside.has(key.table) && outside.has(key.target)) continue
+    if (key.period && !outside.has(key.table)) {
+      obstacles.push(`${describeKey(graph, key)} compares periods (PERIOD), which a backup of one organization does not support yet: ` +
+        'leave the table out with TENANCY_FILE, or drop the key.')
+    }
     if (outside.has(key.target)) {
       notes.push(`${describeKey(graph, key)}: the target belongs to nobody and is not in the backup, so the archive has this key as NOT VALID, ` +
         'and the rows it leads to must still exist when the backup is restored.')

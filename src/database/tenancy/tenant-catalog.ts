@@ -28,6 +28,8 @@ export interface CatalogTable {
   /** Equality of each column of the key. */
   keyOperators: string[]
   primaryKey: string[] | null
+  /** Unique keys that compare by overlap (WITHOUT OVERLAPS, from PostgreSQL 18 on), by name. */
+  periodKeys: string[]
   readable: boolean
   rowSecurity: boolean
   hasRules: boolean
@@ -49,6 +51,8 @@ export interface ForeignKey {
   operators: string[]
   notNull: boolean
   validated: boolean
+  /** Its last columns are compared by overlap (PERIOD, from PostgreSQL 18 on). */
+  period: boolean
   /** ON DELETE changes rows, or RESTRICT refuses at once, although the value may be another row's by then: anything but NO ACTION. */
   deleteActs: boolean
   /** ON UPDATE likewise. */
@@ -113,6 +117,8 @@ async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
       array(select distinct a.attname::text from pg_partition_tree(c.oid) t join pg_partitioned_table p on p.partrelid = t.relid
         join pg_attribute a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs::int2[]) where p.partstrat = 'l') as "listedBy",
+      array(select x.relname::text from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
+        where i.indisunique and m.amname <> 'btree' and i.indrelid in (select c.oid union all select relid from pg_partition_tree(c.oid))) as "periodKeys",
       has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as readable,
       row_security_active(c.oid) as "rowSecurity",
       exists (select from pg_rewrite r where r.ev_class = c.oid) as "hasRules",
@@ -131,13 +137,18 @@ async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { 
       case when n.nspname = 'pg_catalog' then format_type(a.atttypid, a.atttypmod)
         else quote_ident(n.nspname) || '.' || quote_ident(t.typname) || case when a.atttypmod >= 0 then '(' || a.atttypmod || ')' else '' end
       end as type, t.typcategory::text as category,
-      a.attnotnull or t.typnotnull as "notNull", a.atthasdef and a.attgenerated = '' or t.typdefault is not null as "hasDefault",
+      a.attnotnull and ${holdsNoNull(sql)} or t.typnotnull as "notNull", a.atthasdef and a.attgenerated = '' or t.typdefault is not null as "hasDefault",
       a.attgenerated <> '' as generated,
       case a.attidentity when 'a' then 'always' when 'd' then 'default' end as identity
     from pg_attribute a join pg_class c on c.oid = a.attrelid
       join pg_type t on t.oid = a.atttypid join pg_namespace n on n.oid = t.typnamespace
     where c.relkind in ('r', 'p') and a.attnum > 0 and not a.attisdropped
     order by a.attrelid, a.attnum`
+}
+
+/** Whether the column `a` that is marked NOT NULL holds no null: from PostgreSQL 18 on such a constraint can be NOT VALID. */
+function holdsNoNull (sql: postgres.Sql): postgres.Fragment {
+  return sql`not exists (select from pg_constraint v where v.conrelid = a.attrelid and v.contype = 'n' and v.conkey = array[a.attnum] and not v.convalidated)`
 }
 
 interface UniqueKeyRow { relation: number, primary: boolean, columns: string[], operators: string[] }
@@ -148,7 +159,7 @@ async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
     select i.indrelid as relation, i.indisprimary as primary,
       array_agg(a.attname::text order by u.position) as columns,
       array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' order by u.position) as operators
-    from pg_index i join pg_class c on c.oid = i.indexrelid,
+    from pg_index i join pg_class c on c.oid = i.indexrelid join pg_am m on m.oid = c.relam and m.amname = 'btree',
       unnest(i.indkey::int2[], i.indclass::oid[]) with ordinality as u(number, opclass, position)
       join pg_opclass p on p.oid = u.opclass
       join pg_amop e on e.amopfamily = p.opcfamily and e.amopstrategy = 3
@@ -158,7 +169,7 @@ async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
     where i.indisunique and i.indisvalid and i.indpred is null and i.indexprs is null and u.position <= i.indnkeyatts
       and a.attrelid = i.indrelid and a.attnum = u.number
     group by i.indexrelid, i.indrelid, i.indisprimary, c.relname
-    having bool_and(a.attnotnull)
+    having bool_and(a.attnotnull and ${holdsNoNull(sql)})
     order by i.indrelid, i.indisprimary desc, count(*), c.relname collate "C"`
 }
 
@@ -171,6 +182,8 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
     select k.oid, k.conname::text as name, child.root as table, child.schema, child.name as relname, parent.root as target,
       parent.schema as "targetSchema", parent.name as "targetName", k.convalidated as validated,
+      -- Through jsonb, since PostgreSQL before 18 does not know the column.
+      coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false) as period,
       k.confdeltype <> 'a' as "deleteActs", k.confupdtype <> 'a' as "updateActs",
       case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
       case when child.partition then pg_get_partition_constraintdef(child.oid) end as condition,
@@ -182,11 +195,11 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
       pairs.*
     from pg_constraint k join relations child on child.oid = k.conrelid join relations parent on parent.oid = k.confrelid,
       lateral (
-        select array_agg(c.attname::text order by u.position) as columns, array_agg(p.attname::text order by u.position) as references,
+        select array_agg(a.attname::text order by u.position) as columns, array_agg(p.attname::text order by u.position) as references,
           array_agg('OPERATOR(' || quote_ident(n.nspname) || '.' || o.oprname || ')' order by u.position) as operators,
-          bool_and(c.attnotnull) as "notNull"
+          bool_and(a.attnotnull and ${holdsNoNull(sql)}) as "notNull"
         from unnest(k.conkey, k.confkey, k.conpfeqop) with ordinality as u(child, parent, operator, position)
-          join pg_attribute c on c.attrelid = k.conrelid and c.attnum = u.child
+          join pg_attribute a on a.attrelid = k.conrelid and a.attnum = u.child
           join pg_attribute p on p.attrelid = k.confrelid and p.attnum = u.parent
           join pg_operator o on o.oid = u.operator join pg_namespace n on n.oid = o.oprnamespace) pairs
     where k.contype = 'f' and k.conparentid = 0
