@@ -27,7 +27,7 @@ export async function readServerFacts (sql: Sql, database: string): Promise<Serv
         * (current_setting('max_connections')::int + current_setting('max_prepared_transactions')::int) AS locks
     FROM pg_catalog.pg_roles WHERE rolname = current_user`
   const [live] = await sql<Array<{ owner: string, ours: boolean, size: string }>>`
-    SELECT r.rolname AS owner, pg_catalog.pg_has_role(d.datdba, 'MEMBER') AS ours, pg_catalog.pg_database_size(d.oid) AS size
+    SELECT r.rolname AS owner, pg_catalog.pg_has_role(d.datdba, 'USAGE') AS ours, pg_catalog.pg_database_size(d.oid) AS size
     FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba WHERE d.datname = ${database}`
   const roles = await sql<Array<{ name: string }>>`SELECT rolname AS name FROM pg_catalog.pg_roles`
   // The column is there from version 13 on.

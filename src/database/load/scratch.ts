@@ -48,14 +48,16 @@ export async function createScratch (connection: Connection, names: ScratchNames
 }
 
 async function createLoader (sql: Sql, name: string, maxBytes: number): Promise<Loader | null> {
-  const [user] = await sql<[{ able: boolean }]>`SELECT rolsuper OR rolcreaterole AS able FROM pg_catalog.pg_roles WHERE rolname = current_user`
+  const [user] = await sql<[{ able: boolean, grantsInherit: boolean }]>`
+    SELECT rolsuper OR rolcreaterole AS able, current_setting('server_version_num')::int >= 160000 AS "grantsInherit" FROM pg_catalog.pg_roles WHERE rolname = current_user`
   if (!user.able) return null
   const password = randomBytes(24).toString('base64url')
   await sql.unsafe(`CREATE ROLE ${quoteIdentifier(name)} LOGIN NOSUPERUSER NOCREATEDB NOCREATEROLE NOREPLICATION NOBYPASSRLS
     PASSWORD ${quoteLiteral(scramVerifier(password))}`)
   await limitTemporaryFiles(sql, name, maxBytes)
   // To create a database that it owns, and to take its objects over later.
-  await sql.unsafe(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER`)
+  // From PostgreSQL 16 on the grant itself says whether the rights come with it; by default the user's NOINHERIT does.
+  await sql.unsafe(`GRANT ${quoteIdentifier(name)} TO CURRENT_USER${user.grantsInherit ? ' WITH INHERIT TRUE, SET TRUE' : ''}`)
   return { user: name, password }
 }
 
