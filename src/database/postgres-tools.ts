@@ -72,7 +72,9 @@ export async function findServerBinaries (
     throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0
       ? 'No PostgreSQL server is installed.'
       : `The cluster was made by PostgreSQL ${major}, which is not installed; found ${versions(found)}.`, {
-      remedy: `Install PostgreSQL's server (scripts/setup.sh, or on Debian: apt-get install postgresql${major === undefined ? '' : `-${major}`}), or set PG_BIN_DIR to the folder that holds it.`
+      remedy: found.length > 0
+        ? `Upgrade the data folder as docs/upgrade-postgresql.md says: make a backup with the image or PostgreSQL ${major} that ran so far, then restore it with this one. Or set PG_BIN_DIR to the folder of a PostgreSQL ${major} (Debian releases that have it: apt-get install postgresql-${major}).`
+        : `Install PostgreSQL's server (scripts/setup.sh, or on Debian: apt-get install postgresql${major === undefined ? '' : `-${major}`}), or set PG_BIN_DIR to the folder that holds it.`
     })
   }
   const program = (name: string): string => join(chosen.binDir, name)

@@ -36,6 +36,8 @@ export function createEmbeddedDatabase (
   const dataDirectory = join(directory, 'data')
   let lock: Lock | null = null
   let running: Running | null = null
+  /** Why the last start failed. */
+  let failure: AppError | null = null
   let starting: Promise<void> | null = null
   let timer: NodeJS.Timeout | undefined
 
@@ -43,7 +45,9 @@ export function createEmbeddedDatabase (
     lock = await lockDirectory(directory)
     try {
       running = await startServer({ ...options, directory, dataDirectory })
+      failure = null
     } catch (error) {
+      failure = error instanceof AppError ? error : null
       await lock.release()
       throw error
     }
@@ -83,7 +87,7 @@ export function createEmbeddedDatabase (
       lock = null
     },
     connection () {
-      if (running === null) throw new AppError('DATABASE_UNAVAILABLE', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
+      if (running === null) throw failure ?? new AppError('DATABASE_UNAVAILABLE', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
       return running.connection
     }
   }

@@ -245,3 +245,18 @@ t.test('as root: a folder that the server\'s user can\'t enter', { skip: process
   await chmod(join(directory, '..'), 0o700)
   await t.rejects(open().start(), { code: 'CONFIG_INVALID', message: /can't enter EMBEDDED_DB_DIR/ })
 })
+
+t.test('a data folder of another version says how to move on, as long as it does not start', async (t) => {
+  const { directory, data, open } = await setUp(t)
+  await mkdir(data, { recursive: true })
+  await writeFile(join(data, 'PG_VERSION'), '9\n')
+  const database = open()
+  const expected = { code: 'DATABASE_TOOLS_MISSING', message: /made by PostgreSQL 9, which is not installed/, remedy: /docs\/upgrade-postgresql\.md/ }
+  await t.rejects(database.start(), expected)
+  t.throws(() => database.connection(), expected, 'readiness tells the same')
+  t.strictSame(await readdir(directory), ['data', 'service.lock'])
+  await rm(data, { recursive: true })
+  await database.start()
+  t.ok(database.connection().port > 0)
+  await database.stop()
+})
