@@ -34,11 +34,12 @@ export interface ArchivedRows {
 export async function loadRows (
   session: postgres.ReservedSql, source: ArchivedRows, tables: readonly MergeTable[], signal: AbortSignal
 ): Promise<void> {
+  const [{ encoding }] = await session<[{ encoding: string }]>`SELECT current_setting('client_encoding') AS encoding`
   for (const merged of tables) {
     signal.throwIfAborted()
     const { table, columns, archive, rows } = merged
     await createMergeTables(session, merged, `SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
-    if (rows > 0) await copyRows(session, source, merged, signal)
+    if (rows > 0) await copyRows(session, source, merged, encoding, signal)
     await session.unsafe(`ANALYZE ${archive}`)
     const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
     if (Number(loaded!.rows) !== rows) {
@@ -55,7 +56,7 @@ export async function createMergeTables (session: postgres.Sql, { archive, plan 
 }
 
 async function copyRows (
-  session: postgres.ReservedSql, { scratch, path, tools }: ArchivedRows, { table, columns, archive }: MergeTable, signal: AbortSignal
+  session: postgres.ReservedSql, { scratch, path, tools }: ArchivedRows, { table, columns, archive }: MergeTable, encoding: string, signal: AbortSignal
 ): Promise<void> {
   // Without a query around it where possible, so that nothing that the archive defined is evaluated.
   const rows = table.partitioned
@@ -64,7 +65,7 @@ async function copyRows (
   const start = (): RunningProgram => {
     const program = startProgram(tools.psql, [
       '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-    ], { env: toEnvironment(scratch), signal })
+    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: encoding }, signal })
     program.stdin.on('error', () => {})
     program.stdin.end(`${beginScript}${transferSettings}\n${usePath(path)}\nCOPY ${rows} TO STDOUT;\n`)
     return program
