@@ -28,10 +28,10 @@ export async function rowDependentChecks (sql: Sql, scope: 'instance' | 'organiz
       WHERE d.refclassid = 'pg_catalog.pg_proc'::regclass),
     calls AS (
       SELECT u.object, u.relation, f.oid, f.text FROM uses u JOIN functions f ON f.oid = u.function
-      UNION SELECT c.object, c.relation, f.oid, f.text FROM calls c JOIN functions f ON f.oid <> c.oid AND ${word('c.text', 'f.name')}),
+      UNION SELECT c.object, c.relation, f.oid, f.text FROM calls c JOIN functions f ON f.oid <> c.oid AND ${holds('c.text', 'f.name', '', String.raw`\s*\(`)}),
     relations AS (SELECT c.oid, n.nspname, c.relname, lower(c.relname) AS name FROM pg_catalog.pg_class c JOIN own n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'm'))
     SELECT c.object, string_agg(DISTINCT r.oid::regclass::text, ', ') AS tables
-    FROM calls c JOIN relations r ON (${word('c.text', 'r.name')}
+    FROM calls c JOIN relations r ON (${holds('c.text', 'r.name', reads, '')}
         OR EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = c.oid
           AND d.refclassid = 'pg_catalog.pg_class'::regclass AND d.refobjid = r.oid))
       JOIN relations checked ON checked.oid = c.relation
@@ -41,7 +41,10 @@ export async function rowDependentChecks (sql: Sql, scope: 'instance' | 'organiz
     `A restore can fail at ${object}: its function names ${tables}, whose rows may not be there yet when it is called. For the operator: check other tables in a trigger, or make the CHECK NOT VALID, then make another backup.`)
 }
 
-/** Whether a text holds the name as a word of its own. */
-function word (text: string, name: string): string {
-  return String.raw`position(${name} in ${text}) > 0 AND ${text} ~ ('\m' || regexp_replace(${name}, '([^[:alnum:]_])', '\\\1', 'g') || '\M')`
+/** What comes before a table that is read, with or without its schema. */
+const reads = String.raw`\m(from|join|only|table)\s+(only\s+)?("?[[:alnum:]_$]+"?\.)?"?`
+
+/** Whether a text holds the name as a word of its own, between two patterns. */
+function holds (text: string, name: string, before: string, after: string): string {
+  return String.raw`position(${name} in ${text}) > 0 AND ${text} ~ ('${before}\m' || regexp_replace(${name}, '([^[:alnum:]_])', '\\\1', 'g') || '\M${after}')`
 }
