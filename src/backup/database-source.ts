@@ -85,7 +85,7 @@ function openInstance (core: Core, { connection, tools, snapshot, server, loadPa
   const { version } = server
   const options = { snapshot, loadPath: loadPath.path }
   const proof = startProof(core, {
-    organizationId, connection, tools, ...server, schema: async signal => await dumpInstanceSchema(connection, tools, options, signal)
+    organizationId, scope: 'instance', connection, tools, ...server, schema: async signal => await dumpInstanceSchema(connection, tools, options, signal)
   })
   return {
     serverMajor: tools.serverMajor,
@@ -117,7 +117,7 @@ async function openOrganization (core: Core, { connection, tools, snapshot, serv
   const { version } = server
   const tenancy = await readTenancyFile(settings.tenancyFile)
   const dump = await openOrganizationDump({ connection, tools, snapshot, organizationId, isCheckpoint: checkpointScope !== null, tenantTable: settings.tenantTable, tenancy, loadPath: loadPath.path, signal })
-  const proof = startProof(core, { organizationId, connection, tools, ...server, schema: async () => dump.schema })
+  const proof = startProof(core, { organizationId, scope: 'organization', connection, tools, ...server, schema: async () => dump.schema })
   return {
     serverMajor: tools.serverMajor,
     async dump (signal) {

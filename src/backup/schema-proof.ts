@@ -1,3 +1,4 @@
+import type { DatabaseScope } from '../archive/metadata.js'
 import type { Core } from '../core.js'
 import { databaseError, withSql, type Connection } from '../database/connection/connection.js'
 import { readDatabaseDetails } from '../database/database-details.js'
@@ -10,6 +11,7 @@ import { AppError } from '../errors.js'
 
 export interface Provable {
   organizationId: string
+  scope: DatabaseScope
   connection: Connection
   tools: PostgresTools
   /** Of the server. */
@@ -33,8 +35,8 @@ const recordsLookedAt = 20
  * @throws the reason of the signal
  */
 export async function proveSchema (core: Core, request: Provable, signal: AbortSignal): Promise<Proof> {
-  const { connection, tools, version, mayCreateDatabase, mayCreateRole } = request
-  if (!mayCreateDatabase) return notTried('The database user may not create databases (ALTER ROLE ... CREATEDB).')
+  const { scope, connection, tools, version, mayCreateDatabase, mayCreateRole } = request
+  if (!mayCreateDatabase) return notTried(`The database user may not create databases (ALTER ROLE ... CREATEDB)${scope === 'organization' ? ', which a restore of one organization needs' : ''}.`)
   try {
     const schema = await request.schema()
     const fingerprint = proofFingerprint(schema, [version, tools.version, String(mayCreateRole)])

@@ -78,7 +78,7 @@ const kinds: Kind[] = [
     WHERE ${own('pg_opfamily')} AND NOT EXISTS (SELECT FROM pg_catalog.pg_opclass c WHERE c.opcfamily = o.oid)`),
   ofType('CAST', 'cast', `SELECT '(' || format_type(o.castsource, NULL) || ' AS ' || format_type(o.casttarget, NULL) || ')' AS name FROM pg_catalog.pg_cast o
     WHERE ${own('pg_cast')} AND (o.castmethod = 'b' OR (o.castsource < 16384 AND o.casttarget < 16384))
-      AND NOT EXISTS (SELECT FROM pg_catalog.pg_range r WHERE r.rngtypid = o.castsource)`),
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_cast'::regclass AND d.objid = o.oid AND d.deptype = 'i')`),
   ofType('PROCEDURAL LANGUAGE', 'language', `SELECT quote_ident(o.lanname) AS name FROM pg_catalog.pg_language o WHERE ${own('pg_language')}`),
   ofType('ACCESS METHOD', 'access method', `SELECT quote_ident(o.amname) AS name FROM pg_catalog.pg_am o WHERE ${own('pg_am')}`),
   ofType('FOREIGN DATA WRAPPER', 'foreign-data wrapper', `SELECT quote_ident(o.fdwname) AS name FROM pg_catalog.pg_foreign_data_wrapper o WHERE ${own('pg_foreign_data_wrapper')}`),
@@ -112,6 +112,22 @@ const inPlaceKinds: Kind[] = [{
   types: ['PUBLICATION', 'PUBLICATION TABLE'],
   query: `SELECT quote_ident(o.pubname) AS name FROM pg_catalog.pg_publication o JOIN pg_catalog.pg_roles r ON r.oid = o.pubowner
     WHERE r.rolname <> current_user AND NOT o.puballtables`
+}, {
+  // Their dump commits by itself midway.
+  what: names => `fail at the large objects (${names}), as long as the database user may not create databases`,
+  way: 'give the database user CREATEDB (ALTER ROLE ... CREATEDB), or keep their contents in a table',
+  types: ['BLOB'],
+  query: 'SELECT count(*)::text AS name FROM pg_catalog.pg_largeobject_metadata HAVING count(*) > 0'
+}, {
+  // It has no owner that DROP OWNED could go by, and its type can't go before it.
+  what: names => `fail at the cast or transform ${names}, as long as the database user may not create databases`,
+  way: 'give the database user CREATEDB (ALTER ROLE ... CREATEDB), or drop it and make it again after a restore',
+  types: ['CAST', 'TRANSFORM'],
+  query: `SELECT '(' || format_type(o.castsource, NULL) || ' AS ' || format_type(o.casttarget, NULL) || ')' AS name FROM pg_catalog.pg_cast o
+    WHERE ${own('pg_cast')} AND (o.castsource >= 16384 OR o.casttarget >= 16384) AND o.castmethod <> 'b'
+      AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = 'pg_catalog.pg_cast'::regclass AND d.objid = o.oid AND d.deptype = 'i')
+    UNION ALL SELECT 'FOR ' || format_type(o.trftype, NULL) || ' LANGUAGE ' || quote_ident(l.lanname) FROM pg_catalog.pg_transform o
+    JOIN pg_catalog.pg_language l ON l.oid = o.trflang WHERE ${own('pg_transform')}`
 }]
 
 /**

@@ -17,6 +17,8 @@ interface ObjectType {
   sql: string
   instance: Outcome
   organization: Outcome
+  /** Where it differs: of a user who may create no database. */
+  inPlace?: 'refused'
   /** How a warning names it. */
   named?: RegExp
   /** The object that PostgreSQL refuses to the role that loads. */
@@ -41,7 +43,7 @@ const types: ObjectType[] = [
   { type: 'OPERATOR', sql: 'CREATE OPERATOR app.=== (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int)', ...both('restored'), there: `'app.===(int,int)'::regoperator` },
   { type: 'COLLATION', sql: 'CREATE COLLATION app.plain (LOCALE = \'C\')', ...both('restored'), there: `'app.plain'::regcollation` },
   { type: 'CONVERSION', sql: `CREATE CONVERSION app.latin FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8`, ...both('restored'), there: `(SELECT oid FROM pg_conversion WHERE conname = 'latin')` },
-  { type: 'CAST', sql: 'CREATE CAST (app.pair AS text) WITH INOUT', ...both('restored'), there: `(SELECT oid FROM pg_cast WHERE castsource = 'app.pair'::regtype)` },
+  { type: 'CAST', sql: 'CREATE CAST (app.pair AS text) WITH INOUT', ...both('restored'), inPlace: 'refused', named: /the cast or transform \(app\.pair AS text\), as long as/, there: `(SELECT oid FROM pg_cast WHERE castsource = 'app.pair'::regtype)` },
   { type: 'TEXT SEARCH DICTIONARY', sql: 'CREATE TEXT SEARCH DICTIONARY app.words (TEMPLATE = simple)', ...both('restored'), there: `'app.words'::regdictionary` },
   { type: 'TEXT SEARCH CONFIGURATION', sql: 'CREATE TEXT SEARCH CONFIGURATION app.config (PARSER = "default")', ...both('restored'), there: `'app.config'::regconfig` },
   { type: 'EXTENSION, trusted', sql: 'CREATE EXTENSION pgcrypto', ...both('restored'), there: `(SELECT oid FROM pg_extension WHERE extname = 'pgcrypto')` },
@@ -59,7 +61,7 @@ const types: ObjectType[] = [
   { type: 'COMMENT', sql: `COMMENT ON TABLE app.items IS 'the items'`, ...both('restored'), there: `nullif(obj_description('app.items'::regclass), '')` },
   { type: 'ACL', sql: 'GRANT SELECT ON app.items TO PUBLIC; GRANT USAGE ON SCHEMA app TO PUBLIC', ...both('restored'), there: `(SELECT relacl::text FROM pg_class WHERE oid = 'app.items'::regclass AND relacl::text LIKE '%=r/%')` },
   { type: 'DEFAULT ACL', sql: 'ALTER DEFAULT PRIVILEGES IN SCHEMA app GRANT SELECT ON TABLES TO PUBLIC', ...both('restored'), there: `(SELECT oid FROM pg_default_acl WHERE defaclobjtype = 'r')` },
-  { type: 'BLOB', sql: 'SELECT lo_from_bytea(4711, \'x\')', ...wholeOnly('restored'), there: `(SELECT oid FROM pg_largeobject_metadata WHERE oid = 4711)` },
+  { type: 'BLOB', sql: 'SELECT lo_from_bytea(4711, \'x\')', ...wholeOnly('restored'), inPlace: 'refused', named: /the large objects \(1\), as long as/, there: `(SELECT oid FROM pg_largeobject_metadata WHERE oid = 4711)` },
   { type: 'PUBLICATION, tables', sql: 'CREATE PUBLICATION chosen FOR TABLE app.items', ...wholeOnly('restored'), there: `(SELECT oid FROM pg_publication WHERE pubname = 'chosen')` },
 
   { type: 'PUBLICATION, all tables', sql: '*CREATE PUBLICATION everything FOR ALL TABLES', ...wholeOnly('warned'), fails: 'the publication everything', named: /the publication everything FOR ALL TABLES, / },
@@ -113,6 +115,26 @@ t.test('objects that no restore can make again are warned of by name', async t =
     }
     for (const { type, fails } of chosen.filter(({ [scope]: outcome }) => outcome === 'warned')) if (fails !== undefined) t.match(failed, fails, `and it is true: ${type}`)
   }
+})
+
+t.test('the same in place, where nothing can be tried beforehand', async t => {
+  const chosen = types.filter(({ instance, inPlace, sql }) => inPlace === undefined && (instance === 'restored' || (instance === 'warned' && /publication|fs\(\)/i.test(sql))))
+  const { core, create, database } = await open(t, chosen.filter(({ instance }) => instance === 'restored'), { createdb: false, createrole: false })
+  const restore = async (backupId: string): Promise<unknown> =>
+    await restoreBackup(core('instance'), { organizationId: 'A', backupId, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob())
+  const { id, schemaProof } = await create('instance')
+  t.match(schemaProof, { state: 'not-tried' })
+  await t.resolves(restore(id), 'objects that come back')
+  for (const { type, sql, named } of types.filter(({ inPlace }) => inPlace === 'refused')) {
+    await withSql(database.connection, {}, async owner => { await owner.unsafe(sql) })
+    const { id, warnings } = await create('instance')
+    await t.rejects(restore(id), { code: /^(PREFLIGHT_FAILED|RESTORE_CONFLICT)$/ }, type)
+    if (named !== undefined) t.ok(warnings.some(text => named.test(text)), type)
+  }
+  const warned = chosen.filter(({ instance }) => instance === 'warned')
+  await withSql(parseConnectionUrl(database.adminUrl), {}, async admin => { for (const { sql } of warned) await admin.unsafe(sql.slice(1)) })
+  const { warnings } = await create('instance')
+  for (const { type, named } of warned) t.ok(warnings.some(text => named!.test(text)), type)
 })
 
 async function open (t: Parameters<typeof createTestDatabase>[0], chosen: ObjectType[], role = {}): Promise<{
