@@ -135,9 +135,11 @@ const inPlaceKinds: Kind[] = [{
  * hand to the operator.
  */
 export async function superuserFindings (sql: Sql, scope: 'instance' | 'organization'): Promise<Finding[]> {
-  const [user] = await sql<[{ createdb: boolean, major: number }]>`
-    SELECT rolsuper OR rolcreatedb AS createdb, current_setting('server_version_num')::int / 10000 AS major
+  const [user] = await sql<[{ createdb: boolean, major: number, path: string }]>`
+    SELECT rolsuper OR rolcreatedb AS createdb, current_setting('server_version_num')::int / 10000 AS major, current_setting('search_path') AS path
     FROM pg_catalog.pg_roles WHERE rolname = current_user`
+  // Names are written in full then.
+  await sql`SELECT pg_catalog.set_config('search_path', '', false)`
   const asked = [...kinds.filter(({ wholeOnly }) => scope === 'instance' || wholeOnly !== true), ...(scope === 'instance' && !user.createdb ? inPlaceKinds : [])]
   const findings: Finding[] = []
   for (const { what, way, types, query, isLost = false, from = 0, before = Infinity } of asked) {
@@ -146,6 +148,7 @@ export async function superuserFindings (sql: Sql, scope: 'instance' | 'organiza
     if (names.length > 0) findings.push({ types, names, text: `A restore will ${what(names.join(', '))}. For the operator: ${way}${isLost ? ' after a restore' : ', then make another backup'}.` })
   }
   const checks = await rowDependentChecks(sql, scope)
+  await sql`SELECT pg_catalog.set_config('search_path', ${user.path}, false)`
   return [...findings, ...checks.map(text => ({ types: [], names: [], text }))]
 }
 

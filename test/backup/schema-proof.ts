@@ -89,7 +89,7 @@ t.test('rows that a CHECK refuses are told of with the table and the way', async
   const core = coreOf(await createFolders(t, url))
   const { id, schemaProof, warnings }: Backup = await createBackup(core, request, testJob())
   t.match(schemaProof, { state: 'loaded' })
-  t.match(warnings, [/^A restore can fail at the CHECK org_is_there of items: its function names organizations, .* For the operator: check other tables in a trigger/])
+  t.match(warnings, [/^A restore can fail at the CHECK org_is_there of public\.items: its function names public\.organizations, .* For the operator: check other tables in a trigger/])
   await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob()), {
     code: 'DUMP_INVALID', message: /fails at the rows of public\.items: .*org_is_there/, remedy: /let the CHECK look at its row alone.* the rows of public\.items.* by hand/
   })
