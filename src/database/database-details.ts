@@ -3,7 +3,7 @@ import type { Sql } from 'postgres'
 import { databaseError } from './connection/connection.js'
 import { applyDatabaseSettings, readDatabaseSettings } from './database-settings.js'
 import { quoteIdentifier, quoteLiteral } from './identifiers.js'
-import { listForeignOwners, ownableObjects, OwnedObject } from './owners.js'
+import { alterOwner, listForeignOwners, ownableObjects, OwnedObject } from './owners.js'
 import { Setting } from './value-settings.js'
 
 const Name = Type.String({ maxLength: 63 })
@@ -111,7 +111,7 @@ export async function applyDatabaseDetails (sql: Sql, name: string, details: Dat
   }
 
   for (const { type, identity, owner } of await ownersToPutBack(sql, details.owners)) {
-    await attempt(`the owner of the ${type} ${identity}`, `ALTER ${type.toUpperCase()} ${identity} OWNER TO ${quoteIdentifier(owner)}`)
+    await attempt(`the owner of the ${type} ${identity}`, alterOwner({ type, identity }, owner))
   }
   for (const statements of defaultPrivilegeStatements(details.defaultPrivileges)) {
     await attempt('default privileges', ...statements)
@@ -133,7 +133,7 @@ function databaseGrants (database: string, privileges: Privilege[] | null): stri
 }
 
 /** A transaction's statements for each role, schema and kind of object. */
-function defaultPrivilegeStatements (privileges: DefaultPrivilege[]): string[][] {
+export function defaultPrivilegeStatements (privileges: DefaultPrivilege[]): string[][] {
   const groups = new Map<string, string[]>()
   for (const entry of privileges.filter(isKnown)) {
     const objects = defaultAclObjects[entry.objectType]

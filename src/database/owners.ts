@@ -1,5 +1,6 @@
 import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
+import { quoteIdentifier } from './identifiers.js'
 
 /** An object as pg_identify_object names it (its identity is quoted and complete), with the role that owns it. */
 export const OwnedObject = Type.Object({ type: Type.String(), identity: Type.String(), owner: Type.String({ maxLength: 63 }) })
@@ -23,7 +24,10 @@ const catalogs = [
   ['pg_largeobject_metadata', 'lomowner', 'true'],
   ['pg_foreign_server', 'srvowner', 'true'],
   ['pg_foreign_data_wrapper', 'fdwowner', 'true'],
-  ['pg_publication', 'pubowner', 'true']
+  ['pg_publication', 'pubowner', 'true'],
+  ['pg_opclass', 'opcowner', 'true'],
+  ['pg_opfamily', 'opfowner', 'true'],
+  ['pg_event_trigger', 'evtowner', 'true']
 ] as const
 
 /** Every object of the users' (not the system's, not an extension's) that has an owner. */
@@ -50,4 +54,10 @@ export async function listForeignOwners (sql: Sql): Promise<OwnedObject[]> {
     SELECT r.rolname AS owner FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba
     WHERE d.datname = current_database()`
   return (await ownableObjects(sql)).filter(({ owner }) => owner !== database.owner)
+}
+
+/** The statement that gives the object to a role. Its identity must be the database's own word, since it becomes SQL. */
+export function alterOwner ({ type, identity }: Pick<OwnedObject, 'type' | 'identity'>, role: string): string {
+  const kind = type === 'statistics object' ? 'STATISTICS' : type.replaceAll('-', ' ').toUpperCase()
+  return `ALTER ${kind} ${identity} OWNER TO ${quoteIdentifier(role)}`
 }

@@ -1,12 +1,14 @@
 import type { Sql } from 'postgres'
+import type { Metadata } from '../archive/metadata.js'
 import { countRows, listTables } from '../database/catalog-queries.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { labelOf, quoteTable, type QualifiedName } from '../database/identifiers.js'
 import { limitsFor, withinLimits } from '../database/load/load-limits.js'
 import { loadInPlace, tableDigest, type InPlaceLoad, type InPlaceRequest } from '../database/load/load-in-place.js'
 import { removeMarker } from '../database/load/marker.js'
+import { planPublicSchema } from '../database/load/public-schema.js'
 import { planCensus } from '../database/tenancy/scope.js'
-import type { DatabaseDetails } from '../database/database-details.js'
+import { defaultPrivilegeStatements, type DatabaseDetails } from '../database/database-details.js'
 import { codeOf, diffCode } from './code-diff.js'
 import type { DatabaseInput } from './database-participant.js'
 import type { BesideInput } from './load-beside.js'
@@ -83,6 +85,21 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
   }
 }
 
+/** The schema public and the default privileges, as the archive has them and the user may set them. */
+async function planOwned (connection: Connection, { database, databaseScope }: Metadata): Promise<Pick<InPlaceRequest, 'publicSchema' | 'defaultPrivileges'>> {
+  const { owner, owners, defaultPrivileges } = database as DatabaseDetails
+  const wanted = databaseScope === 'instance' ? owners.find(({ type, identity }) => type === 'schema' && identity === 'public')?.owner ?? null : undefined
+  const own = defaultPrivileges.filter(({ role }) => role === owner).map(entry => ({ ...entry, role: connection.user }))
+  try {
+    return {
+      publicSchema: await withSql(connection, { searchPath: trustedPath }, async sql => await planPublicSchema(sql, wanted)),
+      defaultPrivileges: own.length === defaultPrivileges.length && owner === connection.user ? null : defaultPrivilegeStatements(own).flat()
+    }
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
 /**
  * Loads an archive's dump in place of everything, in a transaction that stays open.
  * @throws AppError as loadInPlace does, and LOAD_LIMIT_EXCEEDED
@@ -91,10 +108,11 @@ export async function loadArchiveInPlace (
   connection: Connection, restoreId: string, { archive, dump, tools, onBytes, loadTimeoutMs }: BesideInput, { census, listCode }: Pick<InPlaceRequest, 'census' | 'listCode'>, signal: AbortSignal
 ): Promise<InPlaceLoad & { warnings: string[] }> {
   const { metadata, trusted } = archive
+  const owned = await planOwned(connection, metadata)
   const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
   const { warnings, ...settings } = await settingsToLoad(connection, archive, connection.database)
   const load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, listCode, settings, signal
+    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, ...owned, listCode, settings, signal
   }))
   return { ...load, warnings }
 }

@@ -7,6 +7,8 @@ import { listTables } from '../database/catalog-queries.js'
 import { readAttachments, type Attachments } from '../database/attachments.js'
 import { countOrganizations, refuseWithOthers } from '../database/tenancy/scope.js'
 import { databaseError, trustedPath, withSql } from '../database/connection/connection.js'
+import { requireNoDependents } from '../database/load/dependents.js'
+import { readStayingObjects, type StayingObjects } from '../database/load/staying-objects.js'
 import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { writeObstacles } from '../database/write-obstacles.js'
@@ -38,8 +40,8 @@ interface Request { organizationId: string, archive: Archive, keepCheckpoint: bo
 
 /**
  * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.
- * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, OTHER_ORGANIZATIONS_AFFECTED, TENANCY_UNSUPPORTED,
- * DATABASE_UNAVAILABLE
+ * @throws AppError PREFLIGHT_FAILED, DISK_FULL, CHECKPOINT_IMPOSSIBLE, RESTORE_CONFLICT, OTHER_ORGANIZATIONS_AFFECTED,
+ * TENANCY_UNSUPPORTED, DATABASE_BUSY, DATABASE_UNAVAILABLE
  */
 export async function preflight (core: Core, request: Request): Promise<Preflight> {
   const { metadata, trusted } = request.archive
@@ -60,10 +62,11 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     mode = await chooseMode(core, request.organizationId, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
-    shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions))
+    const staying = mode === 'in-place' && server.live !== null ? await askStaying(core) : null
+    shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions, staying))
     shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap' }))
     shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
-    warnings.push(...attachmentWarnings(mode, facts.attachments))
+    warnings.push(...attachmentWarnings(mode, facts.attachments), ...(staying?.losses ?? []))
     if (mode !== 'swap' && request.keepCheckpoint) {
       warnings.push('What is written between the checkpoint\'s backup, which is made first, and the commit is in no checkpoint, and an undo does not bring it back: stop writers if that matters.')
       disk.push(await roomForCheckpoint(core, request))
@@ -98,6 +101,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
       errors: messages.map(message => ({ message }))
     })
   }
+  if (mode === 'in-place') await requireNoDependents(core.database.connection())
   return { mode, server, disk, missingRoles, missingExtensions, mounted, warnings }
 }
 
@@ -107,6 +111,14 @@ async function askServer (core: Core): Promise<{ server: ServerFacts, attachment
     return await withMaintenance(connection, async sql => ({
       server: await readServerFacts(sql, connection.database), attachments: await readAttachments(sql, connection.database)
     }))
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
+
+async function askStaying ({ database }: Core): Promise<StayingObjects> {
+  try {
+    return await withSql(database.connection(), { searchPath: trustedPath }, readStayingObjects)
   } catch (error) {
     throw databaseError(error)
   }

@@ -1,12 +1,10 @@
 import type { Metadata } from '../archive/metadata.js'
 import type { Attachments } from '../database/attachments.js'
 import { quoteLiteral } from '../database/identifiers.js'
-import type { DatabaseDetails } from '../database/database-details.js'
+import type { StayingObjects } from '../database/load/staying-objects.js'
 import type { ServerFacts } from '../database/server-facts.js'
+import { inPlaceShortfalls, locksPerTable } from './in-place-shortfalls.js'
 import type { DatabaseMode } from './preflight.js'
-
-/** Locks that replacing a table with its indexes, keys and sequences takes, measured on an ordinary schema. */
-const locksPerTable = 20
 
 /** The role that owned the database where the backup was made; its objects go to the owner of this one. */
 export function createdWithUs (metadata: Metadata): string | undefined {
@@ -21,14 +19,17 @@ export function fitsOneTransaction ({ database, tables }: Metadata, server: Serv
   return server.skipsWal && database?.largeObjects === 0 && tables.length * locksPerTable * 4 <= server.lockSlots
 }
 
-/** What the server lacks for the archive's database, one sentence each, with what to do. */
+/**
+ * What the server lacks for the archive's database, one sentence each, with what to do.
+ * @param staying what a restore inside the live database leaves there; null when it is exchanged or merged into
+ */
 export function databaseShortfalls (
-  metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[]
+  metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[], staying: StayingObjects | null
 ): string[] {
   const shortfalls: string[] = []
   const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
   const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
-  if (mode === 'in-place') shortfalls.push(...inPlaceShortfalls(metadata, server))
+  if (mode === 'in-place') shortfalls.push(...inPlaceShortfalls(metadata, server, staying))
   if (mode === 'merge' && !server.canCreateDatabase) shortfalls.push('The database user may not create databases, and the dump is loaded into one of its own first: run ALTER ROLE … CREATEDB as a superuser.')
   if (mode === 'swap' && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
   if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
@@ -36,22 +37,7 @@ export function databaseShortfalls (
   for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)
   for (const { name } of metadata.extensions) {
     const available = server.extensions.get(name)
-    if (available?.trusted === false) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
-  }
-  return shortfalls
-}
-
-/** What only a restore inside the live database can't do. */
-function inPlaceShortfalls ({ database, tables }: Metadata, server: ServerFacts): string[] {
-  const shortfalls: string[] = []
-  const way = 'or let the database user create databases (ALTER ROLE … CREATEDB), so that the restore works beside the live one'
-  if (server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so the database user can't make again what it replaces: make it a member of that role, ${way}.`)
-  if (server.live === null) shortfalls.push('The live database is not there, and the database user may not create one.')
-  if ((database as DatabaseDetails).largeObjects > 0) {
-    shortfalls.push(`The backup holds large objects, whose dump commits by itself midway: ${way.slice(3)}.`)
-  }
-  if (tables.length * locksPerTable > server.lockSlots) {
-    shortfalls.push(`${tables.length} tables need about ${tables.length * locksPerTable} locks in one transaction, and the server has ${server.lockSlots}: raise max_locks_per_transaction, ${way}.`)
+    if (available?.trusted === false && staying?.extensions.has(name) !== true) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
   }
   return shortfalls
 }
@@ -69,8 +55,12 @@ export function attachmentShortfalls (mode: DatabaseMode, { preparedTransactions
 }
 
 /** What of the live database is not with the restored one, one sentence each. */
-export function attachmentWarnings (mode: DatabaseMode, { slots, isTemplate }: Attachments): string[] {
-  if (mode !== 'swap') return []
+export function attachmentWarnings (mode: DatabaseMode, { slots, subscriptions, isTemplate }: Attachments): string[] {
+  if (mode === 'in-place') {
+    return subscriptions.map(name =>
+      `The subscription "${name}" forgets the tables that are made again: run ALTER SUBSCRIPTION ... REFRESH PUBLICATION after the restore.`)
+  }
+  if (mode === 'merge') return []
   return [
     ...slots.map(name => `The logical replication slot "${name}" stays with the former database and is dropped with the checkpoint: nothing of the restored one comes through it. Create it anew after the restore, and have its readers copy everything again.`),
     ...(isTemplate ? ['The live database is a template, and the restored one is none: run ALTER DATABASE … IS_TEMPLATE true after the restore.'] : [])

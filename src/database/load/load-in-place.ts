@@ -7,11 +7,14 @@ import { codeQuery, type CodeObjects } from '../code-objects.js'
 import { databaseError, toEnvironment, trustedPath, withSql, type Connection } from '../connection/connection.js'
 import { labelOf, quoteLiteral, quoteTable } from '../identifiers.js'
 import { lostConnection } from '../connection/program-error.js'
+import { dependentsConflict } from './dependents.js'
 import { entryAt } from './dump-entries.js'
 import { beginStatement } from '../connection/session-settings.js'
 import { removeEntries, removeRestrict } from './dump-filter.js'
+import { otherRolesObject } from './in-the-way.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
+import type { PublicSchema } from './public-schema.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
 import { portableDump } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -25,6 +28,10 @@ export interface InPlaceRequest {
   tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
   /** Nobody else may be in it, from when it is locked on; null: whoever is there is replaced. */
   census: Census | null
+  /** As it is unless told. */
+  publicSchema?: PublicSchema
+  /** Default privileges in place of those in the dump, which may be other roles'; null: those of the dump are the user's own. */
+  defaultPrivileges?: string[] | null
   /** Tell what would run by itself in the database then. */
   listCode: boolean
   /** What the application's sessions compute by; our own plain values unless told. */
@@ -57,7 +64,7 @@ export function tableDigest (schema: string, name: string): string {
  * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
  * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
  * Organizations are counted once their table is locked, which nobody gets past until the transaction ends.
- * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, DATABASE_BUSY, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED
+ * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, PREFLIGHT_FAILED, DATABASE_BUSY, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {
   const { settings = noLoadSettings } = request
@@ -69,9 +76,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   ], { env: toEnvironment(connection), signal: request.signal })
   const answers = readAnswers(program.stdout, token)
 
-  // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
-  const dump = (): AsyncIterable<Buffer> => withRefreshSettings(
-    removeEntries(portableDump(removeRestrict(request.sql()), tools.serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; '), settings)
+  const dump = (): AsyncIterable<Buffer> => withRefreshSettings(ownEntries(request, tools), settings)
   let linesBefore: number | null = null
 
   async function * script (): AsyncGenerator<Buffer | string> {
@@ -84,11 +89,11 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
       if (answers.organizations === undefined) throw new AppError('DATABASE_ERROR', 'The session that replaces the database has ended.')
       refuseWithOthers({ tenantTable, ...answers.organizations }, 'this backup would replace the rows of all of them')
     }
-    yield 'DROP OWNED BY CURRENT_USER RESTRICT;\n'
+    yield `${request.publicSchema?.before ?? ''}DROP OWNED BY CURRENT_USER RESTRICT;\n${request.publicSchema?.after ?? ''}`
     yield `CREATE TEMPORARY TABLE ${guard} (n int CONSTRAINT ${guard}_key UNIQUE DEFERRABLE INITIALLY DEFERRED);\nINSERT INTO ${guard} VALUES (1), (1);\n`
     yield * dump()
     // The digests are compared with those of a session of ours.
-    yield `\n\\unrestrict ${key}\nSET client_encoding = 'UTF8';\n${plainStatements()}DELETE FROM pg_temp.${guard};\n`
+    yield `\n\\unrestrict ${key}\nSET client_encoding = 'UTF8';\n${plainStatements()}${(request.defaultPrivileges ?? []).map(statement => `${statement};\n`).join('')}DELETE FROM pg_temp.${guard};\n`
     for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
     if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`
@@ -114,7 +119,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     request.signal.throwIfAborted()
     if (reason instanceof AppError) throw reason
     const before = linesBefore
-    throw ownFailure(reason, guard) ?? await loadFailed(reason, async line => before === null || line <= before ? null : await entryAt(dump(), line - before))
+    throw ownFailure(reason, guard) ?? await otherRolesObject(connection, reason) ?? await loadFailed(reason, async line => before === null || line <= before ? null : await entryAt(dump(), line - before))
   }
 
   return {
@@ -136,6 +141,15 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   }
 }
 
+/** The dump without what the user may not change: that stays as it is. */
+function ownEntries ({ sql, publicSchema, defaultPrivileges = null }: InPlaceRequest, { serverMajor }: PostgresTools): AsyncIterable<Buffer> {
+  // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
+  let entries: AsyncIterable<Buffer> = removeEntries(portableDump(removeRestrict(sql()), serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
+  if (publicSchema?.isForeign === true) entries = removeEntries(entries, '-- Name: SCHEMA public; Type: ', '; Schema: -;')
+  if (defaultPrivileges !== null) entries = removeEntries(entries, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ')
+  return entries
+}
+
 /** Ends the session that is in the transaction, if it is still there. The id is that of PostgreSQL's 64 bits. */
 async function endTransaction (connection: Connection, transactionId: string): Promise<void> {
   try {
@@ -153,10 +167,8 @@ function ownFailure (error: unknown, guard: string): AppError | undefined {
   const { stderr } = error
   if (stderr.includes(`${guard}_key`)) return endsTransaction(error)
   if (!stderr.includes('cannot drop desired object(s) because other objects depend on them')) return undefined
-  const errors = [...stderr.matchAll(/^(?:DETAIL: {2})?(\S.* depends on .*)$/gm)].map(([, message = '']) => ({ message }))
-  return new AppError('RESTORE_CONFLICT', 'Objects of another role depend on what the restore replaces.', {
-    errors, remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE ... CREATEDB).', cause: error
-  })
+  const lines = [...stderr.matchAll(/^(?:DETAIL: {2})?(\S.* depends on .*)$/gm)].map(([, line = '']) => line)
+  return dependentsConflict(lines.join('\n'), error)
 }
 
 function endsTransaction (cause?: unknown): AppError {
