@@ -6,6 +6,9 @@ import { exists } from '../io/exists.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { isOurs } from './file-owner.js'
 import type { Exchange, StagingPaths } from './staging.js'
+import { entriesOf, requireMovable } from './try-rename.js'
+
+const unmoved = [stagingFolder, 'lost+found']
 
 /**
  * Exchanges what is in a folder that is a mount of its own, and so can't be renamed: first all that is live moves into
@@ -26,7 +29,7 @@ export function exchangeChildren ({ live, base, fresh, former }: StagingPaths): 
 
   async function moveAll (from: string, to: string): Promise<void> {
     for (const name of await readdir(from)) {
-      if (name === stagingFolder || name === 'lost+found') continue
+      if (unmoved.includes(name)) continue
       const [source, target] = [join(from, name), join(to, name)]
       if (await exists(target)) await moveAside(from === live ? source : target, name)
       if (await exists(source)) await rename(source, target)
@@ -39,6 +42,10 @@ export function exchangeChildren ({ live, base, fresh, former }: StagingPaths): 
       await mkdir(former, { mode: 0o700 })
       await mkdir(attributes.former)
       await giveAttributes(attributes.former, before ?? await stat(live))
+    },
+
+    async requireMovable () {
+      await requireMovable([...await entriesOf(live, unmoved), ...await entriesOf(fresh)], join(base, 'blocker'))
     },
 
     async commit () {

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { durableRename, syncFolder } from '../io/durable.js'
 import { exists } from '../io/exists.js'
 import type { Exchange, StagingPaths } from './staging.js'
+import { requireMovable } from './try-rename.js'
 
 /**
  * Exchanges the live folder as a whole by two renames. A mark, `absent`, says that there was no folder before and so will be
@@ -23,6 +24,10 @@ export function exchangeFolder ({ live, base, fresh, former }: StagingPaths): Ex
 
   return {
     async prepare () {},
+
+    async requireMovable () {
+      await requireMovable([live, fresh], join(base, 'blocker'))
+    },
 
     async commit () {
       const moved = await isMoved()

@@ -40,14 +40,12 @@ export function createMergeParticipant (
     // Only now: until the commit writers of the organization, and where tables have triggers all writers to them, wait.
     async ready (signal) {
       const { archive, tools, tenantTable, tenancy, dryRun } = input as MergeInput
+      const marker = markerStatements(restoreId)
       merge = await openMerge({
-        connection, scratch: scratch as Connection, tools, organizationId, tenantTable, tenancy, tables: archive.metadata.tables, dryRun, signal
+        connection, scratch: scratch as Connection, tools, organizationId, tenantTable, tenancy, tables: archive.metadata.tables, dryRun, marker, signal
       })
-      if (!dryRun) {
-        await merge.apply()
-        await merge.session.unsafe(markerStatements(restoreId))
-      }
-      warnings = [...warnings, ...[...merge.notes].map(([table, note]) => `${table}: ${note}`)]
+      if (!dryRun) await merge.apply()
+      warnings = [...warnings, ...merge.warnings, ...[...merge.notes].map(([table, note]) => `${table}: ${note}`)]
     },
 
     async report () {

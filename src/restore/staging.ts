@@ -24,6 +24,11 @@ export function stagingPaths (live: string, base: string): StagingPaths {
 export interface Exchange {
   /** Before anything is extracted, with what the live folder was before anything was made; null when it was not there. */
   prepare (live: Stats | null): Promise<void>
+  /**
+   * Whether commit and revert may move what they have to, as far as that is there by now. Changes nothing.
+   * @throws AppError STORAGE_UNAVAILABLE
+   */
+  requireMovable (): Promise<void>
   commit (): Promise<void>
   isCommitted (): Promise<boolean>
   revert (): Promise<void>

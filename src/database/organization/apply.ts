@@ -29,7 +29,7 @@ export async function applyChanges (
     const [first] = await session.unsafe<Array<{ written: string }>>(mergeStatement(tables, changes))
     const [second] = await session.unsafe<Array<{ written: string }>>(laterStatement(tables, changes))
     const written = Number(first!.written) + Number(second!.written)
-    if (written !== planned) throw changedMeanwhile(`${written} of ${planned} planned changes could be made`)
+    if (written !== planned) throw new ChangedMeanwhile(`${written} of ${planned} planned changes could be made`)
     // What was deferred is checked now, while the caller can still roll back, and before the triggers are touched again.
     await session.unsafe('SET CONSTRAINTS ALL IMMEDIATE')
     await triggersOn(session, triggers)
@@ -90,13 +90,18 @@ function insertStatement ({ table, columns, archive, plan }: MergeTable): string
 }
 
 /** The organization's own users went on writing: what was planned is not what is there any more. */
-export function changedMeanwhile (what: string): AppError {
-  return new AppError('RESTORE_CONFLICT', `The organization's data changed during the restore: ${what}.`, {
-    remedy: 'Stop the organization\'s own use of the application for the moment, then restore again.'
-  })
+export class ChangedMeanwhile extends AppError {
+  constructor (what: string) {
+    super('RESTORE_CONFLICT', `The organization's data changed during the restore: ${what}.`, {
+      remedy: 'Stop the organization\'s own use of the application for the moment, then restore again.'
+    })
+  }
 }
 
-/** A constraint that says no (SQLSTATE class 23) or a concurrent change is a conflict; its name is told, its values are not. */
+/**
+ * A constraint that says no (SQLSTATE class 23), an expression that fails (22, P0) or a concurrent change is a conflict; its
+ * name is told, its values are not.
+ */
 export function conflictError (error: unknown): unknown {
   const { code, constraint_name: constraint, table_name: name = 'unknown', schema_name: schema = 'unknown' } = error as Record<string, string | undefined>
   if (error instanceof AppError || code === undefined) return error
@@ -105,6 +110,11 @@ export function conflictError (error: unknown): unknown {
     const message = `${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
     return new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', {
       errors: [{ field: table, message }], cause: error
+    })
+  }
+  if (/^(?:22|P0)/.test(code)) {
+    return new AppError('RESTORE_CONFLICT', `An expression of the database (a CHECK, an index, a generated column) fails on the backup's rows (${code}).`, {
+      remedy: 'Have a developer look at the expressions of the tables that the backup holds; the service log has PostgreSQL\'s message. Then restore again.', cause: error
     })
   }
   if (code === '40P01' || code === '40001' || code === '55P03') {

@@ -13,6 +13,7 @@ import { heldRows } from './held.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
 import { planNewerTables } from './newer-tables.js'
 import { pairReplacements } from './pairing.js'
+import { rehearseChanges } from './rehearse.js'
 import { mayLockRows, requirePrivileges, requireTemporaryTables } from './privileges.js'
 import { transferSettings, workSettings } from './rows.js'
 import { lockWaitMs } from './schema.js'
@@ -42,8 +43,10 @@ export interface MergeOptions {
   tenancy?: Tenancy | null
   /** The tables that the archive's metadata lists. */
   tables: readonly TableRows[]
-  /** A rehearsal locks nothing that the organization's users need; apply() is then refused. */
+  /** A rehearsal does all that apply() does too, and takes it back at once; apply() is refused then. */
   dryRun: boolean
+  /** Statements that apply() ends with. */
+  marker?: string
   signal: AbortSignal
 }
 
@@ -54,6 +57,8 @@ export interface OrganizationMerge {
   readonly changes: TableChange[]
   /** Differences of the schemas that do not matter, by table label. */
   readonly notes: ReadonlyMap<string, string>
+  /** Of a rehearsal that could not be led to its end. */
+  readonly warnings: readonly string[]
   /** Makes the changes and proves them; the transaction stays open. @throws AppError RESTORE_CONFLICT, DATABASE_BUSY */
   apply (): Promise<void>
   /** When the connection breaks meanwhile the error does not tell whether it was committed: the caller's marker does. */
@@ -89,16 +94,23 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
     const [own] = await session<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`
     watch = watchBlockers(connection, own.pid)
     const { graph, dumped, tables, notes, changes, exchanges } = await prepare(session, options)
+    const change = async (): Promise<void> => {
+      const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
+      await verifyMerge(session, graph, tables, organizationId, expected)
+      if (options.marker !== undefined) await session.unsafe(options.marker)
+    }
+    const warnings = dryRun ? await rehearseChanges(session, change) : []
     return {
       session,
       changes,
       notes,
+      warnings,
       async apply () {
         if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
         await within(signal, failure, async () => {
+          // Nothing takes a sequence back, so a rehearsal leaves them alone.
           await advanceSequences(session, oidsOf(dumped), highestIn(session, dumped))
-          const expected = await applyChanges(session, graph, tables, exchanges.changes, exchanges.parkings)
-          await verifyMerge(session, graph, tables, organizationId, expected)
+          await change()
         })
       },
       async commit () {

@@ -4,7 +4,6 @@ import { AppError } from '../../errors.js'
 import { quoteIdentifier } from '../identifiers.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
-import { lockWaitMs } from './schema.js'
 import type { TenantGraph } from '../tenancy/tenant-table.js'
 
 export interface Trigger {
@@ -54,11 +53,12 @@ export async function triggersOff (
 ): Promise<Trigger[]> {
   const triggers = await firingTriggers(session, graph, tables, changes)
   if (triggers.length === 0) return []
+  const [{ wait }] = await session<[{ wait: string }]>`SELECT current_setting('lock_timeout') AS wait`
   for (let attempt = 1; ; attempt += 1) {
     await session.unsafe(`SAVEPOINT triggers; SET LOCAL lock_timeout = '${lockWait}'`)
     try {
       for (const { relation, name } of triggers) await session.unsafe(`ALTER TABLE ONLY ${relation} DISABLE TRIGGER ${quoteIdentifier(name)}`)
-      await session.unsafe(`RELEASE SAVEPOINT triggers; SET LOCAL lock_timeout = ${lockWaitMs}`)
+      await session.unsafe(`RELEASE SAVEPOINT triggers; SET LOCAL lock_timeout = '${wait}'`)
       return triggers
     } catch (error) {
       if ((error as { code?: unknown }).code !== '55P03') throw error

@@ -2,7 +2,7 @@ import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
 import { labelOf } from '../identifiers.js'
 import { ownSchema } from '../load/marker.js'
-import { changedMeanwhile, type ExpectedWrites } from './apply.js'
+import { ChangedMeanwhile, type ExpectedWrites } from './apply.js'
 import { remainingDifferences } from './diff.js'
 import type { MergeTable } from './drift.js'
 import type { TenantGraph } from '../tenancy/tenant-table.js'
@@ -31,7 +31,7 @@ export async function verifyMerge (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string, expected: ExpectedWrites
 ): Promise<void> {
   const different = await remainingDifferences(session, graph, tables, organizationId)
-  if (different.length > 0) throw changedMeanwhile(`${different.join(', ')} still differ from the backup`)
+  if (different.length > 0) throw new ChangedMeanwhile(`${different.join(', ')} still differ from the backup`)
   const writes = new Map((await writesSoFar(session)).map((counted) => [counted.table, counted]))
   const [counting] = await session<[{ on: boolean }]>`SELECT current_setting('track_counts')::boolean AS on`
   if (!counting.on) return

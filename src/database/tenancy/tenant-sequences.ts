@@ -29,7 +29,7 @@ export async function sequenceStatements (sql: postgres.Sql, graph: TenantGraph)
   return statements
 }
 
-/** Sequences of integer columns that are behind the highest value given. */
+/** Sequences of integer columns that are behind the highest value given, and can reach it. */
 export async function laggingSequences (
   sql: postgres.Sql, tables: readonly number[], highest: (table: number, column: string) => Promise<string | null>
 ): Promise<Array<{ sequence: string, value: string, steps: number }>> {
@@ -37,11 +37,13 @@ export async function laggingSequences (
   for (const { sequence, table, column } of await sequencesOf(sql, tables)) {
     const value = await highest(table, column)
     if (value === null) continue
-    const [state] = await sql.unsafe<Array<{ gap: string, step: string }>>(`
-      SELECT ${quoteLiteral(value)}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS gap, seqincrement AS step
-      FROM ${sequence}, pg_sequence WHERE seqrelid = ${quoteLiteral(sequence)}::regclass AND seqincrement > 0`)
+    const [state] = await sql.unsafe<Array<{ gap: string, step: string, roomy: boolean }>>(`
+      SELECT ${quoteLiteral(value)}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS gap, seqincrement AS step,
+        seqmax - seqincrement >= ${quoteLiteral(value)}::numeric AS roomy
+      FROM ${sequence}, pg_sequence WHERE seqrelid = ${quoteLiteral(sequence)}::regclass AND seqincrement > 0 AND seqmax >= ${quoteLiteral(value)}::numeric`)
     if (state === undefined || Number(state.gap) <= 0) continue
-    lagging.push({ sequence, value, steps: Math.ceil(Number(state.gap) / Number(state.step)) })
+    // The last step may lead beyond the value, and past the sequence's end.
+    lagging.push({ sequence, value, steps: state.roomy ? Math.ceil(Number(state.gap) / Number(state.step)) : Infinity })
   }
   return lagging
 }
