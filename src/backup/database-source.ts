@@ -11,6 +11,7 @@ import { dumpInstance, dumpInstanceSchema } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations, organizationNotFound, refuseWithOthers } from '../database/tenancy/scope.js'
+import { requireReadable } from '../database/readable.js'
 import { readLoadPath, type LoadPath } from '../database/search-path.js'
 import { superuserFindings, type Finding } from '../database/superuser-objects.js'
 import { openSnapshot, type Snapshot } from '../database/snapshot.js'
@@ -43,7 +44,7 @@ interface DatabaseRequest {
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is any
  * other organization. A checkpoint has the scope of its restore.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION,
- * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED, and the reason of the signal
+ * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED, PREFLIGHT_FAILED, and the reason of the signal
  */
 export async function openDatabaseSource (core: Core, request: DatabaseRequest, signal: AbortSignal): Promise<DatabaseSource> {
   const { database, settings } = core
@@ -57,6 +58,7 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
       scope: await chooseScope(snapshot.sql, settings, request), loadPath: await readLoadPath(snapshot.sql)
     }))
     const opened = { connection, tools, snapshot, server, loadPath }
+    if (scope === 'instance') await described(async () => { await requireReadable(snapshot.sql) })
     return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(core, opened, request)
   } catch (error) {
     await snapshot.close()

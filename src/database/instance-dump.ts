@@ -3,6 +3,7 @@ import { AppError } from '../errors.js'
 import { makePipe, type PipedText } from '../io/pipe.js'
 import { ProgramError, startProgram, startProgramInto } from '../io/process.js'
 import { toEnvironment, type Connection } from './connection/connection.js'
+import { missingRight } from './connection/database-error.js'
 import { lostConnection } from './connection/program-error.js'
 import { ownSchema } from './load/marker.js'
 import type { PostgresTools } from './postgres-tools.js'
@@ -80,5 +81,8 @@ export function dumpFailed (error: unknown): AppError {
       remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
     })
   }
-  return lostConnection(error) ?? new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, { cause: error })
+  if (/row-level security/.test(reason)) return missingRight(reason.slice(0, 500), error)
+  return lostConnection(error) ?? new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, {
+    remedy: /permission denied/.test(reason) ? 'Have the owner of the object that is named or a superuser grant the right to read it, then try again.' : undefined, cause: error
+  })
 }

@@ -111,7 +111,7 @@ async function listLockable (session: ReservedSql): Promise<string[]> {
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'
-      AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+      AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
     ORDER BY n.nspname COLLATE "C", c.relname COLLATE "C"`
   return rows.map(quoteTable)
 }

@@ -1,12 +1,39 @@
+import { setTimeout } from 'node:timers/promises'
 import type { Sql } from 'postgres'
 import { databaseError, type Connection } from './connection/connection.js'
 import { quoteIdentifier } from './identifiers.js'
 import { withMaintenance } from './maintenance.js'
-import { databasesInUse, endSessions } from './sessions.js'
+import { cannotEnd, databasesInUse, describeSession, endSessions, lastingSessions, type Session } from './sessions.js'
 
 export interface Rename { from: string, to: string }
 
 const terminateEveryMs = 20
+/** As long as RENAME waits for sessions to end (CountOtherDBBackends in procarray.c). */
+const waitMs = 5_000
+const lookEveryMs = 200
+const what = 'The databases could not be exchanged'
+
+/**
+ * Before the databases are exchanged, so that a dry run knows too: that every session of the live one can be ended, or ends
+ * by itself in the time that the exchange would wait. Later sessions are no matter: the exchange keeps them out.
+ * @throws AppError DATABASE_BUSY naming who can't be ended
+ */
+export async function requireEndable (connection: Connection, database: string): Promise<void> {
+  try {
+    await withMaintenance(connection, async sql => {
+      let first: Session[] | undefined
+      for (const started = performance.now(); ; await setTimeout(lookEveryMs)) {
+        const now = await lastingSessions(sql, database)
+        first ??= now
+        const sessions = now.filter(({ pid }) => first?.some(session => session.pid === pid))
+        if (sessions.length === 0) return
+        if (performance.now() - started > waitMs) throw cannotEnd(what, sessions.map(describeSession).join(', '))
+      }
+    })
+  } catch (error) {
+    throw databaseError(error)
+  }
+}
 
 /**
  * Renames databases in one transaction: all of them or none, also through a crash of anybody. Sessions in them are ended
@@ -31,7 +58,7 @@ export async function renameDatabases (connection: Connection, renames: readonly
       }))
   } catch (error) {
     if ((error as { code?: unknown }).code !== '55006') throw databaseError(error)
-    throw await withMaintenance(connection, async sql => await databasesInUse(sql, names, 'The databases could not be exchanged', error))
+    throw await withMaintenance(connection, async sql => await databasesInUse(sql, names, what, error))
   }
 }
 
@@ -40,6 +67,6 @@ async function terminateUntil (sql: Sql, names: readonly string[], renaming: Pro
   const settled = renaming.then(() => { over = true }, () => { over = true })
   while (!over) {
     await endSessions(sql, names)
-    await Promise.race([settled, new Promise(resolve => setTimeout(resolve, terminateEveryMs))])
+    await Promise.race([settled, setTimeout(terminateEveryMs)])
   }
 }

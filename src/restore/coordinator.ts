@@ -194,7 +194,7 @@ async function discardAll ({ journal, participants, log }: Transaction): Promise
     try {
       await participant.discard()
     } catch (error) {
-      if (!(error instanceof AppError) || (error.code !== 'DATABASE_BUSY' && error.code !== 'DATABASE_ERROR')) throw error
+      if (!(error instanceof AppError) || !['DATABASE_BUSY', 'DATABASE_ERROR', 'PREFLIGHT_FAILED'].includes(error.code)) throw error
       log.warn({ err: error, restoreId: journal.begin.restoreId, remedy: error.remedy }, 'What a restore has made and nobody needs can\'t be removed now; trying again later')
       left = { leftover: true }
     }

@@ -31,13 +31,21 @@ async function compareTables (before: Sql, after: Sql): Promise<TableReport[]> {
   const reports: TableReport[] = []
   for (const table of await listTables(after)) {
     const there = live.delete(labelOf(table))
-    reports.push({ table: labelOf(table), ...there ? await compareTable(before, after, table) : await onlyRestored(after, table) })
+    reports.push({ table: labelOf(table), ...there ? await compareTable(before, after, table).catch(async error => ({ rows: (await digest(after, table)).rows, note: notCompared(error) })) : await onlyRestored(after, table) })
   }
   for (const table of live.values()) {
-    const { rows } = await digest(before, table)
-    reports.push({ table: labelOf(table), rows: 0, added: 0, changed: 0, removed: rows, unchanged: 0, note: 'The table is not in the backup and would go.' })
+    const note = 'The table is not in the backup and would go.'
+    const counted = await digest(before, table).then(({ rows }) => ({ added: 0, changed: 0, removed: rows, unchanged: 0, note }), (error: unknown) => ({ note: `${note} ${notCompared(error)}` }))
+    reports.push({ table: labelOf(table), rows: 0, ...counted })
   }
   return reports.sort((a, b) => a.table < b.table ? -1 : 1)
+}
+
+/** A table that the user may not read, or that is damaged, refuses no restore, and so no dry run. @throws AppError when no table can be asked */
+function notCompared (error: unknown): string {
+  const { code, message } = databaseError(error)
+  if (code === 'DATABASE_UNAVAILABLE') throw error
+  return `The rows that are there now can't be compared: ${message}`
 }
 
 type Changes = Omit<TableReport, 'table'>

@@ -8,7 +8,7 @@ import { databaseOid, withMaintenance } from '../database/maintenance.js'
 import type { PostgresTools } from '../database/postgres-tools.js'
 import type { ServerFacts } from '../database/server-facts.js'
 import { adoptScratch, createScratch, dropDatabase, dropScratch } from '../database/load/scratch.js'
-import { renameDatabases } from '../database/swap.js'
+import { renameDatabases, requireEndable } from '../database/swap.js'
 import { verifyLoad } from '../database/load/verify-load.js'
 import { AppError } from '../errors.js'
 import { compareCode } from './code-diff.js'
@@ -92,7 +92,9 @@ export function createDatabaseParticipant (
       warnings = [...created.warnings, ...refused, ...applied]
     }),
 
-    async ready () {},
+    async ready () {
+      if (formerOid() !== null) await requireEndable(connection, live)
+    },
 
     async report (compare) {
       const { trusted, metadata } = (input as DatabaseInput).archive

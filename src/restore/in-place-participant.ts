@@ -157,7 +157,7 @@ async function removedRows (sql: Sql, table: QualifiedName): Promise<Omit<TableR
     return { added: 0, changed: 0, removed: counted?.rows ?? 0, unchanged: 0, note }
   } catch (error) {
     const { code, message } = databaseError(error)
-    if (code !== 'DATABASE_ERROR') throw error
+    if (code !== 'DATABASE_ERROR' && code !== 'PREFLIGHT_FAILED') throw error
     return { note: `${note} Its rows can't be counted: ${message}` }
   }
 }

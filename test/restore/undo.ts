@@ -163,7 +163,7 @@ t.test('a session that can\'t be ended is named, and everything is as before', a
   const s = await createSite(t)
   const admin = openSql({ ...s.connection, user: 'postgres', password: (await sharedCluster()).password }, { applicationName: 'nightly job' })
   await admin`SELECT 1`
-  await t.rejects(restore(s, 'a'), { code: 'DATABASE_BUSY', message: /postgres \(nightly job\)/ })
+  for (const dryRun of [true, false]) await t.rejects(restore(s, 'a', { dryRun }), { code: 'DATABASE_BUSY', message: /postgres \(nightly job\)/ }, `dryRun: ${dryRun}`)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])
   await admin.end()

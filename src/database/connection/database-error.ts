@@ -8,6 +8,11 @@ interface Cause {
 const startIt = 'Start PostgreSQL, or correct host and port in DATABASE_URL.'
 const lost = { message: 'The connection to the database was lost.', remedy: 'See PostgreSQL\'s log for the reason, then try again.' }
 
+/** The code is the same for memory and for the table of locks, and for every right that is missing. */
+export const outOfMemory = '53200'
+export const outOfLocks = '53200 locks'
+export const noConnect = '42501 connect'
+
 /** Why a database is not available, by system, driver or SQLSTATE code (PostgreSQL manual, appendix A). */
 const unavailable: Readonly<Record<string, Cause>> = {
   ECONNREFUSED: { message: 'The database refuses connections.', remedy: startIt },
@@ -22,13 +27,17 @@ const unavailable: Readonly<Record<string, Cause>> = {
   CONNECTION_CLOSED: lost,
   CONNECTION_DESTROYED: lost,
   CONNECTION_ENDED: lost,
-  '28P01': { message: 'The database refused the user or the password.', remedy: 'Correct user and password in DATABASE_URL.' },
-  28000: { message: 'The database does not let this user in.', remedy: 'Correct user and sslmode in DATABASE_URL, or allow the connection in pg_hba.conf.' },
+  '28P01': { message: 'The database refused the user or the password.', remedy: 'Correct user and password in DATABASE_URL. If they are right, the password may have expired: ALTER ROLE ... VALID UNTIL.' },
+  28000: { message: 'The database does not let this user in.', remedy: 'Correct user and sslmode in DATABASE_URL, allow the connection in pg_hba.conf, or let the role log in (ALTER ROLE ... LOGIN).' },
   '3D000': { message: 'The database does not exist.', remedy: 'Correct the database name in DATABASE_URL, or create the database.' },
   '57P01': lost,
   '57P02': lost,
   '57P03': { message: 'The database does not take connections now: it is starting, recovering or stopping.', remedy: 'Wait until PostgreSQL is ready, then try again.' },
-  53300: { message: 'The database has no free connection.', remedy: 'Close other clients, or raise max_connections.' }
+  53300: { message: 'The database has no free connection.', remedy: 'Close other clients, or raise max_connections, or the CONNECTION LIMIT of the role or of the database.' },
+  [outOfMemory]: { message: 'The database server has run out of memory.', remedy: 'Give the server more memory, or lower work_mem and maintenance_work_mem, then try again.' },
+  [outOfLocks]: { message: 'The database server has no room for the locks of so many objects.', remedy: 'Raise max_locks_per_transaction on the server and restart it, then try again.' },
+  [noConnect]: { message: 'The database user may not connect to the database.', remedy: 'Run GRANT CONNECT ON DATABASE ... TO the user in DATABASE_URL.' },
+  53400: { message: 'A limit of the database server was reached.', remedy: 'See PostgreSQL\'s log for the limit (temp_file_limit, for one), raise it, then try again.' }
 }
 
 /**
@@ -39,7 +48,7 @@ const unavailable: Readonly<Record<string, Cause>> = {
 export function databaseError (error: unknown): AppError {
   if (error instanceof AppError) return error
   const code = systemCode(error) ?? ''
-  const known = unavailableAs(code, error)
+  const known = unavailableAs(exactly(code, error as { hint?: string, severity?: string }), error)
   if (known !== null) return known
 
   if (code === '55P03') {
@@ -47,6 +56,9 @@ export function databaseError (error: unknown): AppError {
       remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
     })
   }
+
+  if (code === '53100') return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
+  if (code === '42501') return missingRight((error as { message?: string }).message ?? '', error)
 
   const { syscall, name, message, severity } = error as { syscall?: string, name?: string, message?: string, severity?: string }
   // The same code as for much else, but only a connection that is refused is fatal.
@@ -66,6 +78,21 @@ export function databaseError (error: unknown): AppError {
   }
   if (name === 'PostgresError') return new AppError('DATABASE_ERROR', `PostgreSQL answered: ${message} (${code}).`, { cause: error })
   return new AppError('DATABASE_ERROR', `The database operation failed${code === '' ? '' : ` (${code})`}.`, { cause: error })
+}
+
+/** GUC names are not translated, and neither is `severity`. */
+function exactly (code: string, { hint, severity }: { hint?: string, severity?: string }): string {
+  if (code === outOfMemory && hint?.includes('max_locks_per_transaction') === true) return outOfLocks
+  return code === '42501' && severity === 'FATAL' ? noConnect : code
+}
+
+/** PREFLIGHT_FAILED with PostgreSQL's words for the right that the database user lacks; they name no rows. */
+export function missingRight (message: string, cause: unknown): AppError {
+  return new AppError('PREFLIGHT_FAILED', `The database user lacks a right that this needs: ${message}.`, {
+    errors: [{ message }],
+    remedy: 'Have the owner of the object that is named or a superuser grant the right. Where row level security is named, give the user BYPASSRLS, or let it own the table without FORCE ROW LEVEL SECURITY. Then try again.',
+    cause
+  })
 }
 
 /** DATABASE_URL leads to a connection pooler: see requireDirect. PgBouncer and RDS Proxy refuse parameters of a session. */

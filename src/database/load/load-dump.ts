@@ -74,6 +74,10 @@ export function endedEarly (error: unknown): boolean {
   return error instanceof ProgramError || ['EPIPE', 'ECONNRESET', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_STREAM_DESTROYED'].includes(systemCode(error) ?? '')
 }
 
+/** Of PostgreSQL, and of PgBouncer, Odyssey and Supavisor, which know neither the role nor its database. */
+const loaderRefused = new RegExp('(?:failed|error): (?:FATAL|ERROR): +[^\\n]*(?:pg_hba\\.conf|authentication failed|not permitted to log in|no such (?:user|database)|' +
+  '(?:user|role|database|tenant)[^\\n]* (?:not found|does not exist)|server login failed|SASL|unsupported startup parameter|permission denied for database)', 'i')
+
 /**
  * What psql's failure means.
  * @param entryOf tells what stands at a line of psql's input
@@ -93,9 +97,9 @@ export async function loadFailed (error: unknown, entryOf: (line: number) => Pro
     return new AppError('LOAD_LIMIT_EXCEEDED', 'Loading the dump makes more temporary files than it may.', { cause: error })
   }
   if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
-  if (/pg_hba\.conf|authentication failed/.test(error.stderr)) {
-    return new AppError('DATABASE_UNAVAILABLE', 'The database server does not let in the role that the dump is loaded as: each restore makes one, dab_loader_..., with a password.', {
-      remedy: 'Add a line to pg_hba.conf that lets every role in with scram-sha-256 from this machine, or take CREATEROLE from the database user: then dumps are loaded as that user.', cause: error
+  if (loaderRefused.test(error.stderr)) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The database server, or a pooler before it, does not let in the role that the dump is loaded as: each restore makes one, dab_loader_..., with a password.', {
+      remedy: 'Let DATABASE_URL lead to the server itself, and add a line to pg_hba.conf that lets every role in with scram-sha-256 from this machine. Or take CREATEROLE from the database user: then dumps are loaded as that user.', cause: error
     })
   }
   if (/canceling statement due to lock timeout/.test(error.stderr)) {

@@ -1,3 +1,4 @@
+import { hiddenRows } from '../readable.js'
 import type { Catalog } from './tenant-catalog.js'
 import { describeKey, isTenant, listedOwners, type TenantGraph, type TenantTable } from './tenant-table.js'
 
@@ -14,8 +15,7 @@ export function tenancyFindings (
   for (const table of tenants) {
     if (!table.readable) obstacles.push(`${table.label} can't be read: grant SELECT on it to the service's database user.`)
     else if (table.rowSecurity) {
-      obstacles.push(`Row level security of ${table.label} hides rows from the service's database user: give it BYPASSRLS, ` +
-        'or let it own the table without FORCE ROW LEVEL SECURITY.')
+      obstacles.push(hiddenRows(table.label))
     }
     if (table.periodKeys.length > 0) {
       obstacles.push(`${table.label} has a key that compares periods (WITHOUT OVERLAPS: ${table.periodKeys.join(', ')}), which a backup of one organization ` +
