@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Sql } from 'postgres'
-import { AppError } from '../../errors.js'
+import { AppError, systemCode } from '../../errors.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../connection/connection.js'
 import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { DatabaseDetails } from '../database-details.js'
@@ -43,6 +43,8 @@ export async function createScratch (connection: Connection, names: ScratchNames
       return { oid, loader, warnings }
     })
   } catch (error) {
+    // The preflight has asked for these rights, so this is no shortfall that it could name.
+    if (systemCode(error) === '42501') throw new AppError('DATABASE_ERROR', `PostgreSQL answered: ${(error as Error).message} (42501).`, { cause: error })
     throw databaseError(error)
   }
 }
