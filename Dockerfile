@@ -15,11 +15,14 @@ FROM node:24-trixie-slim
 # server: with a PostgreSQL of its own; client: for an external one (DATABASE_URL) alone.
 ARG POSTGRES=server
 # Only PostgreSQL's programs are wanted: without the first line Debian would make a database cluster in the image.
+# Of the server, what compiles queries (LLVM, 180 MB) goes again: pg_jit_available() is false then, and queries run without.
 RUN mkdir -p /etc/postgresql-common/createcluster.d \
  && echo 'create_main_cluster = false' > /etc/postgresql-common/createcluster.d/none.conf \
  && apt-get update \
  && case "$POSTGRES" in \
-      server) apt-get install -y --no-install-recommends postgresql-17 isal ;; \
+      server) apt-get install -y --no-install-recommends postgresql-17 isal \
+        && rm -rf /usr/lib/postgresql/17/lib/llvmjit* /usr/lib/postgresql/17/lib/bitcode \
+        && dpkg --purge --force-depends $(dpkg-query -W -f '${Package}\n' 'libllvm*' 'libz3*') ;; \
       client) apt-get install -y --no-install-recommends postgresql-client-17 isal ;; \
       *) echo 'POSTGRES must be server or client' >&2; exit 1 ;; \
     esac \
