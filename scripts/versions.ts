@@ -6,10 +6,10 @@ import { findPlatforms, type Programs } from '../test/versions/platforms.js'
 const help = `Runs the documented cycle (create, load by hand, dry run, restore, undo) on each pair of a PostgreSQL server and
 a client of its major version or newer that this machine has or can fetch, and moves backups to the next server's version.
 
-  npm run test:versions                              every pair (about a minute each)
-  npm run test:versions -- --server 14 --client 17   those of these major versions
+  npm run test:versions                                          every pair
+  npm run test:versions -- --server 15 --server 16 --client 17   those of these major versions
 `
-const { values: options } = parseArgs({ options: { server: { type: 'string' }, client: { type: 'string' }, help: { type: 'boolean', short: 'h' } } })
+const { values: options } = parseArgs({ options: { server: { type: 'string', multiple: true }, client: { type: 'string', multiple: true }, help: { type: 'boolean', short: 'h' } } })
 if (options.help === true) console.log(help)
 else process.exitCode = await run()
 
@@ -17,7 +17,7 @@ interface Running { cluster: ClusterFiles, server: Programs }
 
 async function run (): Promise<number> {
   const { servers, clients, missing } = await findPlatforms()
-  const chosen = (programs: Programs[], major: string | undefined): Programs[] => programs.filter(found => major === undefined || found.major === Number(major))
+  const chosen = (programs: Programs[], majors: string[] | undefined): Programs[] => programs.filter(({ major }) => majors === undefined || majors.includes(String(major)))
   const counts = { passed: 0, failed: 0 }
   const clusters: ClusterFiles[] = []
   const report = async (pair: string, scope: string, work: (t: { teardown (fn: () => Promise<void>): unknown }) => Promise<void>): Promise<void> => {

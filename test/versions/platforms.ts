@@ -28,7 +28,8 @@ export async function findPlatforms (): Promise<Platforms> {
       const binDir = await find()
       for (const kind of kinds) {
         const version = /\s(\d+\S*)/.exec(await runProgram(`${binDir}/${kind === 'servers' ? 'postgres' : 'pg_dump'}`, ['--version']))![1]!
-        found[kind].push({ label: `${version} (${source})`, major: Number.parseInt(version, 10), binDir })
+        // The machine's own stands for the same minor release from elsewhere.
+        if (!found[kind].some(({ label }) => label.startsWith(`${version} `))) found[kind].push({ label: `${version} (${source})`, major: Number.parseInt(version, 10), binDir })
       }
     } catch (error) {
       found.missing.push(`${what}: ${(error as Error).message.split('\n')[0]}`)
