@@ -10,8 +10,9 @@ interface Finding { isStandby: boolean, isReadOnly: boolean, isReplica: boolean 
  * Why nothing is to be written, one sentence each, with what to do. Our own sessions could write where only a setting is against
  * it, but an administrator who has set a role or a database read-only means it.
  * @param inside the live database is written to itself; else beside it, where its own settings do not reach
+ * @param byKeys its foreign keys have to check what is written, and our own sessions can't turn that on (as a superuser's do)
  */
-export async function writeObstacles (connection: Connection, { inside }: { inside: boolean }): Promise<string[]> {
+export async function writeObstacles (connection: Connection, { inside, byKeys = false }: { inside: boolean, byKeys?: boolean }): Promise<string[]> {
   const user = quoteIdentifier(connection.user)
   const database = quoteIdentifier(connection.database)
   try {
@@ -22,7 +23,7 @@ export async function writeObstacles (connection: Connection, { inside }: { insi
     const live = await withSql(connection, { kind: 'application' }, find)
     return [
       ...(live.isReadOnly ? [`The database ${database} is set read-only (default_transaction_read_only), for all or for the database user: run ALTER DATABASE ${database} RESET default_transaction_read_only, and ALTER ROLE ${user} IN DATABASE ${database} RESET default_transaction_read_only.`] : []),
-      ...(live.isReplica ? ['The setting session_replication_role is not origin for the database user, so PostgreSQL would check no foreign key: reset it for the role and the database.'] : [])
+      ...(live.isReplica && byKeys ? ['The setting session_replication_role is replica for the database user, so PostgreSQL would check no foreign key: reset it for the role and the database.'] : [])
     ]
   } catch (error) {
     throw databaseError(error)
@@ -32,6 +33,6 @@ export async function writeObstacles (connection: Connection, { inside }: { insi
 async function find (sql: Sql): Promise<Finding> {
   const [found] = await sql<[Finding]>`
     SELECT pg_catalog.pg_is_in_recovery() AS "isStandby", current_setting('transaction_read_only')::boolean AS "isReadOnly",
-      current_setting('session_replication_role') <> 'origin' AS "isReplica"`
+      current_setting('session_replication_role') = 'replica' AS "isReplica"`
   return found
 }

@@ -64,7 +64,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     const staying = mode === 'in-place' && server.live !== null ? await askStaying(core) : null
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions, staying))
-    shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap' }))
+    shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap', byKeys: mode === 'merge' && !server.isSuperuser }))
     shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
     warnings.push(...attachmentWarnings(mode, facts.attachments), ...(staying?.losses ?? []))
     if (mode !== 'swap' && request.keepCheckpoint) {
