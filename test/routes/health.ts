@@ -20,7 +20,7 @@ t.test('probes are not logged', async t => {
   for (const url of ['/health/live', '/health/ready', '/']) await app.inject({ url })
   t.notMatch(lines, [{ msg: 'incoming request' }])
   await app.inject({ url: '/api/backup/list' })
-  t.match(lines.map(({ msg }) => msg), ['incoming request'])
+  t.ok(lines.some(({ msg }) => msg === 'incoming request'), 'while other requests are')
 })
 
 t.test('ready', async t => {
