@@ -4,6 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin'
 import { AppError, type ErrorCode } from '../src/errors.js'
 import type { ErrorResponse } from '../routes/schemas/error.js'
+import { isDraining } from './unread-body.js'
 
 declare module 'fastify' {
   interface FastifyInstance {
@@ -91,7 +92,7 @@ export function sendError (error: unknown, request: FastifyRequest, reply: Fasti
 
 /** Answers what is no HTTP request, in the shape of every other error. */
 export function refuseBrokenRequest (error: Error & { code?: string }, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
+  if (error.code === 'ECONNRESET' || !socket.writable || isDraining(socket)) {
     socket.destroy()
     return
   }

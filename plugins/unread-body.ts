@@ -1,4 +1,5 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { Socket } from 'node:net'
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
 
@@ -6,6 +7,12 @@ interface UnreadBodyOptions { limitMs?: number, limitBytes?: number }
 
 const drainMs = 30_000
 const drainBytes = 1 << 30
+const draining = new WeakSet<Socket>()
+
+/** Whether a request on this connection has its answer already, and only its body is still read: an error of that body gets no second one. */
+export function isDraining (socket: Socket): boolean {
+  return draining.has(socket)
+}
 
 /**
  * Lets the sender of a body that was refused read the answer. Node.js closes the connection, or reads on without end; a
@@ -43,6 +50,7 @@ async function unreadBodyPlugin (app: FastifyInstance, { limitMs = drainMs, limi
 
 function drain (request: IncomingMessage, limitMs: number, limitBytes: number): void {
   const { socket } = request
+  draining.add(socket)
   const timer = setTimeout(() => { socket.destroy() }, limitMs).unref()
   socket.once('close', () => { clearTimeout(timer) })
   // Node.js calls it where the connection is not to be kept: the client learns that now, and its body is still read.
@@ -51,6 +59,7 @@ function drain (request: IncomingMessage, limitMs: number, limitBytes: number): 
     socket.end()
   }
   request.once('end', () => {
+    draining.delete(socket)
     clearTimeout(timer)
     Reflect.deleteProperty(socket, 'destroySoon')
   })
