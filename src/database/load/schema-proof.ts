@@ -8,7 +8,7 @@ import type { DatabaseDetails } from '../database-details.js'
 import { withMaintenance } from '../maintenance.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { describeEntry, entryAt, type DumpEntry } from './dump-entries.js'
-import { restricted } from './load-dump.js'
+import { loadFailed, restricted } from './load-dump.js'
 import { createScratch, dropScratch, type Loader, type ScratchNames } from './scratch.js'
 
 export const SchemaProof = Type.Object({
@@ -78,6 +78,8 @@ function namesOf ({ database }: Connection): ScratchNames {
 async function alone<T> (connection: Connection, use: (names: ScratchNames) => Promise<T>): Promise<T> {
   const names = namesOf(connection)
   return await withMaintenance(connection, async sql => {
+    // Whoever hangs at one must not hold up every backup.
+    await sql.unsafe('SET lock_timeout = \'60s\'')
     await sql.unsafe(`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${quoteLiteral(`dumbassets-backup proof ${names.database}`)}, 0))`)
     await dropScratch(connection, names)
     return await use(names)
@@ -98,9 +100,9 @@ async function findFailures (connection: Connection, tools: PostgresTools, { sch
   program.stdin.on('error', () => {})
   program.stdin.end(script)
   await finished(program.stdout.resume())
-  await program.done.catch((error: unknown) => {
+  await program.done.catch(async (error: unknown) => {
     signal.throwIfAborted()
-    throw error
+    throw await loadFailed(error)
   })
   const failures: LoadFailure[] = []
   for (const [, line, message = ''] of program.errors().matchAll(/^psql:<stdin>:(\d+): (?:ERROR|FATAL): {1,2}(.*)$/gm)) {
