@@ -97,8 +97,8 @@ function remedyOf ({ code, remedy }: AppError): string {
 }
 
 function impossible (what: string, cause: unknown): AppError {
-  // Who else is in the database is no matter of the checkpoint: the restore would replace them.
-  if (cause instanceof AppError && cause.code === 'OTHER_ORGANIZATIONS_AFFECTED') return cause
+  // Who else is in the database, or has built upon it, is no matter of the checkpoint: it is in the restore's own way.
+  if (cause instanceof AppError && (cause.code === 'OTHER_ORGANIZATIONS_AFFECTED' || cause.code === 'RESTORE_CONFLICT')) return cause
   if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: internal error`, { cause })
   const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
   return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, { remedy: remedyOf(cause), errors: cause.errors, cause })
