@@ -33,7 +33,7 @@ const layerRules = layers.flatMap((folders, index) => folders
   })))
 
 export default tseslint.config(
-  { ignores: ['build/', 'dist/', 'node_modules/', '.tap/', 'data/', 'openapi/schema.d.ts'] },
+  { ignores: ['build/', 'dist/', 'node_modules/', '.tap/', 'data/', 'openapi/schema.d.ts', 'test/fixtures/clients/'] },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],
