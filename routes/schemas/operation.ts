@@ -42,7 +42,7 @@ function invalidField ({ params, body, querystring }: Input & { querystring: TOb
   // A body of several content types has no properties.
   const fields = body?.properties === undefined ? undefined : body
   if (fields?.properties.dryRun !== undefined) return { field: 'body.dryrun', message: unexpected(fields) }
-  const [[name, id] = ['', undefined]] = Object.entries(params?.properties ?? {}) as Array<[string, TSchema]>
+  const [[name, id] = ['', undefined]] = Object.entries<TSchema | undefined>(params?.properties ?? {})
   if (id !== undefined) return { field: `params.${name}`, message: `expected: ${id.description}, such as ${String((id.examples as unknown[])[0])}` }
   if (fields !== undefined) return { field: 'body.types', message: unexpected(fields) }
   return { field: 'querystring.page', message: unexpected(querystring) }

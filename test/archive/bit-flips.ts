@@ -1,11 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { FileHandle } from 'node:fs/promises'
 import t from 'tap'
-import { openArchive } from '../../src/archive/reader.js'
 import { verifyChecksum } from '../../src/backup/verify.js'
 import { AppError } from '../../src/errors.js'
 import { recordOf } from '../../src/repository/record.js'
-import { archiveBytes, fileWith, metadataWith, organizationId, readAll, type TestEntry } from '../support/archive.js'
+import { archiveBytes, fileWith, metadataWith, readAll, type TestEntry } from '../support/archive.js'
 import { isDeep } from '../support/deep.js'
 import { testJob } from '../support/job.js'
 
