@@ -157,6 +157,8 @@ interface Prepared {
 
 async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
+  // Writing a definition out takes a table's lock too (pg_get_expr and its like), also before the transaction begins.
+  await session.unsafe(`SET lock_timeout = ${lockWaitMs}`)
   const { path } = await readLoadPath(session)
   await session.unsafe(`${transferSettings} ${usePath(path)} ${workSettings} ${sampleSettings}`)
   // Bytes as they are, where the database does not know what they mean: in UTF-8 they would be checked.
