@@ -40,7 +40,7 @@ export const errorExamples = {
   LOAD_LIMIT_EXCEEDED: { message: 'Loading the dump takes longer than 900 s.' },
   RATE_LIMITED: { message: 'Too many requests: try again in 12 seconds.' },
   DATABASE_ERROR: { message: 'The database operation failed.' },
-  DUMP_FAILED: { message: 'pg_dump failed: error: query failed: ERROR:  permission denied for table invoices' },
+  DUMP_FAILED: { message: 'pg_dump failed: error: query failed: ERROR:  invalid page in block 12 of relation base/16384/16397' },
   INTERNAL_ERROR: { message: 'Something unexpected happened.' },
   SERVICE_STOPPING: { message: 'The service is stopping.' },
   CONFIG_INVALID: { message: 'TENANCY_FILE is not JSON.' },
