@@ -11,7 +11,9 @@ const catalogs = [
   ['pg_class', 'relowner', `o.relkind IN ('r', 'p', 'v', 'm', 'f', 'S', 'c') AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend s
     WHERE s.classid = 'pg_catalog.pg_class'::regclass AND s.objid = o.oid AND o.relkind = 'S' AND s.deptype IN ('a', 'i')
       AND s.refclassid = 'pg_catalog.pg_class'::regclass)`],
-  ['pg_proc', 'proowner', 'true'],
+  // Those that a range type made for itself come and go with it, and are the bootstrap superuser's (PostgreSQL's source, typecmds.c).
+  ['pg_proc', 'proowner', `NOT EXISTS (SELECT FROM pg_catalog.pg_depend i
+    WHERE i.classid = 'pg_catalog.pg_proc'::regclass AND i.objid = o.oid AND i.deptype = 'i')`],
   ['pg_type', 'typowner', `o.typtype IN ('d', 'e', 'r', 'b') AND o.typelem = 0 AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = o.oid)
     OR o.typtype IN ('d', 'e', 'r')`],
   ['pg_namespace', 'nspowner', `o.nspname !~ '^pg_'`],
