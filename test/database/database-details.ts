@@ -22,9 +22,9 @@ t.test('what can\'t be put back is a warning, and the rest is put back', async t
   })
   t.match(warnings, [
     /the owner of the table public\.mine: .*"nobody at all" does not exist/, /default privileges: .*"nobody at all" does not exist/,
-    /the database setting work_mem: .*"nobody at all" does not exist/, /the database setting no_such_setting: /,
+    /the setting work_mem of the database for the role nobody at all: .*"nobody at all" does not exist/, /the setting no_such_setting of the database: /,
     // Only a superuser can have made it, too: a parameter that the server does not know.
-    /the database setting app\.tenant: .*permission denied/
+    /the setting app\.tenant of the database: .*permission denied/
   ])
   t.equal(warnings.length, 5)
   t.match(await readDatabaseDetails(sql), {

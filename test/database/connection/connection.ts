@@ -48,9 +48,11 @@ t.test('refuses what it can\'t use without repeating it', async (t) => {
 
 t.test('gives the tools the same connection', async (t) => {
   const connection = parseConnectionUrl('postgres://u:p@h:6000/x?sslmode=verify-ca&sslrootcert=/ca&options=-c%20a%3Db&connect_timeout=3&application_name=n&hostaddr=10.0.0.1')
-  t.strictSame(toEnvironment(connection), {
+  const { PGOPTIONS, ...rest } = toEnvironment(connection)
+  t.match(PGOPTIONS, /^-c a=b -c statement_timeout=0 /, 'our own settings come last and win')
+  t.strictSame(rest, {
     PGHOST: 'h', PGPORT: '6000', PGUSER: 'u', PGPASSWORD: 'p', PGDATABASE: 'x', PGSSLMODE: 'verify-ca', PGSSLROOTCERT: '/ca',
-    PGOPTIONS: '-c a=b', PGCONNECT_TIMEOUT: '3', PGAPPNAME: 'n', PGHOSTADDR: '10.0.0.1'
+    PGCONNECT_TIMEOUT: '3', PGAPPNAME: 'n', PGHOSTADDR: '10.0.0.1', PGCLIENTENCODING: 'UTF8'
   })
   t.match(toEnvironment(connection, { database: 'y', user: 'v', password: 'w' }), { PGDATABASE: 'y', PGUSER: 'v', PGPASSWORD: 'w' })
   t.notOk('PGPASSWORD' in toEnvironment(connection, { password: null }))
