@@ -58,8 +58,8 @@ t.test('a source that breaks, a job that is cancelled, a session that is ended',
   const reason = new Error('cancelled')
   // Each for a time of its own: the session of a psql that was killed goes on for a while.
   const waits = async function * (seconds: number, then: () => Promise<void> | void): AsyncGenerator<Buffer> {
-    // More than the filter of the dump's ends holds back.
-    yield Buffer.from(`SELECT pg_sleep(${seconds});\n${'-- a comment\n'.repeat(1000)}`)
+    // The filters hold an entry back until the next one begins, and the dump's end.
+    yield Buffer.from(`SELECT pg_sleep(${seconds});\n\n--\n-- Name: a; Type: TABLE; Schema: public; Owner: -\n--\n${'-- a comment\n'.repeat(1000)}`)
     // Until the statement runs.
     while ((await inside<object[]>(`SELECT FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep(${seconds})%' AND usename = '${loader}' AND state = 'active'`)).length === 0);
     await then()
