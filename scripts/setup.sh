@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs what this project needs and the machine lacks; one line when nothing is missing.
 #   sh scripts/setup.sh            Node.js where the machine's is too old, npm packages, PostgreSQL's programs, unzip
+#   sh scripts/setup.sh --tests    and what only tests need: zsh, PgBouncer, nginx, where they can be had
 #   sh scripts/setup.sh --system   only what comes from the system's package manager
 set -eu
 cd "$(dirname "$0")/.."
@@ -80,22 +81,30 @@ apt_install () {
   apt-get install -y -qq --no-install-recommends -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300 "$@"
 }
 
-# Optional: isal (igzip) gunzips and gzips faster, zsh is for the test of the Quick start. Only tried where it costs no password.
+# Optional: gunzips and gzips faster. Only tried where it costs no password.
 install_optional () {
-  has apt-get && [ "$(id -u)" = 0 ] || return 0
-  for optional in igzip:isal zsh:zsh; do
-    has "${optional%:*}" && continue
-    name=${optional#*:}
-    apt-cache show "$name" > /dev/null 2>&1 || continue
-    say "installing $name (optional)"
-    apt_install "$name" > /dev/null 2>&1 || say "$name could not be installed; going on without it"
-  done
+  has apt-get && [ "$(id -u)" = 0 ] && ! has igzip && apt-cache show isal > /dev/null 2>&1 || return 0
+  say 'installing isal (optional, faster gzip)'
+  apt_install isal > /dev/null 2>&1 || say 'isal could not be installed; going on without it'
 }
 
-# Optional: the tests try the service behind PgBouncer. Installing it must not start one on this machine.
+# Tests that lack one of these say so.
+install_for_tests () {
+  if has apt-get && [ "$(id -u)" = 0 ] && { ! has zsh || [ ! -x /usr/sbin/pgbouncer ]; }; then
+    apt-cache show pgbouncer > /dev/null 2>&1 || apt-get update -q > /dev/null 2>&1 || say 'the package lists could not be fetched'
+    if ! has zsh; then
+      say 'installing zsh (for the test of the Quick start)'
+      apt_install zsh > /dev/null 2>&1 || say 'zsh could not be installed; its test will say so'
+    fi
+    install_pgbouncer
+  fi
+  bring_nginx
+}
+
+# The tests try the service behind PgBouncer. Installing it must not start one on this machine.
 install_pgbouncer () {
   [ ! -x /usr/sbin/pgbouncer ] && has apt-get && [ "$(id -u)" = 0 ] && apt-cache show pgbouncer > /dev/null 2>&1 || return 0
-  say 'installing pgbouncer (optional, for the tests)'
+  say 'installing pgbouncer (for the test of poolers)'
   # Where a policy is there already (container images), nothing is started anyway.
   policy=/usr/sbin/policy-rc.d
   no_start=''
@@ -105,7 +114,7 @@ install_pgbouncer () {
     printf '#!/bin/sh\nexit 101\n' > "$policy"
     chmod 755 "$policy"
   fi
-  apt_install pgbouncer > /dev/null 2>&1 || say 'pgbouncer could not be installed; going on without it'
+  apt_install pgbouncer > /dev/null 2>&1 || say 'pgbouncer could not be installed; its test will say so'
   if [ -n "$no_start" ]; then
     rm -f "$no_start"
     if has systemctl; then systemctl disable pgbouncer > /dev/null 2>&1 || true; fi
@@ -120,7 +129,6 @@ install_system () {
   set -- $packages
   if [ $# -eq 0 ]; then
     install_optional
-    install_pgbouncer
     return
   fi
 
@@ -129,7 +137,6 @@ install_system () {
       say "installing with apt-get: $* (PostgreSQL: server and client programs; unzip: for the by-hand restore test)"
       install_with_apt "$@"
       install_optional
-      install_pgbouncer
     elif has sudo && { [ -t 0 ] || sudo -n true 2> /dev/null; }; then
       say "installing $* needs root: sudo sh scripts/setup.sh --system"
       sudo sh scripts/setup.sh --system
@@ -164,11 +171,11 @@ install_npm_packages () {
   installed=yes
 }
 
-# Optional: a test runs the recipe of docs/reverse-proxy.md on it. Unpacked, not installed: no server is to start on this machine.
+# A test runs the recipe of docs/reverse-proxy.md on it. Unpacked, not installed: no server is to start on this machine.
 bring_nginx () {
   nginx=node_modules/.cache/nginx
   if [ -x "$nginx/usr/sbin/nginx" ] || has nginx || [ -x /usr/sbin/nginx ] || ! has apt-get || ! has dpkg; then return; fi
-  say 'bringing nginx (optional, for the test of docs/reverse-proxy.md)'
+  say 'bringing nginx (for the test of docs/reverse-proxy.md)'
   mkdir -p "$nginx"
   (cd "$nginx" && apt-get download -q nginx && dpkg -x nginx_*.deb . && rm -f nginx_*.deb) > /dev/null 2>&1 ||
     say 'nginx could not be brought; its test will say so'
@@ -176,9 +183,10 @@ bring_nginx () {
 
 installed=no
 case "${1:-}" in
-  '') check_node; install_system; install_npm_packages; install_node; bring_nginx ;;
+  '') check_node; install_system; install_npm_packages; install_node ;;
+  --tests) check_node; install_system; install_npm_packages; install_node; install_for_tests ;;
   --system) install_system ;;
-  -h|--help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,4p'; exit 0 ;;
-  *) fail "unknown option $1 (known: --system)" ;;
+  -h|--help) sed -n 's/^# \{0,1\}//p' "$0" | sed -n '2,5p'; exit 0 ;;
+  *) fail "unknown option $1 (known: --tests, --system)" ;;
 esac
 if [ "$installed" = yes ]; then say 'done'; else say 'nothing missing'; fi

@@ -68,7 +68,8 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     check: async () => await guarded('Using BACKUP_DIR', async () => {
       await findDirectory()
-      await access(directory, constants.R_OK | constants.W_OK | constants.X_OK)
+      // A file in its place is told from a folder that may not be entered by the slash.
+      await access(`${directory}/`, constants.R_OK | constants.W_OK | constants.X_OK)
     }),
 
     organizations: async () => await guarded('Listing BACKUP_DIR', async () =>
