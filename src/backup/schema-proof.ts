@@ -43,7 +43,9 @@ export async function proveSchema (core: Core, request: Provable, signal: AbortS
     const known = `${connection.host}:${connection.port} ${fingerprint}`
     if (!loaded.has(known) && !await isRecorded(core, request.organizationId, fingerprint)) {
       const details = await withSql(connection, {}, readDatabaseDetails)
-      const failures = await loadSchema(connection, tools, { schema, details, signal: AbortSignal.any([signal, AbortSignal.timeout(proofMs)]) })
+      const failures = await loadSchema(connection, tools, { schema, details, signal: AbortSignal.any([signal, AbortSignal.timeout(proofMs)]) }, error => {
+        core.log.warn({ err: error, organizationId: request.organizationId }, 'The database that a schema was tried in can\'t be dropped now; the next backup tries again')
+      })
       if (failures.length > 0) return { proof: { state: 'failed', fingerprint, failures: failures.map(({ entry, message }) => ({ object: describeEntry(entry), message })) }, failures }
     }
     loaded.add(known)

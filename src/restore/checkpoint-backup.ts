@@ -21,7 +21,7 @@ export interface CheckpointRequest {
   files: boolean
   /** Of the restore: one that is merged is undone by a merge, whatever DATABASE_SCOPE says. */
   scope: DatabaseScope
-  /** Names that the restore's journal has for a scratch database; null where the restore works in place. */
+  /** Names that the restore's journal has for the trial; null where the restore works in place. */
   scratch: ScratchNames | null
 }
 
@@ -81,7 +81,10 @@ async function requireLoadable (core: Core, archive: Archive, server: ServerFact
   try {
     await withLoadThread(async load => await loadBeside(connection, scratch, input, load, signal))
   } finally {
-    await dropScratch(connection, scratch)
+    // Its names are not those that the archive is loaded under, so that what stays of it is in nothing's way.
+    await dropScratch(connection, scratch).catch((error: unknown) => {
+      core.log.warn({ err: error }, 'The database of a checkpoint\'s trial can\'t be dropped now; trying again when the restore ends')
+    })
   }
 }
 

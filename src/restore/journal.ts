@@ -4,10 +4,14 @@ import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { fileError, syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
+import type { ScratchNames } from '../database/load/scratch.js'
 import type { RestoreReport } from './report.js'
 
 /** Names of what a swap makes and moves. */
 export interface SwapNames { live: string, scratch: string, checkpoint: string, loader: string }
+
+/** Names of what a merge makes: for the archive, and for the trial of its checkpoint (not in journals of earlier releases). */
+export interface MergeNames { mode: 'merge', scratch: string, loader: string, trial?: ScratchNames }
 
 /** What a restore will change, written down before anything is changed. */
 export interface Begin {
@@ -24,7 +28,7 @@ export interface Begin {
   keepCheckpoint: boolean
   /** An ordinary backup made first, where the checkpoint can't be the renamed database itself. */
   checkpointBackupId: string | null
-  database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | { mode: 'merge', scratch: string, loader: string } | null
+  database: ({ mode: 'swap' } & SwapNames) | { mode: 'in-place' } | MergeNames | null
   files: boolean
   /** The organization's upload folder is a mount of its own. */
   mounted?: boolean

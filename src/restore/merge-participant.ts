@@ -15,7 +15,13 @@ export interface MergeInput extends DatabaseInput {
   dryRun: boolean
 }
 
-export interface MergeTarget { organizationId: string, restoreId: string, names: ScratchNames }
+export interface MergeTarget {
+  organizationId: string
+  restoreId: string
+  names: ScratchNames
+  /** Of the checkpoint's trial, which may have left something. */
+  trial: ScratchNames | null
+}
 
 /**
  * Makes one organization's rows what the archive says while the others read and write: the dump is loaded into a scratch
@@ -24,11 +30,15 @@ export interface MergeTarget { organizationId: string, restoreId: string, names:
  * @param input what to restore; null after a crash, when the transaction is gone with its session
  */
 export function createMergeParticipant (
-  connection: Connection, { organizationId, restoreId, names }: MergeTarget, input: MergeInput | null
+  connection: Connection, { organizationId, restoreId, names, trial }: MergeTarget, input: MergeInput | null
 ): Participant {
   let scratch: Connection | null = null
   let merge: OrganizationMerge | null = null
   let warnings: string[] = []
+
+  async function dropAll (): Promise<void> {
+    for (const made of [names, trial]) if (made !== null) await dropScratch(connection, made)
+  }
 
   return {
     name: 'database',
@@ -58,16 +68,16 @@ export function createMergeParticipant (
 
     async discard () {
       await merge?.rollback()
-      await dropScratch(connection, names)
+      await dropAll()
     },
 
     async settle () {
-      await dropScratch(connection, names)
+      await dropAll()
       await removeMarker(connection, restoreId)
     },
 
     async release () {
-      await dropScratch(connection, names)
+      await dropAll()
       await removeMarker(connection, restoreId)
     }
   }

@@ -4,6 +4,7 @@ import { getBackup } from '../backup/get.js'
 import { requireTrusted } from '../backup/require-trusted.js'
 import { verifyChecksum } from '../backup/verify.js'
 import type { Core } from '../core.js'
+import type { ScratchNames } from '../database/load/scratch.js'
 import { findPostgresTools } from '../database/postgres-tools.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 import { AppError } from '../errors.js'
@@ -87,7 +88,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     const prepared = await prepare(transaction, dryRun, job, async () => {
       if (checkpointBackupId === null) return
       const scope = found.mode === 'merge' ? 'organization' : 'instance'
-      const scratch = database?.mode === 'merge' ? { database: database.scratch, loader: database.loader } : null
+      const scratch = database?.mode === 'merge' ? database.trial as ScratchNames : null
       await createCheckpointBackup(core, {
         id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files && !dryRun, scope, scratch
       }, job)
@@ -158,7 +159,7 @@ function namesOf (core: Core, mode: DatabaseMode, restoreId: string): NonNullabl
   if (mode === 'in-place') return { mode }
   const suffix = restoreId.replaceAll('-', '')
   const names = { scratch: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
-  if (mode === 'merge') return { mode, ...names }
+  if (mode === 'merge') return { mode, ...names, trial: { database: `${names.scratch}_trial`, loader: `${names.loader}_trial` } }
   return { mode, ...names, live: core.database.connection().database, checkpoint: `dab_checkpoint_${suffix}` }
 }
 

@@ -27,7 +27,7 @@ export function openTransaction (core: Core, journal: Journal, inputs: Inputs = 
     participants.push(createInPlaceParticipant(core.database.connection(), restoreId, inputs.database))
   } else if (database?.mode === 'merge') {
     const names = { database: database.scratch, loader: database.loader }
-    participants.push(createMergeParticipant(core.database.connection(), { organizationId, restoreId, names }, inputs.database))
+    participants.push(createMergeParticipant(core.database.connection(), { organizationId, restoreId, names, trial: database.trial ?? null }, inputs.database))
   }
   return {
     journal,

@@ -136,8 +136,7 @@ t.test('PostgreSQL is stopped, restarted or has no connection left in the middle
   await harmAll(t, await startCluster(t, { settings: durable }), { stopped, restarted, 'out of connections': outOfConnections })
 })
 
-// Since the scratch database is dropped without FORCE, a start after a full disk loses its connection at that drop, again and again.
-t.test('PostgreSQL has no disk left in the middle of a job', { todo: 'the recovery loses its connection at the drop of the scratch database' }, async t => {
+t.test('PostgreSQL has no disk left in the middle of a job', async t => {
   const disk = await smallDisk(t, '200m')
   if (disk === null) {
     t.comment('not tried: no file system can be mounted here')

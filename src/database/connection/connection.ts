@@ -6,7 +6,6 @@ import { tlsFor } from './tls.js'
 
 export { parseConnectionUrl, type Connection } from './connection-url.js'
 export { databaseError } from './database-error.js'
-export { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 
 /** What differs from the Connection itself: another database of the server, or another role. */
 export interface ConnectionOverrides {

@@ -67,6 +67,10 @@ export function databaseError (error: unknown): AppError {
       remedy: 'If somebody has closed it, run ALTER DATABASE ... ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
     })
   }
+  // A setting that every session of ours begins with, see session-settings.ts.
+  if (code === '42704' && severity === 'FATAL' && message?.includes('"idle_session_timeout"') === true) {
+    return new AppError('DATABASE_UNAVAILABLE', 'The database server is older than PostgreSQL 14.', { remedy: 'Upgrade PostgreSQL to version 14 or newer.', cause: error })
+  }
   if (name === 'PostgresError' && /startup parameter|command-line options/.test(message ?? '')) return pooled(error)
   if (syscall === 'connect') return new AppError('DATABASE_UNAVAILABLE', 'The database can\'t be reached.', { remedy: startIt, cause: error })
   if (/^08/.test(code)) return new AppError('DATABASE_UNAVAILABLE', lost.message, { remedy: lost.remedy, cause: error })

@@ -13,6 +13,8 @@ const unhurried: SessionSettings = {
   statement_timeout: '0',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
+  // From version 14 on, the oldest that is supported.
+  idle_session_timeout: '0',
   // A reader that is slower than the server looks like a dead one over TCP.
   tcp_user_timeout: '0',
   exit_on_error: 'off',
@@ -78,12 +80,12 @@ function escapeOption (text: string): string {
 
 /**
  * What only some servers know, and what only a superuser may set: set by a statement, at the beginning of a session and of a
- * script for psql. transaction_timeout is there from version 17 on and idle_session_timeout from 14 on. Under
+ * script for psql. transaction_timeout is there from version 17 on. Under
  * session_replication_role = replica neither foreign keys nor triggers say anything, and the next two turn a damaged page into
  * one without rows.
  */
 const late = [
-  { name: 'transaction_timeout', value: '0' }, { name: 'idle_session_timeout', value: '0' },
+  { name: 'transaction_timeout', value: '0' },
   { name: 'session_replication_role', value: 'origin', guarded: true }, { name: 'zero_damaged_pages', value: 'off', guarded: true },
   { name: 'ignore_checksum_failure', value: 'off', guarded: true }, { name: 'temp_file_limit', value: '-1', guarded: true }
 ]

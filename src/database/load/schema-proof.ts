@@ -45,17 +45,18 @@ export function proofFingerprint (schema: Buffer, facts: readonly string[]): str
 /**
  * Loads a schema into a scratch database as a restore would, and removes that again. A failure does not stop it, so that
  * all of them are found.
+ * @param onLeft is told why the scratch database could not be removed; the next proof tries again
  * @returns what can't be loaded, without what only fails because of that
  * @throws AppError when the scratch database can't be had, and the reason of the signal
  */
-export async function loadSchema (connection: Connection, tools: PostgresTools, request: ProofRequest): Promise<LoadFailure[]> {
+export async function loadSchema (connection: Connection, tools: PostgresTools, request: ProofRequest, onLeft: (error: unknown) => void): Promise<LoadFailure[]> {
   return await alone(connection, async names => {
     try {
       const { loader } = await createScratch(connection, names, request.details, maxBytes)
       request.signal.throwIfAborted()
       return await findFailures(connection, tools, { ...request, database: names.database, loader })
     } finally {
-      await dropScratch(connection, names)
+      await dropScratch(connection, names).catch(onLeft)
     }
   })
 }

@@ -145,12 +145,15 @@ async function waitForOthers (sql: Sql, { database }: ScratchNames): Promise<voi
  * @throws AppError DATABASE_BUSY naming the sessions that stay
  */
 export async function dropDatabase (sql: Sql, name: string): Promise<void> {
-  const [found] = await sql<Array<{ template: boolean }>>`SELECT datistemplate AS template FROM pg_catalog.pg_database WHERE datname = ${name}`
+  // A drop that was cut off, by a full disk or a crash, leaves an invalid database: it lets no session in and can only be
+  // dropped, ALTER DATABASE ends our session (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
+  const [found] = await sql<Array<{ template: boolean, valid: boolean }>>`
+    SELECT datistemplate AS template, datconnlimit <> -2 AS valid FROM pg_catalog.pg_database WHERE datname = ${name}`
   if (found === undefined) return
   const database = quoteIdentifier(name)
-  if (found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
-  // From now on nobody gets in, no superuser and no autovacuum worker either.
-  await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
+  if (found.valid && found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
+  // From now on no session gets in, not a superuser's and not an autovacuum worker's either.
+  if (found.valid) await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
   let inUse: unknown
   for (let attempt = 1; attempt <= dropTries; attempt += 1) {
     const ended = await endSessions(sql, [name])

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import t from 'tap'
-import { withSql, type Connection } from '../../../src/database/connection/connection.js'
+import { parseConnectionUrl, withSql, type Connection } from '../../../src/database/connection/connection.js'
 import { adoptScratch, createScratch, dropScratch, type ScratchNames } from '../../../src/database/load/scratch.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
@@ -56,6 +56,15 @@ t.test('whatever is there of it is removed, with the sessions in it', async t =>
     await dropScratch(connection, names)
     await t.rejects(sql`SELECT FROM made`)
   })
+  t.same(await whatIsThere(connection, names), [])
+})
+
+t.test('an invalid database, as a drop that was cut off leaves it, is removed', async t => {
+  const { connection, adminUrl } = await createTestDatabase(t)
+  const names = newNames()
+  await createScratch(connection, names, locale, 1 << 30)
+  await withSql(parseConnectionUrl(adminUrl), {}, async sql => { await sql`UPDATE pg_database SET datconnlimit = -2 WHERE datname = ${names.database}` })
+  await dropScratch(connection, names)
   t.same(await whatIsThere(connection, names), [])
 })
 
