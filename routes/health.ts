@@ -3,11 +3,14 @@ import { checkReadiness, readinessWarnings, tellChanges } from '../src/health/re
 import { errorResponses } from './schemas/error.js'
 
 const healthRoutes: FastifyPluginAsyncTypebox = async app => {
-  const requireReady = tellChanges(app.log, async () => {
-    await checkReadiness(app.core)
+  const requireUsable = tellChanges(app.log, async () => { await checkReadiness(app.core) })
+
+  /** The log was told why jobs are refused, when it began. */
+  async function requireReady (): Promise<void> {
     const refusal = app.jobs.refusal()
-    if (refusal !== null) throw refusal
-  })
+    if (refusal === null) await requireUsable()
+    else await checkReadiness(app.core, refusal)
+  }
 
   app.get('/live', {
     config: { rateLimit: false },

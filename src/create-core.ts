@@ -11,7 +11,11 @@ import { createSmbStorage } from './storage/smb.js'
 /** Chooses what the configuration asks for. Nothing is started or opened yet. */
 export function createCore (config: Config, log: Log): Core {
   const { settings, signing } = config
-  const repository = createLocalRepository({ directory: config.backupDir })
+  const isInUploads = config.backupDir.startsWith(`${settings.uploadDir}/`)
+  const repository = createLocalRepository({
+    directory: config.backupDir,
+    within: isInUploads ? { name: 'UPLOAD_DIR', folder: settings.uploadDir } : null
+  })
   return {
     settings,
     signing,

@@ -82,3 +82,20 @@ export function systemCode (error: unknown): string | undefined {
   const code = (error as { code?: unknown } | null)?.code
   return typeof code === 'string' ? code : undefined
 }
+
+/**
+ * The fields of a log line about an error that the operator can mend: what to do, where, and the errors behind it.
+ * An error without a known reason is logged with its stack.
+ */
+export function errorFields (error: AppError): Record<string, unknown> {
+  const { code, remedy, errors } = error
+  if (code === 'INTERNAL_ERROR') return { code, remedy, errors, err: error.cause ?? error }
+  const causes = causesOf(error)
+  const path = causes.map(cause => (cause as Error & { path?: unknown }).path).find(value => value !== undefined)
+  return { code, remedy, errors, path, causes: causes.length === 0 ? undefined : causes.map(({ message }) => message) }
+}
+
+function causesOf (error: Error): Error[] {
+  const direct = [error.cause, ...(error instanceof AggregateError ? error.errors as unknown[] : [])]
+  return direct.filter(cause => cause instanceof Error).flatMap(cause => [cause, ...causesOf(cause)])
+}

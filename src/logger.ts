@@ -1,4 +1,4 @@
-import { pino, type Logger } from 'pino'
+import { pino, stdSerializers, type Logger } from 'pino'
 import { prettyFactory } from 'pino-pretty'
 
 /** What waits to be written while the output takes nothing, such as a file on a full disk. */
@@ -11,6 +11,8 @@ const keptBytes = 1024 * 1024
 export function createLogger ({ level }: { level: string }): Logger {
   const options = {
     level,
+    // The errors behind one keep their own messages: joined to one, they read as a sentence that goes on after its end.
+    serializers: { err: stdSerializers.errWithCause },
     redact: ['req.headers.authorization', 'request.headers.authorization', 'headers.authorization', '*.password']
   }
   const output = pino.destination({ dest: 1, sync: true, maxLength: keptBytes })

@@ -1,7 +1,7 @@
 import { mkdir } from 'node:fs/promises'
 import type { Core } from './core.js'
-import { AppError } from './errors.js'
-import { fileError } from './io/durable.js'
+import { AppError, errorFields } from './errors.js'
+import { folderNotMade } from './io/usable-folder.js'
 import type { JobRunner } from './jobs/runner.js'
 import { recoverRestores } from './restore/recover.js'
 
@@ -37,6 +37,8 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
   let timer: NodeJS.Timeout | undefined
   let trying: Promise<void> = Promise.resolve()
   let stopped = false
+  /** What the log was told last: each try may fail in the same way, for hours. */
+  let told = ''
 
   async function attempt (): Promise<void> {
     try {
@@ -46,15 +48,22 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
       }
       if (stopped) return
       jobs.refuse(null)
+      told = ''
       await tellReady(core)
     } catch (error) {
       const reason = error instanceof AppError
         ? error
         : new AppError('INTERNAL_ERROR', 'The service could not get ready.', { cause: error })
       jobs.refuse(reason)
-      core.log.error({ err: error, code: reason.code, remedy: reason.remedy }, `not ready: ${reason.message} Trying again in ${retryMs / 1000} s.`)
+      tellFailure(reason)
       if (!stopped) timer = setTimeout(() => { trying = attempt() }, retryMs)
     }
+  }
+
+  function tellFailure (reason: AppError): void {
+    const outcome = JSON.stringify([reason.code, reason.message, reason.errors])
+    if (outcome !== told) core.log.error({ ...errorFields(reason), retrySeconds: retryMs / 1000 }, `Not ready, and trying again until it is: ${reason.message}`)
+    told = outcome
   }
 
   return {
@@ -77,14 +86,14 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
   }
 }
 
-/** Without the uploads the database can be backed up and restored all the same, so nobody would notice. */
+/** Without the uploads the database can be backed up and restored all the same, so the log is the only one to tell. */
 async function tellReady ({ storage, log }: Core): Promise<void> {
   try {
     await storage.check()
     log.info('ready for backups and restores')
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    log.warn({ code: error.code, remedy: error.remedy }, `ready for backups and restores of the database alone: ${error.message}`)
+    log.warn(errorFields(error), `ready for backups and restores of the database alone: ${error.message}`)
   }
 }
 
@@ -92,6 +101,6 @@ async function makeFolder (folder: string): Promise<void> {
   try {
     await mkdir(folder, { recursive: true })
   } catch (error) {
-    throw fileError(error, 'STORAGE_UNAVAILABLE', 'Making UPLOAD_DIR')
+    throw await folderNotMade(error, { name: 'UPLOAD_DIR', folder }, 'STORAGE_UNAVAILABLE')
   }
 }

@@ -1,6 +1,7 @@
 import { once } from 'node:events'
 import { mkdir } from 'node:fs/promises'
 import { createServer, type AddressInfo } from 'node:net'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
 import { version } from '../src/config.js'
@@ -108,7 +109,7 @@ t.test('a database that is down does not keep it from serving', async t => {
   t.same(await (await fetch(`${address}/api/backup/list`, { headers })).json(), [])
   child.kill('SIGINT')
   t.same(await exit, [0, null])
-  t.match(child.output().stdout, /not ready: /)
+  t.match(child.output().stdout, /Not ready, and trying again until it is: /)
   t.notMatch(child.output().stdout, /hunter2/)
 })
 
@@ -130,7 +131,7 @@ t.test('of two services on one BACKUP_DIR the second waits for the first to end,
   t.equal((await readiness(firstAddress)).status, 200)
   const refused = await readiness(secondAddress)
   t.equal(refused.status, 503)
-  t.match(await refused.json(), { statusCode: 503, message: /Another service runs on BACKUP_DIR/, remedy: /Stop the other service/ })
+  t.match(await refused.json(), { statusCode: 503, code: 'CONFIG_INVALID', message: `Another service runs on BACKUP_DIR (process ${first.pid} on the host ${hostname()}).`, remedy: /Stop the other service/ })
   t.equal((await create(secondAddress)).status, 503, 'it starts no job')
   t.equal((await create(firstAddress)).status, 201)
   t.equal((await fetch(`${secondAddress}/health/live`)).status, 200)
@@ -143,4 +144,7 @@ t.test('of two services on one BACKUP_DIR the second waits for the first to end,
   t.equal((await (await fetch(`${secondAddress}/api/backup/list`, { headers })).json() as unknown[]).length, 2, 'what the first made is there')
   second.kill('SIGTERM')
   t.same(await secondEnded, [0, null])
+  const told = second.output().stdout.split('\n').filter(line => /Not ready.*Another service runs/.test(line))
+  t.equal(told.length, 1, 'the log is told once')
+  t.notMatch(told[0], /stack/)
 })

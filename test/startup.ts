@@ -1,6 +1,7 @@
 import { once } from 'node:events'
-import { rmdir, stat } from 'node:fs/promises'
+import { mkdir, rmdir, stat, unlink } from 'node:fs/promises'
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net'
+import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
 import { AppError } from '../src/errors.js'
@@ -21,6 +22,19 @@ async function readiness (jobs: JobRunner): Promise<void> {
       if (reason === null) resolve()
     }
   })
+}
+
+/** Resolves when so many tries have failed from now on. */
+async function failures (jobs: JobRunner, count: number): Promise<void> {
+  const { refuse } = jobs
+  let left = count
+  await new Promise<void>(resolve => {
+    jobs.refuse = reason => {
+      refuse(reason)
+      if (reason !== null && --left === 0) resolve()
+    }
+  })
+  jobs.refuse = refuse
 }
 
 /** A database that is down until open() is called: a port that nobody listens at, then one that leads to it. */
@@ -120,6 +134,62 @@ t.test('a restore that stands unfinished refuses jobs until it is finished', asy
   await ready
   t.equal(jobs.refusal(), null)
   await startup.stop()
+})
+
+t.test('a folder that is set and can\'t be used is named, with its path and the remedy: once, without a stack', async t => {
+  const { url } = await createTestDatabase(t)
+  const cases: Array<{ uploads: string, backups: string, path: string, msg: RegExp, remedy: RegExp, mend: (path: string) => Promise<unknown> }> = [
+    // BACKUP_DIR lies in UPLOAD_DIR unless it is set, and is not the reason then.
+    { uploads: 'typo', backups: 'typo/backups', path: 'typo', msg: /: The folder UPLOAD_DIR is not there\.$/, remedy: /Make the folder, or mount it.*correct UPLOAD_DIR/, mend: mkdir },
+    { uploads: 'file', backups: 'file/backups', path: 'file', msg: /: UPLOAD_DIR is a file, not a folder\.$/, remedy: /set UPLOAD_DIR/, mend: async path => { await unlink(path); await mkdir(path) } },
+    { uploads: 'there', backups: 'absent/backups', path: 'absent', msg: /: The folder that BACKUP_DIR is to be made in is not there\.$/, remedy: /correct BACKUP_DIR/, mend: mkdir },
+    { uploads: 'there', backups: 'file', path: 'file', msg: /: BACKUP_DIR is a file, not a folder\.$/, remedy: /set BACKUP_DIR/, mend: unlink },
+    { uploads: 'there', backups: 'file/backups', path: 'file', msg: /: The path of BACKUP_DIR leads through a file\.$/, remedy: /set BACKUP_DIR/, mend: async path => { await unlink(path); await mkdir(path) } }
+  ]
+  for (const { uploads, backups, path, msg, remedy, mend } of cases) {
+    const folder = t.testdir({ file: 'a file', there: {} })
+    const { log, lines } = keptLog()
+    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, log, env: { UPLOAD_DIR: join(folder, uploads), BACKUP_DIR: join(folder, backups) } })
+    const startup = createStartup(core, jobs, { retryMs })
+    await startup.begin()
+    await failures(jobs, 3)
+    const refusal = jobs.refusal()
+    const ready = await app.inject({ url: '/health/ready' })
+    t.match(ready.json(), { statusCode: 503, code: refusal?.code, message: refusal?.message, remedy })
+    t.notMatch(ready.body, folder, 'the answer has no path of the host')
+    const errors = lines.filter(({ level }) => level === 50)
+    t.match(errors, [{ msg, remedy, path: new RegExp(`^${join(folder, path)}(/|$)`), causes: [/^E[A-Z]+: /] }])
+    t.equal(errors.length, 1, 'three tries have one line')
+    t.notMatch(JSON.stringify(lines), /\.:|    at /)
+    const ended = readiness(jobs)
+    await mend(join(folder, path))
+    await ended
+    await startup.stop()
+    await core.repository.close()
+  }
+})
+
+t.test('another reason is told when it comes, and so is the same one after it was gone', async t => {
+  const { core, jobs } = await buildTestApp(t)
+  const { log, lines } = keptLog()
+  const reasons = ['one', 'one', 'two', 'two', 'one'].map(name => new AppError('DATABASE_UNAVAILABLE', `The database ${name} is not there.`))
+  core.database.start = async () => { const reason = reasons.shift(); if (reason !== undefined) throw reason }
+  const startup = createStartup({ ...core, log }, jobs, { retryMs })
+  const ready = readiness(jobs)
+  await startup.begin()
+  await ready
+  await startup.stop()
+  t.same(lines.filter(({ level }) => level === 50).map(({ msg }) => /database (\w+)/.exec(String(msg))?.[1]), ['one', 'two', 'one'])
+})
+
+t.test('what is not known is logged with its stack', async t => {
+  const { core, jobs } = await buildTestApp(t)
+  const { log, lines } = keptLog()
+  core.database.start = async () => { throw new TypeError('a fault of ours') }
+  const startup = createStartup({ ...core, log }, jobs, { retryMs })
+  await startup.begin()
+  await startup.stop()
+  t.match(lines.find(({ level }) => level === 50), { code: 'INTERNAL_ERROR', err: { message: 'a fault of ours', stack: /    at / } })
 })
 
 t.test('a default upload folder is made; one that was set and is missing is an error, since it may be a mount', async t => {

@@ -1,6 +1,6 @@
 import type { Core } from '../core.js'
 import { requireDirect } from '../database/connection/direct.js'
-import { AppError } from '../errors.js'
+import { AppError, errorFields } from '../errors.js'
 import { reserveBytes } from '../io/free-space.js'
 import type { Log } from '../log.js'
 
@@ -9,9 +9,10 @@ export const readinessChecks = ['database', 'storage', 'repository'] as const
 
 /**
  * Whether backups and restores can be made now.
- * @throws AppError with the code of the first failure, and every failure in `errors`
+ * @param refusal why jobs are refused, which is behind the other failures: a service that has not begun has no database
+ * @throws AppError the refusal, or with the code of the first failure; and every failure in `errors`
  */
-export async function checkReadiness (core: Core): Promise<void> {
+export async function checkReadiness (core: Core, refusal: AppError | null = null): Promise<void> {
   const checks = {
     database: async () => { await pingDatabase(core) },
     storage: async () => { await core.storage.check() },
@@ -21,12 +22,13 @@ export async function checkReadiness (core: Core): Promise<void> {
   const failures = outcomes.flatMap((outcome, index) => {
     return outcome.status === 'rejected' ? [{ field: readinessChecks[index], reason: outcome.reason as unknown }] : []
   })
-  const [first] = failures
+  const [first] = refusal === null ? failures : [{ reason: refusal }]
   if (first === undefined) return
   const { code, remedy } = first.reason instanceof AppError ? first.reason : new AppError('INTERNAL_ERROR', '')
-  throw new AppError(code, `Not ready: ${failures.map(({ field }) => field).join(', ')}.`, {
+  const errors = failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' }))
+  throw new AppError(code, refusal?.message ?? `Not ready: ${failures.map(({ field }) => field).join(', ')}.`, {
     remedy,
-    errors: failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' })),
+    errors: errors.length === 0 ? refusal?.errors : errors,
     cause: new AggregateError(failures.map(({ reason }) => reason))
   })
 }
@@ -47,9 +49,9 @@ export function tellChanges (log: Log, check: () => Promise<void>): () => Promis
     try {
       await check()
     } catch (error) {
-      const { code, message, remedy, errors } = error instanceof AppError ? error : new AppError('INTERNAL_ERROR', 'Not ready.')
-      const outcome = JSON.stringify([code, message, errors])
-      if (outcome !== told) log.error({ err: error, code, remedy, errors }, message)
+      const failure = error instanceof AppError ? error : new AppError('INTERNAL_ERROR', 'Not ready.', { cause: error })
+      const outcome = JSON.stringify([failure.code, failure.message, failure.errors])
+      if (outcome !== told) log.error(errorFields(failure), failure.message)
       told = outcome
       throw error
     }

@@ -43,7 +43,7 @@ export async function writeFileDurably (path: string, content: string): Promise<
 }
 
 /** A folder of the host under the name that people know it by: an answer holds no path of the host. */
-export interface KnownFolder { name: 'UPLOAD_DIR' | 'BACKUP_DIR', folder: string }
+export interface KnownFolder { name: 'UPLOAD_DIR' | 'BACKUP_DIR' | 'EMBEDDED_DB_DIR', folder: string }
 
 /**
  * Translates an error of the file system: a full disk is DISK_FULL, everything else `code`. Other errors pass as they are.

@@ -1,7 +1,9 @@
 import { constants } from 'node:fs'
-import { lstat, open } from 'node:fs/promises'
+import { lstat, open, readFile, type FileHandle } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { tryLock } from 'fs-native-extensions'
-import { systemCode } from '../errors.js'
+import { AppError, systemCode } from '../errors.js'
+import type { KnownFolder } from './durable.js'
 
 /** A lock that this process has until it releases it or ends, in whatever way. */
 export interface Lock {
@@ -29,6 +31,7 @@ export async function takeLock (path: string): Promise<Lock | null> {
       await release()
       return null
     }
+    await writeHolder(handle)
     const { dev, ino } = await handle.stat()
     const isInPlace = async (): Promise<boolean> => {
       const there = await lstat(path).catch(absent)
@@ -39,6 +42,32 @@ export async function takeLock (path: string): Promise<Lock | null> {
     await release()
     throw error
   }
+}
+
+/**
+ * The error of a service that finds a folder's lock taken: it names the process that has it, which wrote itself into the file.
+ * @param path the lock's file
+ */
+export async function folderInUse ({ name }: KnownFolder, path: string): Promise<AppError> {
+  const { pid, host } = await readHolder(path)
+  const holder = pid === undefined ? '' : ` (process ${pid} on the host ${host})`
+  return new AppError('CONFIG_INVALID', `Another service runs on ${name}${holder}.`, {
+    remedy: `Stop the other service, or give each its own ${name}. This service goes on by itself once the other one has ended.`
+  })
+}
+
+/** For people alone: the lock holds without it, also on a disk that is full. A container's pid says little, so the host is there too. */
+async function writeHolder (handle: FileHandle): Promise<void> {
+  await handle.truncate()
+  await handle.write(JSON.stringify({ pid: process.pid, host: hostname() }) + '\n', 0).catch((error: unknown) => {
+    if (!['ENOSPC', 'EDQUOT'].includes(systemCode(error) ?? '')) throw error
+  })
+}
+
+/** Empty where the file tells nothing: its lock was taken this moment, or by an earlier release. */
+async function readHolder (path: string): Promise<{ pid?: number, host?: string }> {
+  const [, pid, host] = /^\{"pid":([0-9]+),"host":"([\w.-]+)"\}\n$/.exec(await readFile(path, 'utf8')) ?? []
+  return pid === undefined || host === undefined ? {} : { pid: Number(pid), host }
 }
 
 function absent (error: unknown): null {

@@ -4,7 +4,8 @@ interface Meaning {
   remedy: string
 }
 
-const user = process.geteuid === undefined ? 'the service\'s user' : `the service's user (${process.geteuid()})`
+/** Whose rights count, in the middle of a sentence. */
+export const serviceUser = process.geteuid === undefined ? 'the service\'s user' : `the service's user (${process.geteuid()})`
 const share: Meaning = {
   reason: 'the network share does not answer',
   remedy: 'Bring the network share back, mount it again if need be, then try again.'
@@ -20,8 +21,8 @@ const damaged: Meaning = {
 
 /** What the file system's errors mean to a person (errno(3)); ENOSPC and EDQUOT have a code of their own, DISK_FULL. */
 export const systemErrors: Readonly<Record<string, Meaning>> = {
-  EACCES: { reason: 'permission denied', remedy: `Let ${user} read and write it, and enter the folders above it, then try again.` },
-  EPERM: { reason: 'not permitted', remedy: `Look at its owner and flags (lsattr), and at the rights of ${user}; allow the change, then try again.` },
+  EACCES: { reason: 'permission denied', remedy: `Let ${serviceUser} read and write it, and enter the folders above it, then try again.` },
+  EPERM: { reason: 'not permitted', remedy: `Look at its owner and flags (lsattr), and at the rights of ${serviceUser}; allow the change, then try again.` },
   EROFS: { reason: 'the file system is read-only', remedy: 'Mount the file system writable, then try again.' },
   EIO: { reason: 'the disk or network share reports a read or write error', remedy: 'Look at the system\'s log (dmesg) for the disk\'s error. Replace a failing disk; remove a file that can\'t be read any more, or put an older copy in its place.' },
   EUCLEAN: damaged,

@@ -3,11 +3,12 @@ import { constants, type WriteStream } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
-import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably } from '../io/durable.js'
+import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably, type KnownFolder } from '../io/durable.js'
 import { freeSpace } from '../io/free-space.js'
-import { takeLock, type Lock } from '../io/lock.js'
+import { folderInUse, takeLock, type Lock } from '../io/lock.js'
 import { isOrganizationId, isUuid, requireOrganizationId, requireUuid } from '../io/safe-path.js'
 import { syncUncached } from '../io/sync-uncached.js'
+import { folderNotMade, requireFolder } from '../io/usable-folder.js'
 import type { Backup } from './record.js'
 import type { ReceivedArchive, Repository } from './repository.js'
 
@@ -17,22 +18,35 @@ const syncEveryBytes = 64 << 20
 const readBufferBytes = 124 << 10
 const namePattern = /^backup-([0-9a-f-]{36})\.(zip|json)$/
 
-/** Archives and records in a folder of this machine, one folder an organization, readable by the service's user alone. */
-export function createLocalRepository ({ directory }: { directory: string }): Repository {
+/**
+ * Archives and records in a folder of this machine, one folder an organization, readable by the service's user alone.
+ * @param options.within the folder of another variable, where that is what the repository is to be made in
+ */
+export function createLocalRepository ({ directory, within = null }: { directory: string, within?: KnownFolder | null }): Repository {
+  const known: KnownFolder = { name: 'BACKUP_DIR', folder: directory }
   const folderOf = (organizationId: string) => join(directory, requireOrganizationId(organizationId))
   const pathOf = (organizationId: string, backupId: string, kind: 'zip' | 'json') =>
     join(folderOf(organizationId), `backup-${requireUuid(backupId)}.${kind}`)
 
-  const guarded = guardIn(directory)
+  const guarded = guardIn(known)
   let lock: Lock | null = null
 
   /** What lies at the path now may be another folder, which another service may have. */
   async function findDirectory (): Promise<void> {
-    if (lock === null) await makeFolder(directory)
+    if (lock === null) await makeDirectory()
     else if (!await lock.isInPlace()) {
       throw new AppError('REPOSITORY_UNAVAILABLE', 'BACKUP_DIR was removed or replaced while the service was running.', {
         remedy: 'Put the folder back (mount it again), or restart the service to use what is there now.'
       })
+    }
+  }
+
+  async function makeDirectory (): Promise<void> {
+    try {
+      await makeFolder(directory)
+    } catch (error) {
+      if (within !== null) await requireFolder(within, 'STORAGE_UNAVAILABLE')
+      throw await folderNotMade(error, known, 'REPOSITORY_UNAVAILABLE')
     }
   }
 
@@ -47,18 +61,11 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     open: async () => await guarded('Locking BACKUP_DIR', async () => {
       if (lock !== null) return
-      await makeFolder(directory).catch((error: unknown) => {
-        if (systemCode(error) !== 'ENOENT') throw error
-        throw new AppError('REPOSITORY_UNAVAILABLE', 'The folder that BACKUP_DIR is to be made in is not there.', {
-          remedy: 'Make that folder, or mount it: UPLOAD_DIR, when BACKUP_DIR is not set.', cause: error
-        })
-      })
-      lock = await takeLock(join(directory, 'service.lock'))
-      if (lock === null) {
-        throw new AppError('CONFIG_INVALID', 'Another service runs on BACKUP_DIR already.', {
-          remedy: 'Stop the other service, or give each its own BACKUP_DIR.'
-        })
-      }
+      await makeDirectory()
+      await requireFolder(known, 'REPOSITORY_UNAVAILABLE')
+      const path = join(directory, 'service.lock')
+      lock = await takeLock(path)
+      if (lock === null) throw await folderInUse(known, path)
     }),
 
     async close () {
@@ -68,8 +75,7 @@ export function createLocalRepository ({ directory }: { directory: string }): Re
 
     check: async () => await guarded('Using BACKUP_DIR', async () => {
       await findDirectory()
-      // A file in its place is told from a folder that may not be entered by the slash.
-      await access(`${directory}/`, constants.R_OK | constants.W_OK | constants.X_OK)
+      await requireFolder(known, 'REPOSITORY_UNAVAILABLE')
     }),
 
     organizations: async () => await guarded('Listing BACKUP_DIR', async () =>
@@ -280,12 +286,12 @@ async function absentIsNull<T> (step: Promise<T>): Promise<T | null> {
 type Guard = <T>(what: string, step: () => Promise<T>) => Promise<T>
 
 /** Whose errors name what is in the folder as it is named to people. */
-function guardIn (directory: string): Guard {
+function guardIn (known: KnownFolder): Guard {
   return async (what, step) => {
     try {
       return await step()
     } catch (error) {
-      throw fileError(error, 'REPOSITORY_UNAVAILABLE', what, { name: 'BACKUP_DIR', folder: directory })
+      throw fileError(error, 'REPOSITORY_UNAVAILABLE', what, known)
     }
   }
 }

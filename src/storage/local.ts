@@ -1,10 +1,11 @@
 import { constants } from 'node:fs'
-import { access, open, readlink, realpath, type FileHandle } from 'node:fs/promises'
+import { open, readlink, realpath, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AppError, systemCode } from '../errors.js'
+import { systemCode } from '../errors.js'
 import { fileError, withPath, type KnownFolder } from '../io/durable.js'
 import { openLane } from '../io/lane.js'
 import { requireOrganizationId } from '../io/safe-path.js'
+import { requireFolder } from '../io/usable-folder.js'
 import { createEntryList } from './entry-list.js'
 import type { ListData, ListReply } from './list-worker.js'
 import type { Listing, StorageStrategy } from './strategy.js'
@@ -18,14 +19,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
     kind: 'local',
     capabilities: { transferable: true },
 
-    async check () {
-      try {
-        await access(uploadDir, constants.R_OK | constants.W_OK | constants.X_OK)
-      } catch (error) {
-        if (systemCode(error) !== 'ENOENT') throw fileError(error, 'STORAGE_UNAVAILABLE', 'Using UPLOAD_DIR', known)
-        throw new AppError('STORAGE_UNAVAILABLE', 'The folder UPLOAD_DIR is not there.', { remedy: 'Make the folder, or mount it, and let the service read and write there.', cause: error })
-      }
-    },
+    check: async () => { await requireFolder(known, 'STORAGE_UNAVAILABLE') },
 
     async list (organizationId) {
       requireOrganizationId(organizationId)

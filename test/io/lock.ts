@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { rename, symlink } from 'node:fs/promises'
+import { rename, symlink, truncate } from 'node:fs/promises'
+import { hostname } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
-import { takeLock } from '../../src/io/lock.js'
+import { folderInUse, takeLock } from '../../src/io/lock.js'
 import { testFolder } from '../support/archive.js'
 import { compiled } from '../support/project.js'
 
@@ -17,6 +18,19 @@ t.test('one has it, until it is released', async t => {
   const second = await takeLock(file)
   t.not(second, null)
   await second?.release()
+})
+
+t.test('who has it can be told, as long as the file says so', async t => {
+  const folder = await testFolder(t)
+  const file = join(folder, 'service.lock')
+  const known = { name: 'BACKUP_DIR' as const, folder }
+  const lock = await takeLock(file)
+  t.match(await folderInUse(known, file), {
+    code: 'CONFIG_INVALID', message: `Another service runs on BACKUP_DIR (process ${process.pid} on the host ${hostname()}).`, remedy: /its own BACKUP_DIR/
+  })
+  await truncate(file)
+  t.equal((await folderInUse(known, file)).message, 'Another service runs on BACKUP_DIR.')
+  await lock?.release()
 })
 
 t.test('a killed process leaves it free', async t => {

@@ -3,7 +3,9 @@ import { chmod, chown, lstat, mkdir, readFile, rename, stat } from 'node:fs/prom
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../../errors.js'
+import type { KnownFolder } from '../../io/durable.js'
 import { ProgramError, runProgram } from '../../io/process.js'
+import { folderNotMade, requireFolder } from '../../io/usable-folder.js'
 import { unprivilegedUser } from './unprivileged-user.js'
 import type { SystemUser } from './unprivileged-user.js'
 
@@ -13,14 +15,14 @@ const logLimit = 10 * 1024 * 1024
 
 /** Makes the folder of the embedded cluster. @throws AppError CONFIG_INVALID */
 export async function makeDirectory (directory: string): Promise<void> {
+  const known: KnownFolder = { name: 'EMBEDDED_DB_DIR', folder: directory }
   try {
     const made = await mkdir(directory, { recursive: true })
     if (made !== undefined) await chmod(directory, 0o711)
-  } catch (cause) {
-    throw new AppError('CONFIG_INVALID', 'EMBEDDED_DB_DIR can\'t be made.', {
-      remedy: 'Set EMBEDDED_DB_DIR to a folder that the service may write to.', cause
-    })
+  } catch (error) {
+    throw await folderNotMade(error, known, 'CONFIG_INVALID')
   }
+  await requireFolder(known, 'CONFIG_INVALID')
 }
 
 /**

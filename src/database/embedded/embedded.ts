@@ -1,7 +1,7 @@
 import { join, resolve } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { AppError, systemCode } from '../../errors.js'
-import { takeLock, type Lock } from '../../io/lock.js'
+import { folderInUse, takeLock, type Lock } from '../../io/lock.js'
 import type { Log } from '../../log.js'
 import { changePort, createCredentials, readCredentials } from './credentials.js'
 import type { ClusterCredentials } from './credentials.js'
@@ -95,11 +95,10 @@ export function createEmbeddedDatabase (
 
 async function lockDirectory (directory: string): Promise<Lock> {
   await makeDirectory(directory)
-  const lock = await takeLock(join(directory, 'service.lock'))
+  const path = join(directory, 'service.lock')
+  const lock = await takeLock(path)
   if (lock !== null) return lock
-  throw new AppError('CONFIG_INVALID', 'Another service runs on EMBEDDED_DB_DIR already.', {
-    remedy: 'Stop the other service, or give each its own EMBEDDED_DB_DIR.'
-  })
+  throw await folderInUse({ name: 'EMBEDDED_DB_DIR', folder: directory }, path)
 }
 
 interface ServerOptions { directory: string, dataDirectory: string, binDir: string | null, log: Log }
