@@ -1,6 +1,6 @@
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest, HookHandlerDoneFunction } from 'fastify'
 import fp from 'fastify-plugin'
 import { errorResponses } from '../routes/schemas/error.js'
 import { sharedSchemas } from '../routes/schemas/shared.js'
@@ -40,7 +40,14 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
   })
 
   // Under helmet's content security policy as it is: what the page needs it gets from this service.
-  await app.register(swaggerUi, { routePrefix: '/docs', indexPrefix: publicUrl === '' ? '' : new URL(publicUrl).pathname, uiConfig: { persistAuthorization: true } })
+  await app.register(swaggerUi, {
+    routePrefix: '/docs',
+    indexPrefix: publicUrl === '' ? '' : new URL(publicUrl).pathname,
+    uiConfig: { persistAuthorization: true },
+    uiHooks: { onRequest: leadToPage }
+  })
+  // The files of Swagger UI hold its own page too, which looks for the document in the wrong place.
+  app.get('/docs/static/', { schema: { hide: true }, onRequest: leadToPage }, async () => {})
   app.get('/openapi.json', {
     schema: {
       operationId: 'getOpenApi',
@@ -51,6 +58,20 @@ async function openapiPlugin (app: FastifyInstance): Promise<void> {
       response: { 200: { description: 'The document', type: 'object', additionalProperties: true }, ...errorResponses(['RATE_LIMITED']) }
     }
   }, async () => app.swagger())
+}
+
+/** From each address, relative to it: a proxy may serve this below a path of its own. */
+const toPage: Readonly<Record<string, string>> = { '/docs': 'docs', '/docs/': '../docs', '/docs/static/': '../../docs', '/docs/static/index.html': '../../docs' }
+
+/**
+ * Leads every other address of the page to /docs. Behind a query the page would look for the document in the wrong place,
+ * and the redirect of @fastify/swagger-ui 6.1.3 forgets the proxy's path and, with a query, leads back to itself.
+ */
+function leadToPage (request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
+  const [path = '', ...query] = request.url.split('?')
+  const page = toPage[path]
+  if (page !== undefined && (path.startsWith('/docs/static/') || query.length > 0)) reply.redirect(page, 302)
+  else done()
 }
 
 export default fp(openapiPlugin, { name: 'openapi', dependencies: ['config'] })

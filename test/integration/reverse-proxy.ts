@@ -23,6 +23,11 @@ function recipe (port: number, service: string): string {
   return block.replace('listen 80;', `listen 127.0.0.1:${port};`).replace('http://127.0.0.1:3000/', `${service}/`)
 }
 
+/** Addresses of this service in a document: of its servers, and in texts. */
+function absoluteLinks (document: unknown): string[] {
+  return JSON.stringify(document).match(/https?:\/\/(?:127\.0\.0\.1|localhost)[^"\s)]*/g) ?? []
+}
+
 t.test('behind nginx as the documentation sets it up, below a path', { skip: nginx === null && 'nginx is missing: scripts/setup.sh brings it on Debian' }, async t => {
   const port = await freePort()
   const base = `http://127.0.0.1:${port}/backups`
@@ -81,6 +86,16 @@ t.test('behind nginx as the documentation sets it up, below a path', { skip: ngi
   const parts = [...docs.matchAll(/(?:src|href)="([^"]+)"/g)].map(([, path = '']) => new URL(path, `${base}/docs`).href)
   t.ok(parts.length >= 4)
   for (const address of parts) t.equal((await fetch(address)).status, 200, address)
+  for (const [address, leadsTo] of [
+    ['', '/docs'], ['/', '/docs'], ['/docs?lang=en', '/docs'], ['/docs/?lang=en', '/docs'], ['/docs/static/', '/docs'],
+    ['/docs/static/index.html', '/docs'], ['/docs/static/index.html?lang=en', '/docs']
+  ] as const) {
+    const page = await fetch(`${base}${address}`)
+    t.match({ status: page.status, url: page.url }, { status: 200, url: `${base}${leadsTo}` }, address)
+  }
+  const links = absoluteLinks(await (await fetch(`${base}/openapi.json`)).json())
+  t.ok(links.length >= 1)
+  for (const link of links) t.ok(link.startsWith(base), link)
   t.match(await (await fetch(`${base}/docs/json`)).json(), { servers: [{ url: base }] })
 
   lines.length = 0

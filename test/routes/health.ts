@@ -74,11 +74,15 @@ t.test('not ready where BACKUP_DIR has no room', async t => {
 })
 
 t.test('not ready without a database, nor while jobs are refused', async t => {
-  const { app } = await buildTestApp(t)
+  const { app, jobs } = await buildTestApp(t)
   const response = await app.inject({ url: '/health/ready' })
   t.match(response.json(), { statusCode: 503, error: 'Service Unavailable', code: 'DATABASE_UNAVAILABLE', remedy: String, errors: [{ field: 'database' }] })
   t.ok(response.headers['retry-after'])
   t.notMatch(response.body, /secret/)
+  jobs.refuse(new AppError('CONFIG_INVALID', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
+  t.match((await app.inject({ url: '/health/ready' })).json(), {
+    code: 'CONFIG_INVALID', message: 'Another service runs on EMBEDDED_DB_DIR.', remedy: 'Stop it.', errors: [{ field: 'database' }]
+  }, 'the reason why the database is not started comes before its absence')
 
   const { url } = await createTestDatabase(t)
   const starting = await buildTestApp(t, { databaseUrl: url })
