@@ -30,7 +30,7 @@ export const errorCatalogue = {
   ARCHIVE_MISSING: 'The archive is gone from the repository: upload a copy of it or bring it back, or delete the record.',
   ARCHIVE_UNTRUSTED: 'Ask the operator: BACKUP_SIGNING_KEY_PREVIOUS names former keys, ACCEPT_UNSIGNED_ARCHIVES=true allows archives from elsewhere.',
   ARCHIVE_VERSION_UNSUPPORTED: 'Use a release of dumbassets-backup that knows this archive version.',
-  BACKUP_INCOMPATIBLE: 'Restore it on an installation of the kind it was made on.',
+  BACKUP_INCOMPATIBLE: 'Restore it on an installation whose FILE_STORAGE_TYPE is that of the backup.',
   DUMP_INVALID: 'The database dump in the archive could not be loaded: restore another backup.',
   LOAD_LIMIT_EXCEEDED: 'The dump grows without end or takes too long: restore another backup, or have the operator raise LOAD_TIMEOUT.',
   PAYLOAD_TOO_LARGE: 'Send a smaller body.',

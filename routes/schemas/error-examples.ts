@@ -36,6 +36,10 @@ export const errorExamples = {
   ARCHIVE_INVALID: { message: 'The archive can\'t be used: metadata.json is missing.' },
   ARCHIVE_UNTRUSTED: { message: 'The archive carries no signature of this installation: it was made elsewhere, or changed since, or the key is another now.' },
   ARCHIVE_VERSION_UNSUPPORTED: { message: 'The archive has format 2; this release knows format 1.' },
+  BACKUP_INCOMPATIBLE: {
+    message: 'The backup holds nothing that can be restored: the uploaded files were on an SMB share when it was made.',
+    remedy: 'Put the files back with the share\'s own backup, as files/SMB_BACKUP_INFO.txt in the archive says.'
+  },
   DUMP_INVALID: { message: 'After loading, the table public.assets has 1203 rows in place of 1204.' },
   LOAD_LIMIT_EXCEEDED: { message: 'Loading the dump takes longer than 900 s.' },
   RATE_LIMITED: { message: 'Too many requests: try again in 12 seconds.' },

@@ -16,6 +16,7 @@ import { createJournal, type Begin } from './journal.js'
 import { preflight, requireNoOthers, type DatabaseMode, type Preflight } from './preflight.js'
 import { finishRestores, releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
+import { restorableParts } from './restorable-parts.js'
 import { openTransaction, type Inputs } from './transaction.js'
 
 /** A report is kept in a journal and shown in a list; links can be left out by the thousands. */
@@ -66,7 +67,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   const { organizationId, backupId, dryRun } = request
   const { restoreId = randomUUID() } = request
   const keepCheckpoint = request.rollbackOnFailure && !dryRun
-  const parts = { database: archive.database !== null, files: archive.metadata.includesFiles && core.storage.capabilities.transferable }
+  const parts = restorableParts(core, archive)
   // What an earlier restore left half done, when it could go neither way, must not be built upon.
   await finishRestores(core, archive.metadata.databaseScope === 'instance' ? await core.repository.organizations() : [organizationId])
   const found = await preflight(core, { organizationId, archive, keepCheckpoint: request.rollbackOnFailure, ...parts })
