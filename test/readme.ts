@@ -38,6 +38,14 @@ t.test('every npm script that is named exists', async t => {
   for (const [, name = ''] of readme.matchAll(/npm run (?:--silent )?([a-z:-]+)/g)) t.ok(name in manifest.scripts, `npm run ${name}`)
 })
 
+t.test('git ignores what the commands make in the project\'s folder', async t => {
+  const patterns = (await readFile(projectFile('.gitignore'), 'utf8')).split('\n').filter(line => line !== '')
+  const ignored = patterns.map(pattern => new RegExp(`^${pattern.replace(/\/$/, '').replaceAll('.', '\\.').replaceAll('*', '.*')}$`))
+  const made = [...readme.matchAll(/^ {4}.*(?:>|\s-o|unzip .* -d) ?([\w.$-]+)/gm)].map(([, name = '']) => name)
+  for (const name of ['jwt-secret', 'backup-$ID.zip', 'restored']) t.ok(made.includes(name), `the README makes ${name}`)
+  for (const name of made) t.ok(ignored.some(pattern => pattern.test(name)), name)
+})
+
 t.test('every link into the repository leads somewhere', async t => {
   for (const [, target = ''] of readme.matchAll(/\]\((?!https?:|#)([^)]+)\)/g)) {
     await t.resolves(readFile(projectFile(target)), target)
