@@ -1,5 +1,6 @@
 import tseslint from 'typescript-eslint'
 import { noIdentifierHelper } from './eslint-identifiers.js'
+import { noVagueSubject } from './eslint-words.js'
 
 /** Layers of the core, lowest first: each may import what stands before it, and itself. */
 const layers = [
@@ -38,7 +39,7 @@ export default tseslint.config(
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
-    plugins: { sql: { rules: { 'no-identifier-helper': noIdentifierHelper } } },
+    plugins: { sql: { rules: { 'no-identifier-helper': noIdentifierHelper } }, words: { rules: { 'no-vague-subject': noVagueSubject } } },
     rules: {
       'sql/no-identifier-helper': 'error',
       '@typescript-eslint/await-thenable': 'error',
@@ -93,7 +94,8 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'openapi/**/*.ts', 'scripts/**/*.ts'],
     rules: {
-      'no-restricted-syntax': ['error', noBarrels]
+      'no-restricted-syntax': ['error', noBarrels],
+      'words/no-vague-subject': 'error'
     }
   },
   {

@@ -16,7 +16,7 @@ async function jobsPlugin (app: FastifyInstance, { jobs }: { jobs: JobRunner }):
   // Before the server waits for its connections to end: those that wait for a job are answered by its end.
   app.addHook('preClose', async () => {
     await jobs.stop()
-    // A download that somebody has paused must not keep the service from stopping.
+    // A download that its client has paused must not keep the service from stopping.
     setTimeout(() => { app.server.closeAllConnections() }, lingerMs).unref()
   })
 }

@@ -4,7 +4,7 @@ const mostKeys = 50_000
 
 interface Window { current: number, endsAt: number }
 
-/** Counts by a clock that nobody can set: when the wall clock goes back an hour, a minute must not last an hour. */
+/** Counts by a clock that can't be set: when the wall clock goes back an hour, a minute must not last an hour. */
 export class RateLimitStore implements FastifyRateLimitStore {
   readonly #windows = new Map<string, Window>()
 

@@ -166,7 +166,7 @@ npm_packages_match () {
 
 install_npm_packages () {
   npm_packages_match && return
-  say 'installing npm packages with npm ci: it takes a minute or two, and says nothing meanwhile'
+  say 'installing npm packages with npm ci: it takes a minute or more, and says nothing meanwhile'
   npm ci --no-audit --loglevel=error || fail 'npm ci failed: see above. It needs the npm registry.'
   installed=yes
 }

@@ -41,7 +41,7 @@ export const Environment = Type.Object({
   BACKUP_SIGNING_KEY_PREVIOUS: Type.Optional(Type.String({ minLength: 32, secret: true, description: 'Former keys whose archives stay trusted, or former values of JWT_SECRET, one a line', expects: 'keys of at least 32 characters, one a line' })),
   ACCEPT_UNSIGNED_ARCHIVES: Type.Boolean({ default: false, description: 'Take and restore archives too that this installation has not signed', expects: 'true or false' }),
   UPLOAD_DIR: folder('./data/uploads', 'Folder of the uploaded files, one folder an organization'),
-  BACKUP_DIR: Type.Optional(Type.String({ description: 'Folder of the backups (default {UPLOAD_DIR}/backups; better on another disk: whoever loses that folder loses the backups too)', expects: 'a folder' })),
+  BACKUP_DIR: Type.Optional(Type.String({ description: 'Folder of the backups (default {UPLOAD_DIR}/backups; better on another disk: a loss of that folder would take the backups too)', expects: 'a folder' })),
   DATABASE_URL: Type.Optional(Type.String({ secret: true, description: 'URL of an external PostgreSQL database', expects: 'a URL' })),
   USE_EMBEDDED_DB: Type.Optional(Type.Boolean({ description: 'Run an embedded PostgreSQL (default true unless DATABASE_URL is set)', expects: 'true or false' })),
   EMBEDDED_DB_DIR: folder('./data/postgres', 'Data folder of the embedded PostgreSQL'),

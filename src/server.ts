@@ -70,7 +70,7 @@ async function serve (config: Config): Promise<void> {
   })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', reason => {
-    // postgres.js asks for types on its own when it connects, and nobody gets its error when the connection breaks just then.
+    // postgres.js asks for types on its own when it connects, and its error reaches no caller when the connection breaks just then.
     if (databaseError(reason).code === 'DATABASE_UNAVAILABLE') log.warn({ err: reason }, 'a database connection broke while it was opened')
     else fail(reason)
   })

@@ -1,4 +1,4 @@
-import { readFile } from 'node:fs/promises'
+import { readdir, readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { statusOf } from '../plugins/error-handler.js'
 import { Environment, type Variable } from '../src/environment.js'
@@ -25,6 +25,13 @@ t.test('every error code is documented with its status and remedy', async t => {
 t.test('every variable is documented with its default and meaning', async t => {
   for (const [name, { default: fallback, description, secret }] of Object.entries(Environment.properties as unknown as Record<string, Variable>)) {
     has(t, `| \`${name}\`${secret === true ? ' *' : ''} | ${fallback === undefined ? '' : `\`${String(fallback)}\``} | ${description} |`)
+  }
+})
+
+t.test('the documents name their subjects', async t => {
+  for (const file of ['README.md', 'src/archive/FORMAT.md', 'src/restore/PROTOCOL.md', 'openapi/openapi.json', ...(await readdir(projectFile('docs'))).map(name => `docs/${name}`)]) {
+    const text = await readFile(projectFile(file), 'utf8')
+    t.same(text.match(/\b(nobody|somebody|whoever|anybody|everybody|someone|anyone)\b.{0,40}/gi) ?? [], [], file)
   }
 })
 

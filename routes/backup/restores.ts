@@ -9,7 +9,7 @@ import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader, RestoreParams } from '../schemas/operation.js'
 import { listOf, ref } from '../schemas/shared.js'
 
-/** What looks like a rehearsal must not be one for nobody. */
+/** A request for a dry run is refused, since an undo has none. */
 const UndoBody = Type.Object({}, { title: 'UndoRequest', additionalProperties: false, description: 'an undo takes no fields and has no dry run' })
 
 const restoresRoutes: FastifyPluginAsyncTypebox = async app => {

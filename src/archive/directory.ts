@@ -141,7 +141,7 @@ export function headerOf ({ name, mode, mtime, size, offset, compressedSize, def
     uncompressedSize: size,
     compressedSize,
     relativeOffsetOfLocalHeader: offset,
-    // In the writer's time zone, which nobody knows; the extended timestamp is the one that counts.
+    // In the writer's time zone, which is unknown; the extended timestamp is the one that counts.
     lastModFileTime: dosTime,
     lastModFileDate: dosDate
   })

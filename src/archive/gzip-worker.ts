@@ -22,8 +22,8 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
 const { port, data: { compression, igzipPaths, descriptor, head, serverMajor, ring } } = enterLane<GzipSettings>()
 const slots = fillRing(ring)
 const gzipBlock = promisify(zlibGzip)
-const nobody = new MessageChannel().port1
-nobody.close()
+const nowhere = new MessageChannel().port1
+nowhere.close()
 
 try {
   const igzip = compression === 'fast' ? await findIgzip() : null
@@ -86,9 +86,9 @@ function sendMember ({ data, textBytes }: Member): void {
   discard(data)
 }
 
-/** V8, which sees how little lies in its heap, would let 30 MB lie outside of it. What is sent to nobody is gone at once. */
+/** V8, which sees how little lies in its heap, would let 30 MB lie outside of it. What is sent nowhere is gone at once. */
 function discard (bytes: Buffer): void {
-  if (isOwn(bytes)) nobody.postMessage(null, [bytes.buffer as ArrayBuffer])
+  if (isOwn(bytes)) nowhere.postMessage(null, [bytes.buffer as ArrayBuffer])
 }
 
 function send (reply: GzipReply): void {

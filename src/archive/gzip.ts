@@ -7,7 +7,7 @@ import { taskBytes, type GzipReply, type GzipSettings, type GzipTask } from './g
 /** Where Debian's and Homebrew's `isal` put it. */
 const usualPaths = ['/usr/bin/igzip', '/opt/homebrew/bin/igzip', '/usr/local/bin/igzip']
 
-/** Chunks are given away: nobody else may use their memory afterwards. */
+/** Chunks are given away: no other code may use their memory afterwards. */
 export type Text = AsyncIterable<Buffer> | PipedText
 
 export interface GzipOptions {

@@ -30,7 +30,7 @@ export function readAhead (handle: FileHandle): BytesAt {
 
 /**
  * What yauzl reads the directory through. Its own reader of file descriptors hands any offset that an archive names to
- * fs.read, which throws on one over 2^53 where nobody can catch it; and it reads every record with two calls of its own.
+ * fs.read, which throws on one over 2^53 where it can't be caught; and it reads every record with two calls of its own.
  */
 export class HandleReader extends RandomAccessReader {
   readonly #source: BytesAt

@@ -23,7 +23,7 @@ export function createArchiveOutput (stream: Writable, onBytes: (bytes: number) 
   let size = 0
   let wake = (): void => {}
   const ended = finished(stream)
-  // Awaited at the end; whoever writes until then gets the error of the destroyed stream, which never drains.
+  // Awaited at the end; a write until then gets the error of the destroyed stream, which never drains.
   ended.catch(() => { wake() })
   stream.on('drain', () => { wake() })
 

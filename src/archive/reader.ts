@@ -41,7 +41,7 @@ const signatureLimit = 1024
 
 /**
  * Opens an archive in format 1 and checks everything that can be checked without reading the files: layout, names,
- * sizes, that SHA256SUMS names exactly the entries that are there, and that nobody changed their attributes. Every byte
+ * sizes, that SHA256SUMS names exactly the entries that are there, and that their attributes are unchanged. Every byte
  * that is no entry's data must be the one that our writer puts there, so that nothing can hide between the entries and
  * other tools can't see another archive than we do.
  * The caller closes `handle` after its last read.

@@ -9,7 +9,7 @@ export function invalid (reason: string, cause?: unknown): AppError {
   return new AppError('ARCHIVE_INVALID', `The archive can't be used: ${reason}.`, { cause })
 }
 
-/** Whose it is, is nobody's business but theirs. */
+/** Its owner is not told. */
 export function ofAnother (): AppError {
   return new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: it belongs to another organization.', {
     remedy: 'Use it with the token of an OWNER of the organization that it was made for: no other can take or restore it.'

@@ -2,7 +2,7 @@ import type { Turn } from '../io/turns.js'
 import type { ArchiveEntry } from './directory.js'
 import { invalid, printable } from './refusal.js'
 
-/** Nobody's ordinary data deflate to less; those of our own archives are taken as they are. */
+/** No ordinary data deflate to less; those of our own archives are taken as they are. */
 const mostTimes = 200
 const alwaysFine = 1 << 30
 

@@ -49,7 +49,7 @@ export interface ZipHeader {
 interface YazlInternals { entries: unknown[], outputStreamCursor: number }
 
 export interface ZipHeaders {
-  /** An entry's header; whoever asked for it sets offset, CRC-32 and sizes. */
+  /** An entry's header; the caller sets offset, CRC-32 and sizes. */
   make (name: string, attributes: Attributes, deflated: boolean): ZipHeader
   /** The header is complete: its record comes next in the central directory. */
   add (header: ZipHeader): void

@@ -18,7 +18,7 @@ const mostNamed = 20
 export interface FilesPart { files: number, bytes: number, warnings: string[] }
 
 /**
- * Adds what was listed. Nobody stops the application meanwhile: of a file that has grown, the part that was there when it
+ * Adds what was listed. The application goes on meanwhile: of a file that has grown, the part that was there when it
  * was listed is taken; one that has changed in any way is in the archive as it was read, with a warning.
  * @throws AppError STORAGE_UNAVAILABLE, and the reason of job.signal
  */

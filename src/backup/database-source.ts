@@ -133,7 +133,7 @@ async function openOrganization (core: Core, { connection, tools, snapshot, serv
       roles: await listRoles(sql),
       extensions: await listExtensions(sql),
       schemaFingerprint: await schemaFingerprint(sql),
-      // The database's settings, privileges and size are the operator's and everybody's, not this organization's.
+      // The database's settings, privileges and size are the operator's and those of all organizations, not this organization's.
       database: { ...await readDatabaseDetails(sql), settings: [], valueSettings: [], privileges: null, owners: [], comment: null, connectionLimit: -1, largeObjects: 0, sizeBytes: 0, searchPath: loadPath.path },
       ...await describeRows(dump, async () => await proof.describe(loadPath, await superuserFindings(sql, 'organization')))
     })),

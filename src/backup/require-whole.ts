@@ -3,7 +3,7 @@ import { AppError } from '../errors.js'
 import type { Backup } from '../repository/record.js'
 
 /**
- * Looks whether a backup's archive is there in its full length, before any of it is promised to somebody.
+ * Looks whether a backup's archive is there in its full length, before any of it is promised to a client.
  * @throws AppError ARCHIVE_MISSING, CHECKSUM_MISMATCH
  */
 export async function requireWhole ({ repository }: Core, { organizationId, id, size }: Backup): Promise<void> {

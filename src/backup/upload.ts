@@ -126,7 +126,7 @@ async function readWhole (
   }
 }
 
-/** The remedies of a restore name another backup; whoever uploads one still has the file. */
+/** The remedies of a restore name another backup; the sender of an upload still has the file. */
 function ofUpload (error: unknown): unknown {
   if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
   return new AppError(error.code, error.message, {

@@ -3,7 +3,7 @@ import { requireDirect } from './connection/direct.js'
 import type { DatabaseStrategy } from './strategy.js'
 
 /**
- * A database that someone else runs, named by DATABASE_URL. start() looks once whether it answers; the caller decides
+ * A database that the operator runs, named by DATABASE_URL. start() looks once whether it answers; the caller decides
  * whether to go on without it, since connection() is known either way.
  * @throws AppError CONFIG_INVALID for an unusable URL
  */

@@ -50,7 +50,7 @@ export async function ownableObjects (sql: Sql): Promise<OwnedObject[]> {
   return rows.map(({ type, identity, owner }) => ({ type, identity, owner }))
 }
 
-/** The objects that somebody else than the database's owner owns. */
+/** The objects that another role than the database's owner owns. */
 export async function listForeignOwners (sql: Sql): Promise<OwnedObject[]> {
   const [database] = await sql<[{ owner: string }]>`
     SELECT r.rolname AS owner FROM pg_catalog.pg_database d JOIN pg_catalog.pg_roles r ON r.oid = d.datdba

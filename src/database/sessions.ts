@@ -3,7 +3,7 @@ import { AppError } from '../errors.js'
 import { preparedTransactions } from './attachments.js'
 import { quoteLiteral } from './identifiers.js'
 
-/** A session of the server, as pg_stat_activity shows it to everybody. */
+/** A session of the server, as pg_stat_activity shows it to every role. */
 export interface Session {
   pid: number
   role: string | null

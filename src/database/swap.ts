@@ -36,7 +36,7 @@ export async function requireEndable (connection: Connection, database: string):
 }
 
 /**
- * Renames databases in one transaction: all of them or none, also through a crash of anybody. Sessions in them are ended
+ * Renames databases in one transaction: all of them or none, also through a crash of any program. Sessions in them are ended
  * meanwhile, since RENAME waits five seconds for them and then gives up; new ones queue until the commit.
  * @returns milliseconds from the first ended session to the commit: how long clients were shut out
  * @throws AppError DATABASE_BUSY naming who could not be ended

@@ -75,7 +75,7 @@ export function own (bytes: Buffer): Uint8Array<ArrayBuffer> {
   return (isOwn(bytes) ? bytes : new Uint8Array(bytes)) as Uint8Array<ArrayBuffer>
 }
 
-/** Whether the bytes have their memory for themselves: a small Buffer is a part of a pool, which is everybody's. */
+/** Whether the bytes have their memory for themselves: a small Buffer is a part of a pool, which all share. */
 export function isOwn (bytes: Buffer): boolean {
   return bytes.byteLength === bytes.buffer.byteLength
 }

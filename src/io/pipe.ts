@@ -19,7 +19,7 @@ export interface PipedText {
   finish (): Promise<void>
   /** Ends the program, which ends the text. */
   stop (): void
-  /** Once nobody reads. */
+  /** Once it is not read any more. */
   close (): Promise<void>
 }
 
@@ -33,7 +33,7 @@ export async function makePipe (): Promise<Pipe> {
   try {
     const path = join(folder, 'pipe')
     await runProgram('mkfifo', [path])
-    // Opened for both, it waits for nobody; opened for one, it waits for the other (fifo(7)).
+    // Opened for both, it does not wait; opened for one, it waits for the other (fifo(7)).
     const both = await open(path, 'r+')
     try {
       const reader = await open(path, 'r')

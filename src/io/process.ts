@@ -60,7 +60,7 @@ export class ProgramError extends Error {
 /** Starts a program with streams for its input and output. It is killed when this process exits. */
 export function startProgram (file: string, args: readonly string[], options: ProgramOptions = {}): RunningProgram {
   const child = execa(file, args, { ...spawnOptions(options), buffer: false, stdin: 'pipe', stdout: 'pipe', stderr: 'pipe' })
-  // execa drops the output that nobody reads yet, unless the stream is paused on purpose.
+  // execa drops the output that is not read yet, unless the stream is paused on purpose.
   child.stdout.pause()
   const errors = keepLast(child.stderr, options.stderrBytes)
   return { pid: child.pid, stdin: child.stdin, stdout: child.stdout, done: doneOf(file, child, errors), errors, kill: () => { child.kill() } }

@@ -12,7 +12,7 @@ export interface Ring {
 
 export interface Slot {
   bytes: Buffer
-  /** Nobody reads it any more. */
+  /** It is not read any more. */
   release (): void
 }
 
@@ -26,7 +26,7 @@ export interface RingReader {
 /** Left to V8, which sees little garbage here, a ring would lie about for several backups. */
 const unused: Ring[] = []
 
-/** One that nobody uses any more, or a new one. */
+/** One that is not used any more, or a new one. */
 export function takeRing (): Ring {
   const ring = unused.pop() ?? { memory: new SharedArrayBuffer(slots * slotBytes), credits: new Int32Array(new SharedArrayBuffer(4)) }
   Atomics.store(ring.credits, 0, slots)

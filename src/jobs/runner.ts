@@ -11,7 +11,7 @@ export interface JobRequest<Result> {
   backupId?: string
   /** It changes what other organizations see, so it runs beside no other job. */
   exclusive?: boolean
-  /** It waits for somebody else for most of its time, so it takes no place from jobs that work. */
+  /** It waits for a client for most of its time, so it takes no place from jobs that work. */
   light?: boolean
   run: (job: JobContext) => Promise<Result>
 }
@@ -68,7 +68,7 @@ export interface JobRunnerOptions {
 }
 
 /**
- * Runs long work: one job an organization at a time, alone where it is exclusive, so that nobody stands in line twice.
+ * Runs long work: one job an organization at a time, alone where it is exclusive, so that no organization stands in line twice.
  * Jobs live as long as the process.
  */
 export function createJobRunner ({ log, places: count = Infinity, onUnfinished = () => {} }: JobRunnerOptions): JobRunner {
@@ -137,7 +137,7 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
         context.progress.phase('starting')
       }
       const result = await run(context)
-      // Before the end is told, so that whoever starts a job then waits for it.
+      // Before the end is told, so that a job that starts then waits for it.
       for (const work of left) keepUp(work).catch((error: unknown) => { log.error({ err: error, jobId: entry.job.id }, 'what a job has left could not be done') })
       end(entry, { state: 'succeeded', result })
       return result

@@ -42,7 +42,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     return record.signedBy === undefined ? record : { ...record, trusted: keyIds.has(record.signedBy) }
   }
 
-  /** What is kept in memory must not hide that the repository is gone. Who asks while somebody looks shares the answer: many clients ask at once. */
+  /** What is kept in memory must not hide that the repository is gone. A request that comes during a look shares its answer: many clients ask at once. */
   async function requireRepository (): Promise<void> {
     checking ??= repository.check().finally(() => { checking = null })
     await checking

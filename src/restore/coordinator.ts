@@ -85,7 +85,7 @@ export async function rollForward (transaction: Transaction, report: () => Resto
   try {
     for (const participant of participants) outageMs += await participant.commit()
   } catch (error) {
-    // Whoever wrote down now that it goes back could be wrong.
+    // A line now that says that it goes back could be wrong.
     if (isUnfinished(error)) throw error
     await unfinishedOnFailure(undefined, async () => { await requireNoneFinal(participants, error) })
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'The restore can\'t be committed and goes back')
@@ -94,7 +94,7 @@ export async function rollForward (transaction: Transaction, report: () => Resto
     throw error
   }
   const done = { ...report(), outageMs }
-  // Committed all the same: whoever takes the failure for a rollback would be wrong.
+  // Committed all the same: the failure must not be taken for a rollback.
   await unfinishedOnFailure(undefined, async () => { await journal.append({ step: 'done', report: done }) })
   await settle(transaction).catch((error: unknown) => {
     log.warn({ err: error, restoreId: journal.begin.restoreId }, 'A restore that is done could not be tidied up; trying again later')
@@ -195,7 +195,7 @@ async function discardAll ({ journal, participants, log }: Transaction): Promise
       await participant.discard()
     } catch (error) {
       if (!(error instanceof AppError) || !['DATABASE_BUSY', 'DATABASE_ERROR', 'PREFLIGHT_FAILED'].includes(error.code)) throw error
-      log.warn({ err: error, restoreId: journal.begin.restoreId, remedy: error.remedy }, 'What a restore has made and nobody needs can\'t be removed now; trying again later')
+      log.warn({ err: error, restoreId: journal.begin.restoreId, remedy: error.remedy }, 'A leftover of a restore can\'t be removed now; trying again later')
       left = { leftover: true }
     }
   }
@@ -203,7 +203,7 @@ async function discardAll ({ journal, participants, log }: Transaction): Promise
 }
 
 /**
- * Drops the checkpoint. That is written down before anything of it goes, so that nobody undoes a restore to half a
+ * Drops the checkpoint. That is written down before anything of it goes, so that no restore is undone to half a
  * checkpoint; one that was cut off is gone on with by calling this again.
  */
 export async function release ({ journal, participants, removeCheckpointBackup }: Transaction): Promise<void> {

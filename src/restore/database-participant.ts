@@ -110,7 +110,7 @@ export function createDatabaseParticipant (
       const { liveOid, isCommitted } = await look()
       if (isCommitted) return 0
       if (liveOid !== formerOid()) {
-        throw new AppError('RESTORE_CONFLICT', 'Somebody else has replaced the database while it was being restored.', {
+        throw new AppError('RESTORE_CONFLICT', 'Another program has replaced the database while it was being restored.', {
           remedy: 'Restore again.'
         })
       }

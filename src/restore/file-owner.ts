@@ -4,7 +4,7 @@ import type { Archive } from '../archive/reader.js'
 import { systemCode } from '../errors.js'
 import type { FileOwner } from '../storage/strategy.js'
 
-/** How the system answers whoever may not give files away: no right to (chown(2)), or a file system that keeps no owners. */
+/** How the system answers a user who may not give files away: no right to (chown(2)), or a file system that keeps no owners. */
 const refusals: ReadonlySet<string> = new Set(['EPERM', 'EACCES', 'EINVAL', 'ENOTSUP', 'ENOSYS', 'EROFS'])
 /** chown(2): leaves it as it is. */
 const unchanged = -1

@@ -21,7 +21,7 @@ import type { CodeChange, TableReport } from './report.js'
 export interface InPlaceInput extends Omit<DatabaseInput, 'owner'> {
   dryRun: boolean
   tenantTable: string
-  /** The operator has said that the database is restored whoever is in it. */
+  /** The operator has said that the database is restored whatever organizations are in it. */
   replacesOthers: boolean
 }
 
@@ -149,7 +149,7 @@ async function listDropped (connection: Connection, archived: ReadonlyArray<{ sc
   }
 }
 
-/** A table that is damaged can go too, but nobody can say how many rows go with it. */
+/** A table that is damaged can go too, but the number of its rows can't be told. */
 async function removedRows (sql: Sql, table: QualifiedName): Promise<Omit<TableReport, 'table'>> {
   const note = 'The table is not in the backup and would go.'
   try {

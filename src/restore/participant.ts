@@ -15,7 +15,7 @@ export interface Participant {
   /**
    * Makes the new state the live one; the former becomes the checkpoint.
    * @returns milliseconds that users were shut out
-   * @throws AppError RESTORE_UNFINISHED when nobody can tell now whether it is the live one
+   * @throws AppError RESTORE_UNFINISHED when it can't be told now whether it is the live one
    */
   commit (): Promise<number>
   /** Which state is live: the one from before the restore, the restored one, or something of both. */

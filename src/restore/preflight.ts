@@ -131,7 +131,7 @@ async function askStaying ({ database }: Core): Promise<StayingObjects> {
 async function chooseMode ({ database, settings }: Core, organizationId: string, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
   const whole = server.canCreateDatabase ? 'swap' : 'in-place'
   if (server.live === null) return whole
-  // A database that can't even be opened can still be exchanged, where nobody asks who else is in it.
+  // A database that can't even be opened can still be exchanged, where the other organizations in it are not asked for.
   if (metadata.databaseScope === 'instance' && settings.databaseScope === 'instance') return whole
   const isPart = metadata.databaseScope === 'organization'
   try {

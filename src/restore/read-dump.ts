@@ -21,7 +21,7 @@ export async function * readDump<Entry extends { size: number }> (
     }
   }
   try {
-    // Whoever reads the result gets the source's error from it; the callback is only there because pipeline wants one.
+    // The reader of the result gets the source's error from it; the callback is only there because pipeline wants one.
     let bytes = 0
     for await (const block of pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>) {
       bytes += block.length

@@ -18,7 +18,7 @@ import { openTransaction } from './transaction.js'
 export async function recoverRestores (core: Core): Promise<void> {
   const failures: unknown[] = []
   for (const organizationId of await core.repository.organizations()) {
-    // A damaged journal stops its own organization's restores until somebody has looked at it, and nobody else's work.
+    // A damaged journal stops its own organization's restores until the operator has looked at it, and no other work.
     await finishRestores(core, [organizationId]).catch((error: unknown) => { if (!isDamage(error)) failures.push(error) })
   }
   const { uploadDir } = core.settings
@@ -78,7 +78,7 @@ async function finish (core: Core, journal: Journal): Promise<void> {
   if (hasCheckpoint(journal.lines) && !keepsCheckpoint(journal.lines)) await tidyUp(core, journal, release)
 }
 
-/** What nobody needs any more and can't be removed now must not stop what people wait for: it is tried again. */
+/** A leftover that can't be removed now must not stop what people wait for: it is tried again. */
 async function tidyUp (core: Core, journal: Journal, step: (transaction: Transaction) => Promise<void>): Promise<void> {
   const { organizationId, restoreId } = journal.begin
   try {

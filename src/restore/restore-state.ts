@@ -34,7 +34,7 @@ export function hasCheckpoint (lines: readonly Line[]): boolean {
   return there && !lines.some(({ step }) => step === 'released')
 }
 
-/** Whether its checkpoint is whole and shall be kept: nobody has begun to drop it. */
+/** Whether its checkpoint is whole and shall be kept: its removal has not begun. */
 export function keepsCheckpoint (lines: readonly Line[]): boolean {
   return (lines[0] as Begin).keepCheckpoint && stateOf(lines) === 'done' && !lines.some(({ step }) => step === 'release' || step === 'released')
 }

@@ -107,7 +107,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
     })
     core.log.info({ organizationId, backupId, restoreId, outageMs: done.outageMs }, 'Restore committed')
     const dropOld = async (): Promise<void> => { await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null) }
-    // To drop a database PostgreSQL writes a checkpoint of its own, and files are many. Whoever wants none kept may need the
+    // To drop a database PostgreSQL writes a checkpoint of its own, and files are many. A caller that wants none kept may need the
     // room at once, and a checkpoint that is a backup is seen in the list.
     await (keepCheckpoint && checkpointBackupId === null ? job.afterwards(dropOld) : dropOld())
     return answer(request, restoreId, done)
@@ -116,7 +116,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
   }
 }
 
-/** There is one checkpoint at most: what could be undone until now can't be any more, which nobody expects at the second try. */
+/** There is one checkpoint at most: what could be undone until now can't be any more, a surprise at the second try. */
 async function lastChanceWarnings (core: Core, { organizationId, undoOf }: RestoreRequest): Promise<string[]> {
   const undoable = (await listRestores(core, organizationId)).filter(restore => restore.undoable && restore.restoreId !== undoOf)
   return undoable.map(({ restoreId, startedAt }) =>
@@ -176,7 +176,7 @@ function completeReport (
     durationMs: Math.round(performance.now() - started),
     ...(keepCheckpoint ? { checkpointUntil: new Date(Date.now() + core.settings.checkpointRetentionMs).toISOString() } : {}),
     warnings: [...(archive.trusted ? [] : [
-      'The archive carries no signature of this installation: whoever made or changed it decides what is restored.'
+      'The archive carries no signature of this installation: its maker, or a later hand, decides what is restored.'
     ]), ...warnings, ...(prepared.warnings ?? []), ...(mounted ? [
       'The organization\'s upload folder is a mount of its own: its files are exchanged one by one, so for a moment only some of them are there.'
     ] : []), ...(elsewhere === null ? [] : [

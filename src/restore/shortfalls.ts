@@ -13,7 +13,7 @@ export function createdWithUs (metadata: Metadata): string | undefined {
 
 /**
  * Whether a dump is loaded beside the live database in one transaction: where that saves PostgreSQL from logging it, and with
- * room to spare for the locks of others. Large objects take locks that nobody has counted.
+ * room to spare for the locks of others. Large objects take locks that are not counted.
  */
 export function fitsOneTransaction ({ database, tables }: Metadata, server: ServerFacts): boolean {
   return server.skipsWal && database?.largeObjects === 0 && tables.length * locksPerTable * 4 <= server.lockSlots
@@ -46,7 +46,7 @@ export function databaseShortfalls (
 export function attachmentShortfalls (mode: DatabaseMode, { preparedTransactions, subscriptions }: Attachments): string[] {
   if (mode === 'merge') return []
   const shortfalls = preparedTransactions.map(name =>
-    `The prepared transaction ${quoteLiteral(name)} stays in the live database until somebody ends it, with COMMIT PREPARED or ROLLBACK PREPARED and its name: end it.`)
+    `The prepared transaction ${quoteLiteral(name)} stays in the live database until it is ended: run COMMIT PREPARED or ROLLBACK PREPARED with its name.`)
   if (mode === 'swap') {
     shortfalls.push(...subscriptions.map(name =>
       `The subscription "${name}" writes into the live database, which could be neither exchanged nor dropped with it: drop it (ALTER SUBSCRIPTION … DISABLE, ALTER SUBSCRIPTION … SET (slot_name = NONE), DROP SUBSCRIPTION), and create it again after the restore.`))

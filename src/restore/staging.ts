@@ -47,7 +47,7 @@ export async function removeAtOnce (base: string): Promise<void> {
   }
 }
 
-/** A removal would go on into what is mounted there, somebody's share, and empty it. @throws AppError STORAGE_UNAVAILABLE */
+/** A removal would go on into what is mounted there, such as a share, and empty it. @throws AppError STORAGE_UNAVAILABLE */
 export async function removeUnlessMounted (folder: string): Promise<void> {
   await requireNoMount(folder)
   await removeTree(folder)

@@ -19,7 +19,7 @@ export interface UndoRequest { organizationId: string, restoreId: string, starte
  */
 export async function undoRestore (core: Core, request: UndoRequest, job: JobContext): Promise<RestoreResult> {
   const { checkpointBackupId } = await withJournal(core, request, async ({ begin, lines }) => {
-    // An archive that somebody took out of the folder is gone without a word in the journal.
+    // An archive that was taken out of the folder is gone without a word in the journal.
     const isGone = begin.checkpointBackupId !== null && await core.catalog.get(request.organizationId, begin.checkpointBackupId) === null
     if (!summaryOf(lines).undoable || isGone) throw notUndoable(summaryOf(lines))
     return begin

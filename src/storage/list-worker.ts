@@ -6,7 +6,7 @@ import type { FileOwners } from './strategy.js'
 export interface ListData { root: string }
 export interface ListReply { kind: 'listed', entries: PackedEntries, owners: FileOwners | null, warnings: string[] }
 
-/* A worker thread that lists one folder: twenty thousand files keep whoever does it busy for a tenth of a second. */
+/* A worker thread that lists one folder: twenty thousand files keep a thread busy for a tenth of a second. */
 const { port, data: { root } } = enterLane<ListData>()
 
 try {

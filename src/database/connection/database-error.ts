@@ -63,8 +63,8 @@ export function databaseError (error: unknown): AppError {
   const { syscall, name, message, severity } = error as { syscall?: string, name?: string, message?: string, severity?: string }
   // The same code as for much else, but only a connection that is refused is fatal.
   if (code === '55000' && severity === 'FATAL') {
-    return new AppError('DATABASE_UNAVAILABLE', `The database lets nobody in: ${message}.`, {
-      remedy: 'If somebody has closed it, run ALTER DATABASE ... ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
+    return new AppError('DATABASE_UNAVAILABLE', `The database takes no connections: ${message}.`, {
+      remedy: 'If it was closed on purpose, run ALTER DATABASE ... ALLOW_CONNECTIONS true as its owner, from another database.', cause: error
     })
   }
   // A setting that every session of ours begins with, see session-settings.ts.

@@ -70,7 +70,7 @@ export async function prepareSocketFolder (directory: string, user: SystemUser |
   const found = await lstat(folder)
   const ownedByRoot = user !== null && found.uid === 0
   if (!found.isDirectory() || (found.uid !== uid && !ownedByRoot)) {
-    throw new AppError('CONFIG_INVALID', 'The folder for the embedded database\'s socket belongs to someone else.', {
+    throw new AppError('CONFIG_INVALID', 'The folder for the embedded database\'s socket belongs to another user.', {
       remedy: 'Set EMBEDDED_DB_DIR to a folder with a shorter path.'
     })
   }

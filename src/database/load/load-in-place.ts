@@ -26,7 +26,7 @@ export interface InPlaceRequest {
   sql: () => AsyncIterable<Buffer>
   /** What must be there when it is loaded. */
   tables: ReadonlyArray<{ schema: string, name: string, rows: number }>
-  /** Nobody else may be in it, from when it is locked on; null: whoever is there is replaced. */
+  /** No other organization may be in it, from when it is locked on; null: all that are there are replaced. */
   census: Census | null
   /** As it is unless told. */
   publicSchema?: PublicSchema
@@ -63,7 +63,7 @@ export function tableDigest (schema: string, name: string): string {
  * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
  * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
  * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
- * Organizations are counted once their table is locked, which nobody gets past until the transaction ends.
+ * Organizations are counted once their table is locked, which no session gets past until the transaction ends.
  * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, PREFLIGHT_FAILED, DATABASE_BUSY, DISK_FULL, OTHER_ORGANIZATIONS_AFFECTED
  */
 export async function loadInPlace (connection: Connection, tools: PostgresTools, request: InPlaceRequest): Promise<InPlaceLoad> {

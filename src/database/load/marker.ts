@@ -15,7 +15,7 @@ const markers = `${ownSchema}.committed_restores`
 /** Held from a marker's writing to its commit, since two transactions can't create the schema at once. */
 const lock = 'SELECT pg_catalog.pg_advisory_xact_lock(4920614207331857513)'
 
-/** The restore's own, so that whoever asks for its marker waits until its transaction has ended one way or the other. */
+/** The restore's own, so that a session that asks for its marker waits until its transaction has ended one way or the other. */
 function restoreLock (restoreId: string, shared: '' | '_shared' = ''): string {
   return `SELECT pg_catalog.pg_advisory_xact_lock${shared}(pg_catalog.hashtextextended(${quoteLiteral(`dumbassets-backup restore ${restoreId}`)}, 0))`
 }

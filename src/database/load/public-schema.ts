@@ -16,7 +16,7 @@ export interface PublicSchema {
 
 interface Found { owner: string, isOurs: boolean, isManaged: boolean, grantees: string[] }
 
-/** PostgreSQL 14 and later: whoever owns the database is its only member. */
+/** PostgreSQL 14 and later: the owner of the database is its only member. */
 const databaseOwner = 'pg_database_owner'
 
 /**
@@ -50,7 +50,7 @@ export async function planPublicSchema (sql: Sql, wanted: string | null | undefi
   }
 }
 
-/** A third role's name can be given to nobody without being a member of that role; then the owner stays. */
+/** A schema can't be given to a third role without being a member of that role; then the owner stays. */
 function ownerAfter (wanted: string | null | undefined, now: string, { user, lendable }: { user: string, lendable: boolean }): string {
   if (wanted === databaseOwner && lendable) return databaseOwner
   return wanted === null && (now === databaseOwner || now === user) ? user : now

@@ -79,7 +79,7 @@ function namesOf ({ database }: Connection): ScratchNames {
 async function alone<T> (connection: Connection, use: (names: ScratchNames) => Promise<T>): Promise<T> {
   const names = namesOf(connection)
   return await withMaintenance(connection, async sql => {
-    // Whoever hangs at one must not hold up every backup.
+    // A session that hangs at one must not hold up every backup.
     await sql.unsafe('SET lock_timeout = \'60s\'')
     await sql.unsafe(`SELECT pg_catalog.pg_advisory_lock(pg_catalog.hashtextextended(${quoteLiteral(`dumbassets-backup proof ${names.database}`)}, 0))`)
     await dropScratch(connection, names)

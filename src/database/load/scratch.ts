@@ -25,7 +25,7 @@ export interface Scratch {
 type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localeProvider' | 'icuLocale'>
 
 /**
- * Creates an empty database beside the live one, closed to everybody but a fresh role that owns nothing else, is in no
+ * Creates an empty database beside the live one, closed to every role but a fresh one that owns nothing else, is in no
  * other role and can't create any.
  * @param maxBytes of temporary files that the role may make, where we may limit them
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_ERROR, DISK_FULL

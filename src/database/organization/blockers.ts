@@ -35,7 +35,7 @@ export function watchBlockers (connection: Connection, pid: number): BlockerWatc
       : error,
     async stop () {
       clearInterval(timer)
-      // A look is short, and postgres.js 3.4.9 throws where nobody can catch it when it is cut off while it connects.
+      // A look is short, and postgres.js 3.4.9 throws where it can't be caught when it is cut off while it connects.
       await client.end({ timeout: 5 })
       await looking
     }
@@ -46,7 +46,7 @@ function gaveUpWaiting (error: unknown): boolean {
   return systemCode(error) === '55P03' || (error instanceof AppError && systemCode(error.cause) === '55P03')
 }
 
-/** Whoever waits for a row holds its tuple lock, which tells the table. */
+/** A session that waits for a row holds its tuple lock, which tells the table. */
 async function look (sql: postgres.Sql, pid: number): Promise<string | null> {
   const [waiting] = await sql<[{ tables: string | null, prepared: boolean, blockers: number[] }]>`
     SELECT (SELECT string_agg(DISTINCT n.nspname || '.' || c.relname, ', ') FROM pg_locks l JOIN pg_class c ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace

@@ -62,7 +62,7 @@ async function leadingNowhere (
   }]
 }
 
-/** Values of the archive that another organization's rows, or nobody's, hold now: a moved row, an e-mail taken since. */
+/** Values of the archive that another organization's rows, or rows without an owner, hold now: a moved row, an e-mail taken since. */
 export async function takenValues (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[], organizationId: string
 ): Promise<Conflict[]> {

@@ -48,7 +48,7 @@ export interface OrganizationDump {
   script: AsyncGenerator<Buffer>
   /** The same without rows. */
   schema: Buffer
-  /** Ends the program behind the script, also when nobody has begun to read it. */
+  /** Ends the program behind the script, also when it is not read yet. */
   close (): void
 }
 

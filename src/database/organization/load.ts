@@ -89,7 +89,7 @@ async function writeCopy (session: postgres.ReservedSql, statement: string, star
   const writable = await query.writable()
   const refused = new Promise<never>((_resolve, reject) => { (query as unknown as { reject: (error: Error) => void }).reject = reject })
   refused.catch(() => {})
-  // Not started earlier: Node drops what a program wrote when it ends before somebody reads.
+  // Not started earlier: Node drops what a program wrote when it ends before it is read.
   const program = start()
   try {
     await Promise.race([refused, pipeline(endedWell(program), writable)])

@@ -6,7 +6,7 @@ import { ownedRows } from '../tenancy/tenant-rows.js'
 interface Partition { oid: number, relation: string, parent: number, column: string | null, bound: string | null }
 
 /**
- * Partitions that are for other organizations: their names and values are nobody else's business, so an organization's
+ * Partitions that are for other organizations: their names and values are no business of this one, so an organization's
  * archive does without them. Those that hold its rows or are for it stay, and so do the DEFAULT one and what views, keys or
  * functions elsewhere need.
  * @returns quoted relations

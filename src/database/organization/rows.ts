@@ -84,7 +84,7 @@ export async function startRows (options: RowsOptions): Promise<RowsProgram> {
       }
     },
     kill () {
-      // What psql wrote and nobody reads would keep the pipe open for ever.
+      // Output of psql that is never read would keep the pipe open for ever.
       program.stdout.destroy()
       program.kill()
     }

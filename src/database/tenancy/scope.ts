@@ -15,7 +15,7 @@ export interface Organizations {
 /**
  * How many organizations the database holds: the rows of the tenant table. Row level security hides none of them.
  * @param tenantTable unquoted, plain or `schema.table`
- * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then nobody knows whose rows they hold
+ * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then the owners of their rows are unknown
  */
 export async function countOrganizations (sql: Sql, tenantTable: string, organizationId: string): Promise<Organizations> {
   const census = await planCensus(sql, tenantTable, organizationId)

@@ -38,7 +38,7 @@ export function tenancyFindings (
         'leave the table out with TENANCY_FILE, or drop the key.')
     }
     if (outside.has(key.target)) {
-      notes.push(`${describeKey(graph, key)}: the target belongs to nobody and is not in the backup, so the archive has this key as NOT VALID, ` +
+      notes.push(`${describeKey(graph, key)}: the target belongs to no organization and is not in the backup, so the archive has this key as NOT VALID, ` +
         'and the rows it leads to must still exist when the backup is restored.')
     } else if (!key.validated) {
       notes.push(`${describeKey(graph, key)} is NOT VALID, so it is no evidence of who owns a row: VALIDATE CONSTRAINT if it should be.`)

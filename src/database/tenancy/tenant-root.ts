@@ -11,8 +11,8 @@ export interface TenantRoot<Table> {
 }
 
 /**
- * The tenant table among the database's ordinary and partitioned tables. A view, or a key of several columns, tells nobody
- * how many organizations there are.
+ * The tenant table among the database's ordinary and partitioned tables. A view, or a key of several columns,
+ * does not tell how many organizations there are.
  * @param tenantTable unquoted, plain or `schema.table`
  */
 export function findRoot<Table extends Pick<CatalogTable, 'schema' | 'name' | 'primaryKey'>> (tables: Table[], tenantTable: string): TenantRoot<Table> {

@@ -7,7 +7,7 @@ export const TenantClass = Type.Union([
   Type.Literal('chain', { description: 'Required foreign keys through other tables' }),
   Type.Literal('partial', { description: 'Only a path that can be null: rows without an owner are left out' }),
   Type.Literal('declared', { description: 'TENANCY_FILE names the column that decides' }),
-  Type.Literal('global', { description: 'No path: belongs to nobody, never backed up, never changed' }),
+  Type.Literal('global', { description: 'No path: belongs to no organization, never backed up, never changed' }),
   Type.Literal('excluded', { description: 'TENANCY_FILE leaves it out' })
 ])
 export type TenantClass = Static<typeof TenantClass>
