@@ -3,7 +3,7 @@ import type { Sql } from 'postgres'
 import { databaseError, withSql, type Connection } from './connection/connection.js'
 import { plainValues } from './connection/session-settings.js'
 import { quoteLiteral } from './identifiers.js'
-import { encloseEntries } from './load/dump-filter.js'
+import { encloseStatements, type DumpChange } from './load/dump-filter.js'
 
 /** A setting of a session, as current_setting() tells it and set_config() takes it. */
 export const Setting = Type.Object({ name: Type.String({ maxLength: 255 }), value: Type.String() })
@@ -99,10 +99,10 @@ export function plainStatements (settings: readonly Setting[] = Object.keys(plai
   return settingStatements(settings.filter(({ name }) => Object.hasOwn(plainValues, name)).map(({ name }) => ({ name, value: plainValues[name] as string })))
 }
 
-/** The statements around each entry of a dump that fills a materialized view. */
-export function withRefreshSettings (dump: AsyncIterable<Buffer>, { atRefresh }: LoadSettings): AsyncIterable<Buffer> {
-  if (atRefresh.length === 0) return dump
-  return encloseEntries(dump, '-- Name: ', '; Type: MATERIALIZED VIEW DATA; ', { before: settingStatements(atRefresh), after: plainStatements(atRefresh) })
+/** Sets them around each statement of a dump that fills a materialized view. */
+export function refreshSettings ({ atRefresh }: LoadSettings): DumpChange[] {
+  if (atRefresh.length === 0) return []
+  return [encloseStatements(({ type }) => type === 'MATERIALIZED VIEW DATA', { before: settingStatements(atRefresh), after: plainStatements(atRefresh) })]
 }
 
 /** As the setting names it; the dump that would make it can be one of another database. */

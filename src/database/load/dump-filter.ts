@@ -1,15 +1,11 @@
 import { AppError } from '../../errors.js'
+import { readPieces, type DumpEntry, type DumpPiece } from './dump-pieces.js'
 
 const newline = 0x0a
 const headBytes = 4096
 const tailBytes = 1024
-const nextEntry = Buffer.from('\n--\n')
-const copyStart = Buffer.from('\nCOPY ')
-const copyEnd = Buffer.from(' FROM stdin;')
-const dataEntry = Buffer.from('\n-- Data for Name: ')
-/** Far more than a table's name and those of its columns. */
-const headerBytes = 1 << 18
-const endOfRows = Buffer.from('\n\\.\n')
+/** What is smaller is put together: a part costs the pipe to psql more than copying it. */
+const smallPart = 1 << 14
 
 /**
  * The dump without pg_dump's own `\restrict` and `\unrestrict` lines, which psql refuses inside another `\restrict`.
@@ -58,110 +54,87 @@ function withoutTail (dump: Buffer, key: string | undefined): Buffer {
   return dump.subarray(0, start + 1)
 }
 
-/** The dump without the entries whose comment line starts with `start` and holds `kind`. */
-export function removeEntries (dump: AsyncIterable<Buffer>, start: string, kind: string): AsyncGenerator<Buffer> {
-  return changeEntries(dump, { start, kind }, null)
+/** What takes a piece's place. It is given the pieces of one dump in their order. */
+export type DumpChange = (piece: DumpPiece) => DumpPiece[]
+
+/**
+ * The dump as the changes leave it, one after the other.
+ * @param dump the memory of each chunk is used no more once the next is asked for
+ * @param isEnd whether all behind the header of that entry stays
+ */
+export async function * changeDump (dump: AsyncIterable<Buffer>, changes: readonly DumpChange[], isEnd?: (entry: DumpEntry) => boolean): AsyncGenerator<Buffer> {
+  for await (const pieces of readPieces(dump, isEnd)) {
+    yield * joined(changes.reduce((changed, change) => changed.flatMap(change), pieces))
+  }
 }
 
-/** The dump with statements before and behind each entry whose comment line starts with `start` and holds `kind`. */
-export function encloseEntries (dump: AsyncIterable<Buffer>, start: string, kind: string, statements: { before: string, after: string }): AsyncGenerator<Buffer> {
-  return changeEntries(dump, { start, kind }, statements)
+function * joined (pieces: readonly DumpPiece[]): Generator<Buffer> {
+  let small: Buffer[] = []
+  for (const { bytes } of pieces) {
+    if (bytes.length < smallPart) {
+      small.push(bytes)
+      continue
+    }
+    if (small.length > 0) yield Buffer.concat(small)
+    small = []
+    yield bytes
+  }
+  if (small.length > 0) yield Buffer.concat(small)
+}
+
+/** Takes out the entries that are meant. The settings that pg_dump writes at an entry's end are the next one's. */
+export function removeEntries (isMeant: (entry: DumpEntry) => boolean): DumpChange {
+  let inside = false
+  return piece => {
+    if (piece.kind === 'header') inside = piece.entry !== null && isMeant(piece.entry)
+    if (!inside) return [piece]
+    return isEntrySetting(piece) ? [piece, other('\n')] : []
+  }
+}
+
+/** Puts statements before and behind each statement of the entries that are meant. */
+export function encloseStatements (isMeant: (entry: DumpEntry) => boolean, { before, after }: { before: string, after: string }): DumpChange {
+  let inside = false
+  return piece => {
+    if (piece.kind === 'header') inside = piece.entry !== null && isMeant(piece.entry)
+    if (!inside || piece.kind !== 'statement' || isEntrySetting(piece)) return [piece]
+    return [other(before), piece, other(`\n${after}`)]
+  }
 }
 
 /**
- * An entry reaches to the next entry's `--` line. Rows of a COPY are passed over: they can hold anything.
- * @param enclosed null removes the entries
+ * Adds FREEZE to each COPY that pg_dump has written, which PostgreSQL takes only in the transaction that made the table
+ * (manual, COPY): rows need no visiting then to be marked as committed. Where a comment of pg_dump's is in between, the rows
+ * go to a partitioned table, which takes none.
  */
-async function * changeEntries (
-  dump: AsyncIterable<Buffer>, { start, kind }: { start: string, kind: string }, enclosed: { before: string, after: string } | null
-): AsyncGenerator<Buffer> {
-  const entryStart = Buffer.from(`\n--\n${start}`)
-  let held: Buffer = Buffer.alloc(0)
-  let inside: 'statements' | 'rows' | 'entry' = 'statements'
-  for await (const chunk of dump) {
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    for (;;) {
-      if (inside !== 'statements') {
-        const end = inside === 'rows' ? endOfRows : nextEntry
-        const found = held.indexOf(end)
-        // What may be the beginning of the end stays.
-        const through = found === -1 ? Math.max(0, held.length - end.length + 1) : inside === 'rows' ? found + end.length - 1 : found
-        if (inside === 'rows' || enclosed !== null) yield held.subarray(0, through)
-        held = held.subarray(through)
-        if (found === -1) break
-        if (inside === 'entry' && enclosed !== null) yield Buffer.from(`\n${enclosed.after}`)
-        inside = 'statements'
-      }
-      const [entry, copy] = [held.indexOf(entryStart), held.indexOf(copyStart)]
-      const found = entry === -1 || (copy !== -1 && copy < entry) ? copy : entry
-      if (found === -1) {
-        const keep = Math.min(held.length, entryStart.length)
-        yield held.subarray(0, held.length - keep)
-        held = held.subarray(held.length - keep)
-        break
-      }
-      const lineEnd = held.indexOf(newline, found + (found === entry ? entryStart.length : copyStart.length))
-      if (lineEnd === -1) {
-        yield held.subarray(0, found)
-        held = held.subarray(found)
-        break
-      }
-      const line = held.subarray(found, lineEnd)
-      const isMeant = found === entry && line.includes(kind)
-      yield held.subarray(0, isMeant ? found : lineEnd)
-      // From the comment's last line on, so that its own closing `--` is not taken for the next entry.
-      const closed = isMeant ? lineEnd + 3 : lineEnd
-      if (isMeant && enclosed !== null) {
-        yield Buffer.from(`\n${enclosed.before}`)
-        yield held.subarray(found, closed)
-      }
-      if (isMeant) inside = 'entry'
-      else if (found === copy && line.subarray(-copyEnd.length).equals(copyEnd)) inside = 'rows'
-      held = held.subarray(closed)
+export function freezeCopies (): DumpChange {
+  let isNext = false
+  return piece => {
+    if (piece.kind === 'header') isNext = piece.entry?.type === 'TABLE DATA'
+    else if (piece.kind !== 'other' || !isBlank(piece.bytes)) {
+      const isMeant = isNext && piece.kind === 'copy' && piece.bytes.subarray(-copyEnd.length).equals(copyEnd)
+      isNext = false
+      if (isMeant) return [{ kind: 'copy', bytes: Buffer.concat([piece.bytes.subarray(0, -1), freeze]) }]
     }
-    held = Buffer.from(held)
+    return [piece]
   }
-  if (inside !== 'entry' || enclosed !== null) yield held
-  if (inside === 'entry' && enclosed !== null) yield Buffer.from(`\n${enclosed.after}`)
 }
 
-/**
- * The dump with FREEZE at each COPY that pg_dump has written, which PostgreSQL takes only in the transaction that made the
- * table (manual, COPY): rows need no visiting then to be marked as committed. Rows are passed over, and so is all behind
- * a data entry that does not look as expected.
- */
-export async function * freezeCopies (dump: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  let held: Buffer = Buffer.alloc(0)
-  let inside: 'statements' | 'rows' | 'unknown' = 'statements'
-  for await (const chunk of dump) {
-    held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    while (inside !== 'unknown') {
-      const start = inside === 'rows' ? endOfRows : dataEntry
-      const found = held.indexOf(start)
-      // What may be the beginning of one stays.
-      const through = found === -1 ? Math.max(0, held.length - start.length + 1) : inside === 'rows' ? found + start.length - 1 : found
-      yield held.subarray(0, through)
-      held = held.subarray(through)
-      if (found === -1) break
-      if (inside === 'rows') {
-        inside = 'statements'
-        continue
-      }
-      const header = /^\n-- Data for Name: .*; Type: TABLE DATA; .*\n--\n\nCOPY .* FROM stdin(?=;\n)/.exec(held.toString('latin1', 0, headerBytes))
-      if (header === null) {
-        if (held.length < headerBytes) break
-        inside = 'unknown'
-        continue
-      }
-      yield held.subarray(0, header[0].length)
-      yield Buffer.from(' WITH (FREEZE)')
-      held = held.subarray(header[0].length)
-      inside = 'rows'
-    }
-    if (inside === 'unknown') {
-      yield held
-      held = Buffer.alloc(0)
-    }
-  }
-  yield held
+const copyEnd = Buffer.from(' FROM stdin;')
+const freeze = Buffer.from(' WITH (FREEZE);')
+
+/** Where tables are made and how they are stored, which pg_dump sets before the comment of the entry that it is for (pg_backup_archiver.c). */
+function isEntrySetting ({ kind, bytes }: DumpPiece): boolean {
+  return kind === 'statement' && /^SET default_(?:tablespace|table_access_method) = /.test(bytes.toString('latin1', 0, 64))
+}
+
+function isBlank (bytes: Buffer): boolean {
+  return bytes.length < longestGap && /^\s*$/.test(bytes.toString('latin1'))
+}
+
+/** Far more than the line ends between an entry's comment and its first statement. */
+const longestGap = 64
+
+function other (text: string): DumpPiece {
+  return { kind: 'other', bytes: Buffer.from(text) }
 }

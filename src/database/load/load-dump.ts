@@ -5,12 +5,13 @@ import { ProgramError, startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { beginStatement } from '../connection/session-settings.js'
 import { lostConnection } from '../connection/program-error.js'
-import { describeEntry, entryAt, type DumpEntry } from './dump-entries.js'
-import { freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
-import { portableDump } from '../portable-dump.js'
+import { describeEntry, entryAt, isDefaultPrivileges } from './dump-entries.js'
+import { changeDump, freezeCopies, removeEntries, removeRestrict } from './dump-filter.js'
+import type { DumpEntry } from './dump-pieces.js'
+import { makePortable } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { wayFor } from './remedies.js'
-import { noLoadSettings, settingStatements, withRefreshSettings, type LoadSettings } from '../value-settings.js'
+import { noLoadSettings, refreshSettings, settingStatements, type LoadSettings } from '../value-settings.js'
 import type { Loader } from './scratch.js'
 
 export interface Load {
@@ -62,10 +63,12 @@ export async function * restricted ({ serverMajor }: Pick<PostgresTools, 'server
   const key = randomBytes(32).toString('hex')
   yield Buffer.from(`${beginStatement}${settingStatements(settings.throughout)}\\restrict ${key}\n`)
   if (inOneTransaction) yield Buffer.from('BEGIN;\n')
-  const script = portableDump(removeRestrict(sql), serverMajor)
-  const allowed = loader !== null && hasDefaultPrivileges ? removeEntries(script, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ') : script
-  const complete = withRefreshSettings(allowed, settings)
-  yield * inOneTransaction ? freezeCopies(complete) : complete
+  yield * changeDump(removeRestrict(sql), [
+    makePortable(serverMajor),
+    ...(loader !== null && hasDefaultPrivileges ? [removeEntries(isDefaultPrivileges)] : []),
+    ...refreshSettings(settings),
+    ...(inOneTransaction ? [freezeCopies()] : [])
+  ])
   yield Buffer.from(`\n\\unrestrict ${key}\n${inOneTransaction ? 'COMMIT;\n' : ''}`)
 }
 

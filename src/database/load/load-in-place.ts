@@ -8,17 +8,17 @@ import { databaseError, toEnvironment, trustedPath, withSql, type Connection } f
 import { labelOf, quoteLiteral, quoteTable } from '../identifiers.js'
 import { lostConnection } from '../connection/program-error.js'
 import { dependentsConflict } from './dependents.js'
-import { entryAt } from './dump-entries.js'
+import { entryAt, isDefaultPrivileges, isExtensionComment, isOfPublicSchema } from './dump-entries.js'
 import { beginStatement } from '../connection/session-settings.js'
-import { removeEntries, removeRestrict } from './dump-filter.js'
+import { changeDump, removeEntries, removeRestrict } from './dump-filter.js'
 import { otherRolesObject } from './in-the-way.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import type { PublicSchema } from './public-schema.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
-import { portableDump } from '../portable-dump.js'
+import { makePortable } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
-import { noLoadSettings, plainStatements, settingStatements, withRefreshSettings, type LoadSettings } from '../value-settings.js'
+import { noLoadSettings, plainStatements, refreshSettings, settingStatements, type LoadSettings } from '../value-settings.js'
 
 export interface InPlaceRequest {
   restoreId: string
@@ -76,7 +76,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   ], { env: toEnvironment(connection), signal: request.signal })
   const answers = readAnswers(program.stdout, token)
 
-  const dump = (): AsyncIterable<Buffer> => withRefreshSettings(ownEntries(request, tools), settings)
+  const dump = (): AsyncIterable<Buffer> => ownEntries(request, tools)
   let linesBefore: number | null = null
 
   async function * script (): AsyncGenerator<Buffer | string> {
@@ -142,12 +142,15 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
 }
 
 /** The dump without what the user may not change: that stays as it is. */
-function ownEntries ({ sql, publicSchema, defaultPrivileges = null }: InPlaceRequest, { serverMajor }: PostgresTools): AsyncIterable<Buffer> {
-  // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
-  let entries: AsyncIterable<Buffer> = removeEntries(portableDump(removeRestrict(sql()), serverMajor), '-- Name: EXTENSION ', '; Type: COMMENT; ')
-  if (publicSchema?.isForeign === true) entries = removeEntries(entries, '-- Name: SCHEMA public; Type: ', '; Schema: -;')
-  if (defaultPrivileges !== null) entries = removeEntries(entries, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ')
-  return entries
+function ownEntries ({ sql, publicSchema, defaultPrivileges = null, settings = noLoadSettings }: InPlaceRequest, { serverMajor }: PostgresTools): AsyncIterable<Buffer> {
+  return changeDump(removeRestrict(sql()), [
+    makePortable(serverMajor),
+    // An extension that a superuser made stays where it is, with its comment; one of ours comes back with its own.
+    removeEntries(isExtensionComment),
+    ...(publicSchema?.isForeign === true ? [removeEntries(isOfPublicSchema)] : []),
+    ...(defaultPrivileges === null ? [] : [removeEntries(isDefaultPrivileges)]),
+    ...refreshSettings(settings)
+  ])
 }
 
 /** Ends the session that is in the transaction, if it is still there. The id is that of PostgreSQL's 64 bits. */

@@ -1,4 +1,4 @@
-import type { DumpEntry } from './dump-entries.js'
+import type { DumpEntry } from './dump-pieces.js'
 
 const asExtension = 'remove it, or make a trusted extension of it'
 

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap'
-import { freezeCopies, removeEntries, removeRestrict } from '../../../src/database/load/dump-filter.js'
+import { isDefaultPrivileges } from '../../../src/database/load/dump-entries.js'
+import { changeDump, encloseStatements, freezeCopies, removeEntries, removeRestrict } from '../../../src/database/load/dump-filter.js'
 
 const sizes = [1, 2, 7, 64, 1000, 4096, Infinity]
 
@@ -48,7 +49,7 @@ const table = entry('a', 'TABLE', 'CREATE TABLE a (t text);')
 const privileges = entry('DEFAULT PRIVILEGES FOR TABLES', 'DEFAULT ACL', 'ALTER DEFAULT PRIVILEGES FOR ROLE me GRANT SELECT ON TABLES TO you;\nALTER DEFAULT PRIVILEGES FOR ROLE me GRANT INSERT ON TABLES TO "--";')
 const lookalike = entry('DEFAULT PRIVILEGES FOR EVER', 'TABLE', 'CREATE TABLE "DEFAULT PRIVILEGES FOR EVER" ();')
 const end = '--\n-- PostgreSQL database dump complete\n--\n\n'
-const withoutPrivileges = (dump: AsyncIterable<Buffer>): AsyncIterable<Buffer> => removeEntries(dump, '-- Name: DEFAULT PRIVILEGES FOR ', '; Type: DEFAULT ACL; ')
+const withoutPrivileges = (dump: AsyncIterable<Buffer>): AsyncIterable<Buffer> => changeDump(dump, [removeEntries(isDefaultPrivileges)])
 
 t.test('entries of one kind go, and all others stay', async t => {
   const cases: Record<string, [string, string]> = {
@@ -82,26 +83,64 @@ t.test('nothing changes in a dump without such entries, not even a byte', async 
   await becomes(t, withoutPrivileges, head + table + copy + end, head + table + copy + end, 'rows')
 })
 
+t.test('what looks like an entry within a name, a text or a body is none', async t => {
+  const named = entry('t', 'TABLE', 'CREATE TABLE public.t (\n    "x\n--\n-- Name: DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: -; Owner: me\n--\n" text\n);')
+  const text = entry('TABLE t', 'COMMENT', `COMMENT ON TABLE public.t IS 'it''s\n\n${privileges}';`)
+  const body = entry('f()', 'FUNCTION', `CREATE FUNCTION public.f() RETURNS void LANGUAGE sql AS $_$\n${privileges}$_$;`)
+  const columns = `COPY public.t ("x\n\n${privileges.replaceAll('"', '""')}", "COPY y FROM stdin;\n") FROM stdin;\n1\t2\n\\.\n\n\n`
+  const dump = head + named + text + body + columns
+  await becomes(t, withoutPrivileges, dump + end, dump + end, 'all')
+  for (const size of sizes) {
+    const left = await filtered(withoutPrivileges, dump + privileges + end, size)
+    t.equal(left, dump + end, `with one behind, in chunks of ${size}`)
+  }
+})
+
+t.test('an object that bears the name of such an entry is none', async t => {
+  const named = (name: string, schema: string): string => `--\n-- Name: ${name}; Type: TABLE; Schema: ${schema}; Owner: -\n--\n\nCREATE TABLE a ();\n\n`
+  for (const [name, schema] of [
+    ['DEFAULT PRIVILEGES FOR TABLES; Type: DEFAULT ACL; Schema: -; Owner: me', 'public'],
+    ['DEFAULT PRIVILEGES FOR TABLES', 'public; Type: DEFAULT ACL; Schema: public']
+  ] as const) await becomes(t, withoutPrivileges, head + named(name, schema) + end, head + named(name, schema) + end, name)
+})
+
+t.test('where the next table is made is not set by the entry before it', async t => {
+  const settings = 'SET default_tablespace = fast;\n\nSET default_table_access_method = heap;\n\n'
+  for (const size of sizes) {
+    const left = await filtered(withoutPrivileges, head + privileges + settings + table + end, size)
+    t.equal(left.replaceAll(/\n+/g, '\n'), (head + settings + table + end).replaceAll(/\n+/g, '\n'), `in chunks of ${size}`)
+  }
+})
+
+t.test('statements are put around those of an entry, and around nothing else', async t => {
+  const enclosed = (dump: AsyncIterable<Buffer>): AsyncIterable<Buffer> => changeDump(dump, [encloseStatements(({ type }) => type === 'MATERIALIZED VIEW DATA', { before: 'BEFORE;\n', after: 'AFTER;\n' })])
+  const refresh = 'REFRESH MATERIALIZED VIEW public."x\n--\n-- Name: y";'
+  const of = (statement: string): string => head + table + entry('x -- -- Name: y', 'MATERIALIZED VIEW DATA', statement) + table + end
+  await becomes(t, enclosed, of(refresh), of(`BEFORE;\n${refresh}\nAFTER;\n`), 'a view')
+})
+
 const dataOf = (name: string, copy: string, rows = ''): string => `--\n-- Data for Name: ${name}; Type: TABLE DATA; Schema: public; Owner: me\n--\n\n${copy}\n${rows}\\.\n\n\n`
 const copyOf = (name: string, end = ''): string => `COPY public.${name} (id, t) FROM stdin${end};`
 
+const frozen = (dump: AsyncIterable<Buffer>): AsyncIterable<Buffer> => changeDump(dump, [freezeCopies()])
+
 t.test('each COPY of pg_dump\'s freezes its rows', async t => {
-  const dump = (end: string): string => head + table + dataOf('a', copyOf('a', end)) + dataOf('b c', copyOf('"b c"', end), '1\tx\n') + table + dataOf('d', copyOf('d', end), '1\tx\n'.repeat(3000))
-  await becomes(t, freezeCopies, dump('') + end, dump(' WITH (FREEZE)') + end, 'tables')
-  await becomes(t, freezeCopies, dump(''), dump(' WITH (FREEZE)'), 'tables at the very end')
+  const dump = (end: string): string => head + table + dataOf('a', copyOf('a', end)) + dataOf('b c', copyOf('"b\nc"', end), '1\tx\n') + table + dataOf('d', copyOf('d', end), '1\tx\n'.repeat(3000))
+  await becomes(t, frozen, dump('') + end, dump(' WITH (FREEZE)') + end, 'tables')
+  await becomes(t, frozen, dump(''), dump(' WITH (FREEZE)'), 'tables at the very end')
 })
 
 t.test('what is not pg_dump\'s COPY stays as it is', async t => {
   const lookalike = dataOf('a', copyOf('a')).replaceAll('\\', '\\\\')
   const unchanged = {
     'a COPY without an entry': `${head}${table}${copyOf('a')}\n1\tx\n\\.\n${end}`,
-    'an entry with something between': head + dataOf('a', `-- load via partition root public.p\n${copyOf('a')}`) + dataOf('b', copyOf('b')),
-    'a name over two lines': head + dataOf('a b', 'COPY public."a\nb" (t) FROM stdin;', lookalike) + dataOf('b', copyOf('b'), lookalike),
+    'an entry with something between': head + dataOf('a', `-- load via partition root public.p\n${copyOf('a')}`),
+    'the second in an entry': head + dataOf('a', `SELECT 1;\n${copyOf('a')}`),
     'another kind of data': `${head}--\n-- Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -\n--\n\n${copyOf('a')}\n\\.\n`,
     'a COPY with options': head + dataOf('a', copyOf('a', ' WITH (FORMAT csv)')),
     'cut off': `${head}${table}--\n-- Data for Name: a; Type: TABLE DATA; Schema: public; Owner: me\n--\n\nCOPY public.a (id`
   }
-  for (const [what, text] of Object.entries(unchanged)) await becomes(t, freezeCopies, text, text, what)
+  for (const [what, text] of Object.entries(unchanged)) await becomes(t, frozen, text, text, what)
   const rows = (end: string): string => head + dataOf('a', copyOf('a', end), lookalike) + dataOf('b', copyOf('b', end))
-  await becomes(t, freezeCopies, rows(''), rows(' WITH (FREEZE)'), 'rows that look like an entry')
+  await becomes(t, frozen, rows(''), rows(' WITH (FREEZE)'), 'rows that look like an entry')
 })
