@@ -47,7 +47,7 @@ export async function onStage (
   { organizationId, environment = {} }: { organizationId: string, environment?: Record<string, string> }, use: (stage: Stage) => Promise<void>
 ): Promise<void> {
   const jwtSecret = randomBytes(32).toString('hex')
-  await runProgram(process.execPath, ['node_modules/typescript/bin/tsc', '-p', 'tsconfig.build.json'], { cwd: projectDir })
+  await runProgram(process.execPath, ['scripts/compile.mjs', 'dist', 'src', 'plugins', 'routes'], { cwd: projectDir })
   const scratch = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-bench-'))
   const probe = path.join(scratch, 'loop.sock')
   let service: Service | undefined

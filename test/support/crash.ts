@@ -1,33 +1,14 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { readdirSync, rmSync } from 'node:fs'
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { build } from 'esbuild'
 import { systemCode } from '../../src/errors.js'
 import { listRestores } from '../../src/restore/history.js'
 import { recoverRestores } from '../../src/restore/recover.js'
 import type { Action, ChildAnswer } from './crash-child.js'
 import type { Fault } from './fault-points.js'
-import { compiled, projectFile } from './project.js'
+import { compiled } from './project.js'
 import { organizationId, type Site } from './restore-site.js'
-
-let bundled: Promise<string> | undefined
-
-/** One file for the child and one for each worker thread: fewer files start faster, hundreds of times. */
-async function bundle (): Promise<string> {
-  // Inside the project, where its imports are found.
-  const outdir = projectFile(`.tap/crash-${process.pid}`)
-  const sources = compiled('src')
-  const workers = readdirSync(sources, { recursive: true, encoding: 'utf8' }).filter(name => name.endsWith('-worker.js')).map(name => join(sources, name))
-  process.on('exit', () => { rmSync(outdir, { recursive: true, force: true }) })
-  await build({
-    entryPoints: [compiled('test/support/crash-child.js'), ...workers],
-    bundle: true, platform: 'node', format: 'esm', packages: 'external', outdir, entryNames: '[name]', outExtension: { '.js': '.mjs' }, logLevel: 'warning'
-  })
-  return join(outdir, 'crash-child.mjs')
-}
 
 export interface Run {
   process: ChildProcess
@@ -38,7 +19,7 @@ export interface Run {
 /** Starts a service that does one thing, as a process of its own. */
 export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: Site, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
   const task = JSON.stringify({ folders: { databaseUrl, uploadDir, backupDir, scope }, action, fault })
-  const running = spawn(process.execPath, [await (bundled ??= bundle()), task], {
+  const running = spawn(process.execPath, [compiled('test/support/crash-child.js'), task], {
     stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, PG_BIN_DIR: process.env.PG_BIN_DIR, TEST_LOG: process.env.TEST_LOG }
   })
   const answer = Promise.all([text(running.stdout), text(running.stderr), once(running, 'exit')]).then(([output, complaints, [code]]) => {
