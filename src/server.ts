@@ -11,6 +11,14 @@ import { createLogger } from './logger.js'
 import { listenForSignals } from './signals.js'
 import { createStartup, type Startup } from './startup.js'
 
+/** Why the service can't listen (listen(2), bind(2), getaddrinfo(3)), for the log. */
+const unusableAddress: Readonly<Record<string, string>> = {
+  EADDRINUSE: 'The port is in use: stop the other process, or set PORT to a free one',
+  EADDRNOTAVAIL: 'The address is none of this machine: set HOST to one of its own, to 127.0.0.1 or to 0.0.0.0',
+  ENOTFOUND: 'The name of the address is unknown: correct HOST',
+  EACCES: 'The user of the service may not listen on the port: set PORT to 1024 or higher'
+}
+
 const command = readArguments(process.argv.slice(2))
 if (command.serve) {
   await serve(readConfig())
@@ -81,8 +89,9 @@ async function serve (config: Config): Promise<void> {
   try {
     await app.listen({ host: config.host, port: config.port })
   } catch (error) {
-    if (systemCode(error) !== 'EADDRINUSE') throw error
-    log.error({ host: config.host, port: config.port }, 'The port is in use: stop the other process, or set PORT to a free one')
+    const reason = unusableAddress[systemCode(error) ?? '']
+    if (reason === undefined) throw error
+    log.error({ host: config.host, port: config.port }, reason)
     stop(1)
   }
 }

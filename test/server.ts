@@ -80,17 +80,21 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   t.match(second, { level: 40, variable: 'LOG_LEVLE', meant: 'LOG_LEVEL' })
 })
 
-t.test('a port that somebody else has ends it as a failure, which a supervisor sees', async t => {
+t.test('an address that it can\'t listen on ends it as a failure, which a supervisor sees', async t => {
   const folder = t.testdir({ uploads: {} })
   const other = createServer().listen(0, '127.0.0.1')
   t.teardown(() => { other.close() })
   await once(other, 'listening')
-  const child = startServer(t, {
-    JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'),
-    HOST: '127.0.0.1', PORT: String((other.address() as AddressInfo).port)
-  })
-  t.same(await once(child, 'close'), [1, null])
-  t.match(child.output().stdout, /The port is in use: stop the other process, or set PORT to a free one/)
+  for (const [HOST, PORT, reason] of [
+    ['127.0.0.1', String((other.address() as AddressInfo).port), /The port is in use: stop the other process, or set PORT to a free one/],
+    // For documentation alone (RFC 5737), so no machine has it.
+    ['192.0.2.1', '0', /The address is none of this machine: set HOST/]
+  ] as const) {
+    const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'), HOST, PORT })
+    t.same(await once(child, 'close'), [1, null])
+    t.match(child.output().stdout, reason)
+    t.notMatch(child.output().stdout, /unexpected/)
+  }
 })
 
 t.test('a database that is down does not keep it from serving', async t => {

@@ -4,12 +4,14 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } 
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { pino } from 'pino'
 import t from 'tap'
 import type { Test } from 'tap'
 import { withSql } from '../../../src/database/connection/connection.js'
 import { createEmbeddedDatabase } from '../../../src/database/embedded/embedded.js'
 import { findPostmaster, stopPostmaster } from '../../../src/database/embedded/postmaster.js'
 import type { DatabaseStrategy } from '../../../src/database/strategy.js'
+import { takeLock } from '../../../src/io/lock.js'
 import { compiled } from '../../support/project.js'
 
 interface Embedded {
@@ -238,6 +240,16 @@ t.test('a folder of something else is left alone', async (t) => {
   await writeFile(join(data, 'precious'), 'x')
   await t.rejects(open().start(), { code: 'CONFIG_INVALID', message: /not a PostgreSQL cluster/ })
   t.strictSame(await readdir(data), ['precious'])
+})
+
+t.test('a folder that is a file, or that another service has, is told', async (t) => {
+  const folder = t.testdir({ file: 'a file', taken: {} })
+  const start = async (directory: string) => { await createEmbeddedDatabase({ directory, binDir: null, log: pino({ level: 'silent' }) }).start() }
+  await t.rejects(start(join(folder, 'file')), { code: 'CONFIG_INVALID', message: 'EMBEDDED_DB_DIR is a file, not a folder.' })
+  await t.rejects(start(join(folder, 'file/below')), { code: 'CONFIG_INVALID', message: 'The path of EMBEDDED_DB_DIR leads through a file.' })
+  const lock = await takeLock(join(folder, 'taken/service.lock'))
+  await t.rejects(start(join(folder, 'taken')), { code: 'CONFIG_INVALID', message: new RegExp(`Another service runs on EMBEDDED_DB_DIR \\(process ${process.pid} `) })
+  await lock?.release()
 })
 
 t.test('as root: a folder that the server\'s user can\'t enter', { skip: process.getuid?.() === 0 ? false : 'not root' }, async (t) => {
