@@ -1,8 +1,10 @@
+import { Readable } from 'node:stream'
 import { buffer } from 'node:stream/consumers'
 import { AppError } from '../../errors.js'
 import { startProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { dumpFailed } from '../instance-dump.js'
+import { changeDump } from '../load/dump-filter.js'
 import { ownSchema } from '../load/marker.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { usePath, withLoadPath } from '../search-path.js'
@@ -42,7 +44,7 @@ export async function dumpSchema (options: SchemaOptions): Promise<SchemaScript>
   const [before, after, relaxed] = await Promise.all([
     dumpSection(options, 'pre-data'), dumpSection(options, 'post-data'), outwardConstraints(options)
   ])
-  return join(before, relax(after, relaxed))
+  return join(before, await relax(after, relaxed))
 }
 
 async function dumpSection ({ connection, tools, snapshot, without, encoding, loadPath, signal }: SchemaOptions, section: string): Promise<string> {
@@ -64,9 +66,9 @@ async function dumpSection ({ connection, tools, snapshot, without, encoding, lo
   }
 }
 
-/** Each foreign key that leads out of the organization's rows, with its names as pg_dump writes them, and what takes its place. */
-async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<Array<{ written: string, replacement: string }>> {
-  const replaced = []
+/** The statement of each foreign key that leads out of the organization's rows, as pg_dump writes it, and the text that takes its place. */
+async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<Map<string, string>> {
+  const replaced = new Map<string, string>()
   // With names in full, as pg_dump has them.
   await sql.unsafe(usePath(''))
   for (const key of graph.keys) {
@@ -78,32 +80,32 @@ async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath
         quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.oid = ${key.oid}`
     const start = `ALTER TABLE ${found.partitioned ? '' : 'ONLY '}${found.relation}\n    ADD CONSTRAINT ${found.name} ${found.definition}`
-    replaced.push({
-      written: latin1(`${start};\n`),
-      // PostgreSQL before 18 has no NOT VALID keys on partitioned tables.
-      replacement: found.partitioned
-        ? `-- A foreign key of ${latin1(quoteIdentifier(table.name)).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.\n`
-        : latin1(`${start} NOT VALID;\n`)
-    })
+    // PostgreSQL before 18 has no NOT VALID keys on partitioned tables.
+    replaced.set(latin1(`${start};`), latin1(found.partitioned
+      ? `-- A foreign key of ${quoteIdentifier(table.name).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.`
+      : `${start} NOT VALID;`))
   }
   await sql.unsafe(usePath(loadPath))
   return replaced
 }
 
-function relax (script: string, constraints: Array<{ written: string, replacement: string }>): string {
-  let relaxed = script
-  for (const { written, replacement } of constraints) {
-    const parts = relaxed.split(`\n${written}`)
-    if (parts.length !== 2) throw new AppError('DUMP_FAILED', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
-    relaxed = parts.join(`\n${replacement}`)
-  }
-  return relaxed
+async function relax (script: string, constraints: ReadonlyMap<string, string>): Promise<string> {
+  const left = new Map(constraints)
+  const relaxed = await buffer(changeDump(Readable.from([Buffer.from(script, 'latin1')]), [piece => {
+    const written = piece.kind === 'statement' ? piece.bytes.toString('latin1') : ''
+    const replacement = left.get(written)
+    if (replacement === undefined) return [piece]
+    left.delete(written)
+    return [{ kind: 'statement', bytes: Buffer.from(replacement, 'latin1') }]
+  }]))
+  if (left.size > 0) throw new AppError('DUMP_FAILED', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
+  return relaxed.toString('latin1')
 }
 
 /** One `\restrict` at the start and its `\unrestrict` at the end, where pg_dump has them. */
 function join (before: string, after: string): SchemaScript {
   const end = /\n--\n-- PostgreSQL database dump complete\n--\n(?:\n\\unrestrict [0-9A-Za-z]+\n)?\s*$/
-  const key = /^\\restrict ([0-9A-Za-z]+)$/m.exec(before.slice(0, 4096))?.[1]
+  const key = /^(?:--.*\n|\n)*\\restrict ([0-9A-Za-z]+)\n/.exec(before)?.[1]
   const body = after.replace(/^((?:--.*\n|\n)*)\\restrict [0-9A-Za-z]+\n/, '$1').replace(end, '')
   return {
     before: Buffer.from(before.replace(end, '\n'), 'latin1'),

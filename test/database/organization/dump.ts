@@ -32,6 +32,21 @@ t.test('the script loads by itself and then holds that organization alone', asyn
   }
 })
 
+t.test('a text that looks like a key is none, and a key left out has a name of any letters', async (t) => {
+  const { live } = await openFixture(t)
+  const [{ key }] = await live.sql.begin(async (sql) => {
+    await sql`SET LOCAL search_path = ''`
+    return await sql<[{ key: string }]>`SELECT E'\n\nALTER TABLE ONLY public.users\n    ADD CONSTRAINT users_country_fkey ' || pg_get_constraintdef(oid) || E';\n' AS key FROM pg_constraint WHERE conname = 'users_country_fkey'`
+  })
+  await live.sql.unsafe(`COMMENT ON CONSTRAINT users_country_fkey ON public.users IS '${key}'`)
+  await live.sql.unsafe(`CREATE TABLE "\u00e0 la\ncarte" (org text NOT NULL REFERENCES public.organizations, country text) PARTITION BY LIST (org);
+    ALTER TABLE "\u00e0 la\ncarte" ADD FOREIGN KEY (country) REFERENCES public.countries`)
+  const { script } = await archive(live.connection, 'a')
+  t.match(script.toString(), /^-- A foreign key of "\u00e0 la carte" is left out/m)
+  const { sql } = await loadScript(t, script)
+  t.match(await sql`SELECT convalidated AS valid, obj_description(oid, 'pg_constraint') AS comment FROM pg_constraint WHERE conname = 'users_country_fkey'`, [{ valid: false, comment: key }])
+})
+
 t.test('an organization without rows, and one that is not there', async (t) => {
   const { live } = await openFixture(t)
   await live.sql`INSERT INTO public.organizations (id, name) VALUES ('empty', 'Empty')`
