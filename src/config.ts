@@ -30,7 +30,7 @@ export interface Config {
   jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
   signing: SigningKeys
   backupDir: string
-  /** UPLOAD_DIR is not set, so its default may be made; a folder that was set and is missing may be a mount that is away. */
+  /** UPLOAD_DIR is not set, so its default may be made where uploads or backups go there; a folder that was set and is missing may be a mount that is away. */
   makeUploadDir: boolean
   database: { kind: 'embedded', directory: string } | { kind: 'external', url: string }
   /** Variables that the service does not read, each with that which was probably meant and is not set. */
@@ -175,7 +175,7 @@ function makeConfig (
     jwtPublicKey: values.JWT_PUBLIC_KEY === undefined ? null : readPublicKey(values.JWT_PUBLIC_KEY, problems),
     signing: signingKeys(values, problems),
     backupDir,
-    makeUploadDir: !isGiven('UPLOAD_DIR') && values.FILE_STORAGE_TYPE === 'local',
+    makeUploadDir: !isGiven('UPLOAD_DIR') && (values.FILE_STORAGE_TYPE === 'local' || !isGiven('BACKUP_DIR')),
     database: embedded ? { kind: 'embedded', directory: embeddedDir } : { kind: 'external', url: values.DATABASE_URL ?? '' },
     storage: values.FILE_STORAGE_TYPE === 'smb'
       ? { kind: 'smb', host: values.SMB_HOST ?? '', share: values.SMB_SHARE ?? '', username: values.SMB_USERNAME ?? null, domain: values.SMB_DOMAIN ?? null }

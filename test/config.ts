@@ -57,6 +57,9 @@ t.test('values are read as what they are', async t => {
   })
   t.equal(config.port, 0)
   t.equal(loadConfig({ JWT_SECRET: secret, UPLOAD_DIR: '/srv/uploads' }).makeUploadDir, false)
+  const share = { JWT_SECRET: secret, FILE_STORAGE_TYPE: 'smb', SMB_HOST: 'nas', SMB_SHARE: 'uploads' }
+  t.equal(loadConfig(share).makeUploadDir, true, 'the backups go there')
+  t.equal(loadConfig({ ...share, BACKUP_DIR: '/srv/backups' }).makeUploadDir, false)
   t.same(config.database, { kind: 'external', url: 'postgres://u:p@db/app' })
   t.equal(config.settings.checkpointRetentionMs, 7 * 86_400_000)
   t.same(config.storage, { kind: 'smb', host: 'nas', share: 'uploads', username: 'svc', domain: null })
