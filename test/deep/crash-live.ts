@@ -1,0 +1,2 @@
+// The same cut off at more places.
+import '../restore/crash-live.js'
