@@ -66,9 +66,17 @@ async function dumpSection ({ connection, tools, snapshot, without, encoding, lo
   }
 }
 
-/** The statement of each foreign key that leads out of the organization's rows, as pg_dump writes it, and the text that takes its place. */
-async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<Map<string, string>> {
+interface OutwardConstraints {
+  /** The statement of each, as pg_dump writes it, and the text that takes its place. */
+  replaced: Map<string, string>
+  /** How the comments on those begin that are left out. */
+  comments: string[]
+}
+
+/** The foreign keys that lead out of the organization's rows. */
+async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<OutwardConstraints> {
   const replaced = new Map<string, string>()
+  const comments: string[] = []
   // With names in full, as pg_dump has them.
   await sql.unsafe(usePath(''))
   for (const key of graph.keys) {
@@ -84,15 +92,17 @@ async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath
     replaced.set(latin1(`${start};`), latin1(found.partitioned
       ? `-- A foreign key of ${quoteIdentifier(table.name).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.`
       : `${start} NOT VALID;`))
+    if (found.partitioned) comments.push(latin1(`COMMENT ON CONSTRAINT ${found.name} ON ${found.relation} IS `))
   }
   await sql.unsafe(usePath(loadPath))
-  return replaced
+  return { replaced, comments }
 }
 
-async function relax (script: string, constraints: ReadonlyMap<string, string>): Promise<string> {
-  const left = new Map(constraints)
+async function relax (script: string, { replaced, comments }: OutwardConstraints): Promise<string> {
+  const left = new Map(replaced)
   const relaxed = await buffer(changeDump(Readable.from([Buffer.from(script, 'latin1')]), [piece => {
     const written = piece.kind === 'statement' ? piece.bytes.toString('latin1') : ''
+    if (comments.some(start => written.startsWith(start))) return []
     const replacement = left.get(written)
     if (replacement === undefined) return [piece]
     left.delete(written)

@@ -40,7 +40,8 @@ t.test('a text that looks like a key is none, and a key left out has a name of a
   })
   await live.sql.unsafe(`COMMENT ON CONSTRAINT users_country_fkey ON public.users IS '${key}'`)
   await live.sql.unsafe(`CREATE TABLE "\u00e0 la\ncarte" (org text NOT NULL REFERENCES public.organizations, country text) PARTITION BY LIST (org);
-    ALTER TABLE "\u00e0 la\ncarte" ADD FOREIGN KEY (country) REFERENCES public.countries`)
+    ALTER TABLE "\u00e0 la\ncarte" ADD CONSTRAINT "\u00e0" FOREIGN KEY (country) REFERENCES public.countries;
+    COMMENT ON CONSTRAINT "\u00e0" ON "\u00e0 la\ncarte" IS 'where; it''s from'`)
   const { script } = await archive(live.connection, 'a')
   t.match(script.toString(), /^-- A foreign key of "\u00e0 la carte" is left out/m)
   const { sql } = await loadScript(t, script)
