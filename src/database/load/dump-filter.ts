@@ -4,7 +4,7 @@ import { readPieces, type DumpEntry, type DumpPiece } from './dump-pieces.js'
 const newline = 0x0a
 const headBytes = 4096
 const tailBytes = 1024
-/** What is smaller is put together: a part costs the pipe to psql more than copying it. */
+/** Smaller pieces are joined: a write to psql's pipe costs more than the copy. */
 const smallPart = 1 << 14
 
 /**
@@ -54,7 +54,7 @@ function withoutTail (dump: Buffer, key: string | undefined): Buffer {
   return dump.subarray(0, start + 1)
 }
 
-/** What takes a piece's place. It is given the pieces of one dump in their order. */
+/** Returns the pieces that take a piece's place. It is given the pieces of one dump in their order. */
 export type DumpChange = (piece: DumpPiece) => DumpPiece[]
 
 /**

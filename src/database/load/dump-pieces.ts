@@ -17,7 +17,7 @@ export interface DumpEntry { type: string, schema: string | null, name: string, 
  *   end. Its entry reaches to the next header;
  * - statement: from its first word through its semicolon;
  * - copy: a statement that rows follow;
- * - rows: what follows, from the end of the statement's line through `\.` and its line's end, in as many parts as it comes in;
+ * - rows: from the end of the statement's line through `\.` and its line's end, in as many parts as it comes in;
  * - other: white space and comments between statements, psql's own commands, and the parts of a statement that is too long.
  */
 export type DumpPiece =
@@ -35,13 +35,14 @@ interface Cutter {
   readsRows: boolean
   /** Its beginning has been passed on. */
   isCut: boolean
-  /** All that follows is passed on as it comes. */
+  /** The rest of the dump is passed on as it comes. */
   isOver: boolean
 }
 
 /**
- * Reads a dump as psql does, so that no name, text, function or row is taken for what it looks like. The pieces of a chunk
- * come together, and are in its memory: they are no more once the next are asked for.
+ * Reads a dump as psql does, so that no name, text, function or row is taken for an entry. The pieces of a chunk come together,
+ * and are in its memory: they must be used before the next are asked for. A body of BEGIN ATOMIC is cut at its semicolons, which
+ * changes nothing: it holds neither comments nor COPY.
  * @param dump plain SQL as pg_dump writes it, in any encoding of a server; of a forged one the worst is that it is cut wrongly
  * @param isEnd whether all behind the header of that entry is `other`
  */
@@ -58,7 +59,7 @@ export async function * readPieces (dump: AsyncIterable<Buffer>, isEnd: (entry: 
   if (pieces.length > 0) yield pieces
 }
 
-/** @returns the rest is nothing but the beginning of a piece */
+/** @returns the rest is the beginning of a piece, which the next chunk continues */
 function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: DumpEntry) => boolean): { pieces: DumpPiece[], rest: Buffer } {
   const { lexer } = cutter
   const pieces: DumpPiece[] = []
@@ -70,7 +71,7 @@ function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: Dum
   while (!cutter.isOver) {
     if (cutter.inRows) {
       const found = text.indexOf(endOfRows, start)
-      // What may be the beginning of the end stays.
+      // The last bytes can be the first of the end.
       give('rows', found === -1 ? Math.max(start, text.length - (isWhole ? 0 : endOfRows.length - 1)) : found + endOfRows.length)
       lexer.at = start
       if (found === -1) break

@@ -10,16 +10,16 @@ const dollar = 0x24
 const semicolon = 0x3b
 const openingBracket = 0x28
 const closingBracket = 0x29
-/** Of a word or of a dollar quote's tag; what is longer is none of pg_dump's, and is taken as it comes. */
+/** Of a word or of a dollar quote's tag. pg_dump writes no longer one; it would be read in parts, so that memory stays small. */
 const longestToken = 1 << 16
 
-/** Behind `nothing`: white space, comments and psql's own commands. */
+/** `nothing` is white space or the start of a psql command, whose rest is read as a comment. */
 export type Token = 'nothing' | 'comment' | 'word' | 'quoted' | 'open' | 'close' | 'semicolon' | 'other'
 
 /** How far psql would have read. */
 export interface Lexer {
   at: number
-  /** What the text is in the midst of: a comment's nesting, the bytes that end a quote, or the characters of E'...'. */
+  /** The comment, quote or E'...' that has not ended yet; a quote ends with these bytes. */
   inside: { kind: 'line' } | { kind: 'comment', depth: number } | { kind: 'quote', end: Buffer } | { kind: 'escapes' } | null
 }
 
@@ -31,8 +31,9 @@ const inEscapes = { kind: 'escapes' } as const
 /**
  * Goes over one token, as psql tells them apart (PostgreSQL's source, psqlscan.l): quotes are as standard_conforming_strings
  * has them, doubled ones are two quotes in a row. No byte of a character beyond ASCII is one of ASCII in a server's encoding.
- * A long token comes in parts, so that none is ever held: a part of one is told as the token is.
- * @returns null where the text must go on for it to be known
+ * A long quote or comment comes in parts, so that none is held. Two literals in a row with a line end in between are two here,
+ * not one: pg_dump never writes the second half of E'...' so.
+ * @returns null when more of the text is needed
  */
 export function skipToken (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   if (lexer.inside !== null) return skipInside(lexer, text, isWhole)
@@ -83,7 +84,7 @@ function skipInside (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null
     case 'quote': {
       const { end } = inside
       const found = text.indexOf(end, lexer.at)
-      // What may be the beginning of the end stays.
+      // The last bytes can be the first of the end.
       const through = found === -1 ? text.length - (isWhole ? 0 : end.length - 1) : found + end.length
       if (through <= lexer.at) return null
       lexer.at = through
