@@ -13,6 +13,7 @@ import newlinePlugin from '../plugins/newline.js'
 import openapiPlugin from '../plugins/openapi.js'
 import rateLimitPlugin from '../plugins/rate-limit.js'
 import rescanPlugin from '../plugins/rescan.js'
+import { shareSerializers } from '../plugins/serializers.js'
 import unreadBodyPlugin from '../plugins/unread-body.js'
 import validationPlugin from '../plugins/validation.js'
 import backupRoutes from '../routes/backup.js'
@@ -43,6 +44,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
     pluginTimeout: 0,
     // While closing, running jobs can still be asked about; new ones are refused by the runner.
     return503OnClosing: false,
+    schemaController: { compilersFactory: { buildSerializer: shareSerializers } },
     frameworkErrors: sendError,
     clientErrorHandler: refuseBrokenRequest
   }).withTypeProvider<TypeBoxTypeProvider>()
