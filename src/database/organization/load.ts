@@ -1,16 +1,12 @@
 import { pipeline } from 'node:stream/promises'
 import type postgres from 'postgres'
 import { AppError } from '../../errors.js'
-import { startProgram, type RunningProgram } from '../../io/process.js'
-import { databaseError, toEnvironment, type Connection } from '../connection/connection.js'
-import { beginScript } from '../connection/session-settings.js'
+import { databaseError } from '../connection/connection.js'
 import { lostConnection } from '../connection/program-error.js'
+import { openArchivedRows, type ArchivedRows, type ArchivedRowsReader } from './archived-rows.js'
 import type { MergeTable } from './drift.js'
 import { countedRows } from './named-rows.js'
-import { transferSettings } from './rows.js'
-import type { PostgresTools } from '../postgres-tools.js'
 import { quoteColumns, quoteLiteral } from '../identifiers.js'
-import { usePath } from '../search-path.js'
 
 /** Numbers the archive's rows; a name that no column of an application has. */
 export const rowNumber = '"merge row"'
@@ -18,33 +14,29 @@ export const rowNumber = '"merge row"'
 /** ANALYZE of the temporary tables then reads 3,000 rows of each, enough to choose how to join them. */
 export const sampleSettings = 'SET default_statistics_target = 10;'
 
-export interface ArchivedRows {
-  /** As the role that loaded it. */
-  scratch: Connection
-  /** The search_path that its functions need. */
-  path: string
-  tools: PostgresTools
-}
-
 /**
- * Copies the archive's rows from the scratch database into temporary tables of the session, byte by byte. Nothing of the
- * archive runs here: the scratch database is read as the role that loaded it, and only rows cross over.
+ * Copies the archive's rows from the scratch database into temporary tables of the session, byte by byte.
  * @throws AppError ARCHIVE_INVALID, RESTORE_CONFLICT, DATABASE_UNAVAILABLE
  */
 export async function loadRows (
   session: postgres.ReservedSql, source: ArchivedRows, tables: readonly MergeTable[], signal: AbortSignal
 ): Promise<void> {
   const [{ encoding }] = await session<[{ encoding: string }]>`SELECT current_setting('client_encoding') AS encoding`
-  for (const merged of tables) {
-    signal.throwIfAborted()
-    const { table, columns, archive, rows } = merged
-    await createMergeTables(session, merged, `SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
-    if (rows > 0) await copyRows(session, source, merged, encoding, signal)
-    await session.unsafe(`ANALYZE ${archive}`)
-    const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
-    if (Number(loaded!.rows) !== rows) {
-      throw new AppError('ARCHIVE_INVALID', `The archive holds ${countedRows(Number(loaded!.rows), table.label)}, its metadata says ${rows}.`)
+  const reader = openArchivedRows(source, encoding, signal)
+  try {
+    for (const merged of tables) {
+      signal.throwIfAborted()
+      const { table, columns, archive, rows } = merged
+      await createMergeTables(session, merged, `SELECT ${quoteColumns(columns)} FROM ${table.source} WITH NO DATA`)
+      if (rows > 0) await copyRows(session, reader, merged, signal)
+      await session.unsafe(`ANALYZE ${archive}`)
+      const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
+      if (Number(loaded!.rows) !== rows) {
+        throw new AppError('ARCHIVE_INVALID', `The archive holds ${countedRows(Number(loaded!.rows), table.label)}, its metadata says ${rows}.`)
+      }
     }
+  } finally {
+    reader.close()
   }
 }
 
@@ -56,22 +48,11 @@ export async function createMergeTables (session: postgres.Sql, { archive, plan 
 }
 
 async function copyRows (
-  session: postgres.ReservedSql, { scratch, path, tools }: ArchivedRows, { table, columns, archive }: MergeTable, encoding: string, signal: AbortSignal
+  session: postgres.ReservedSql, source: ArchivedRowsReader, merged: MergeTable, signal: AbortSignal
 ): Promise<void> {
-  // Without a query around it where possible, so that nothing that the archive defined is evaluated.
-  const rows = table.partitioned
-    ? `(SELECT ${quoteColumns(columns)} FROM ${table.relation})`
-    : `${table.relation} (${quoteColumns(columns)})`
-  const start = (): RunningProgram => {
-    const program = startProgram(tools.psql, [
-      '--no-psqlrc', '--quiet', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: encoding }, signal })
-    program.stdin.on('error', () => {})
-    program.stdin.end(`${beginScript}${transferSettings}\n${usePath(path)}\nCOPY ${rows} TO STDOUT;\n`)
-    return program
-  }
+  const { table, columns, archive } = merged
   try {
-    await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, start)
+    await writeCopy(session, `COPY ${archive} (${quoteColumns(columns)}) FROM STDIN`, () => source.rowsOf(merged))
   } catch (error) {
     signal.throwIfAborted()
     const lost = lostConnection(error) ?? databaseError(error)
@@ -84,24 +65,12 @@ async function copyRows (
 }
 
 /** Ends when the server has taken the last row. postgres.js tells a failure after the last byte to the query alone. */
-async function writeCopy (session: postgres.ReservedSql, statement: string, start: () => RunningProgram): Promise<void> {
+async function writeCopy (session: postgres.ReservedSql, statement: string, rows: () => AsyncGenerator<Buffer>): Promise<void> {
   const query = session.unsafe(statement)
   const writable = await query.writable()
   const refused = new Promise<never>((_resolve, reject) => { (query as unknown as { reject: (error: Error) => void }).reject = reject })
   refused.catch(() => {})
-  // Not started earlier: Node drops what a program wrote when it ends before it is read.
-  const program = start()
-  try {
-    await Promise.race([refused, pipeline(endedWell(program), writable)])
-  } finally {
-    program.kill()
-  }
-}
-
-/** The program's output; a failed program is an error before the end, so that the rows before it are not taken for all. */
-async function * endedWell (program: RunningProgram): AsyncGenerator<Buffer> {
-  yield * program.stdout as AsyncIterable<Buffer>
-  await program.done
+  await Promise.race([refused, pipeline(rows(), writable)])
 }
 
 function bare (name: string): string {
