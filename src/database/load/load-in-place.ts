@@ -15,6 +15,7 @@ import { otherRolesObject } from './in-the-way.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import type { PublicSchema } from './public-schema.js'
+import { countWhole, otherCount } from './verify-load.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
 import { makePortable } from '../portable-dump.js'
 import type { PostgresTools } from '../postgres-tools.js'
@@ -48,6 +49,11 @@ export interface InPlaceLoad {
   /** When the connection breaks meanwhile the error does not tell whether it was committed: the marker does. */
   commit (): Promise<void>
   rollback (): Promise<void>
+}
+
+/** The partitioned table at the top that a partition belongs to, in hexadecimal. */
+function partitionRoot (schema: string, name: string): string {
+  return `(SELECT pg_catalog.encode(pg_catalog.textsend(pg_catalog.pg_partition_root(c.oid)::text), 'hex') FROM pg_catalog.pg_class c WHERE c.oid = ${quoteLiteral(quoteTable({ schema, name }))}::pg_catalog.regclass AND c.relispartition)`
 }
 
 /** One value that is the same for the same rows, whatever their order: the table's own, or those of all its partitions. */
@@ -94,7 +100,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield * dump()
     // The digests are compared with those of a session of ours.
     yield `\n\\unrestrict ${key}\nSET client_encoding = 'UTF8';\n${plainStatements()}${(request.defaultPrivileges ?? []).map(statement => `${statement};\n`).join('')}DELETE FROM pg_temp.${guard};\n`
-    for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)});\n`
+    for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)}), ${partitionRoot(schema, name)};\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
     if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
@@ -123,7 +129,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
   }
 
   return {
-    digests: answers.tables,
+    digests: answers.tables.map(({ digest }) => digest),
     code: answers.code,
     async commit () {
       try {
@@ -183,7 +189,8 @@ interface Answers {
   end?: string
   organizations?: Omit<Organizations, 'tenantTable'>
   counted: Promise<void>
-  tables: string[]
+  /** In the order of the request's; the root is that of a partition. */
+  tables: Array<{ digest: string, root: string | undefined }>
   code: Map<string, string>
   ended: Promise<void>
 }
@@ -201,7 +208,7 @@ function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
         const [first, kind, value, object = ''] = line.split('|')
         if (first !== token) return
         if (kind === 'code') answers.code.set(Buffer.from(object, 'hex').toString(), value ?? '')
-        if (kind === 'table') answers.tables.push(value ?? '')
+        if (kind === 'table') answers.tables.push({ digest: value ?? '', root: object === '' ? undefined : Buffer.from(object, 'hex').toString() })
         if (kind === 'begin') answers.begin = value
         if (kind === 'organizations') {
           answers.organizations = { all: Number(value), others: Number(object) }
@@ -219,10 +226,11 @@ function readAnswers (stdout: NodeJS.ReadableStream, token: string): Answers {
 
 function checkAnswers ({ begin, end, tables }: Answers, request: InPlaceRequest): void {
   if (begin === undefined || begin !== end) throw endsTransaction()
-  request.tables.forEach(({ schema, name, rows }, index) => {
-    const found = tables[index]?.split(' ')[0]
-    if (found !== String(rows)) {
-      throw new AppError('DUMP_INVALID', `After loading, the table ${labelOf({ schema, name })} has ${found ?? 'no'} rows in place of ${rows}.`)
-    }
-  })
+  // As verifyLoad compares them.
+  const roots = new Map(request.tables.map((table, index) => [labelOf(table), tables[index]?.root]))
+  const rows = request.tables.map((table, index) => ({ ...table, rows: Number(tables[index]?.digest.split(' ')[0]) }))
+  const loaded = countWhole(rows, table => roots.get(table))
+  for (const [table, count] of countWhole(request.tables, table => roots.get(table))) {
+    if (loaded.get(table) !== count) throw otherCount(table, loaded.get(table), count)
+  }
 }
