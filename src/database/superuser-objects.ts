@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { rowDependentChecks } from './checks-on-tables.js'
+import { ownSchema } from './load/marker.js'
 import { ways } from './load/remedies.js'
 
 /** Objects of the users' own: not the system's, not an extension's. */
@@ -103,6 +104,18 @@ kinds.push({
     LEFT JOIN pg_catalog.pg_init_privs i ON i.objoid = o.oid AND i.classoid = 'pg_catalog.pg_proc'::regclass AND i.objsubid = 0
     WHERE o.oid < 16384 AND o.proacl IS DISTINCT FROM i.initprivs`,
   wholeOnly: true
+})
+
+const inOwnSchema = `(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = '${ownSchema}')`
+
+kinds.push({
+  what: names => `not bring back ${names}, since the schema ${ownSchema} is the service's own and in no backup`,
+  way: 'move it to another schema (ALTER ... SET SCHEMA)',
+  types: [],
+  query: `SELECT o.oid::regclass::text AS name FROM pg_catalog.pg_class o
+    WHERE o.relnamespace = ${inOwnSchema} AND o.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') AND o.relname <> 'committed_restores'
+    UNION ALL SELECT o.oid::regprocedure::text FROM pg_catalog.pg_proc o WHERE o.pronamespace = ${inOwnSchema}
+    UNION ALL SELECT o.oid::regtype::text FROM pg_catalog.pg_type o WHERE o.typnamespace = ${inOwnSchema} AND o.typtype IN ('d', 'e', 'r')`
 })
 
 /** What another role owns stays when the user replaces everything inside the live database, where the dump brings it again. */
