@@ -7,7 +7,7 @@ import { databaseError, withSql, type Connection } from '../database/connection/
 import { requireDirect } from '../database/connection/direct.js'
 import { readDatabaseDetails } from '../database/database-details.js'
 import { settingWarnings } from '../database/database-settings.js'
-import { dumpInstance, dumpInstanceSchema } from '../database/instance-dump.js'
+import { dumpInstance, dumpInstanceSchema, needsRoots } from '../database/instance-dump.js'
 import { openOrganizationDump, type OrganizationDump } from '../database/organization/dump.js'
 import { findPostgresTools, type PostgresTools } from '../database/postgres-tools.js'
 import { countOrganizations, organizationNotFound, refuseWithOthers } from '../database/tenancy/scope.js'
@@ -59,7 +59,7 @@ export async function openDatabaseSource (core: Core, request: DatabaseRequest, 
     }))
     const opened = { connection, tools, snapshot, server, loadPath }
     if (scope === 'instance') await described(async () => { await requireReadable(snapshot.sql) })
-    return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(core, opened, request)
+    return scope === 'organization' ? await openOrganization(core, opened, request, signal) : openInstance(core, opened, request, await described(async () => await needsRoots(snapshot.sql)))
   } catch (error) {
     await snapshot.close()
     throw error
@@ -82,10 +82,12 @@ async function chooseScope (sql: Sql, { databaseScope, tenantTable }: Settings, 
 
 interface Opened { connection: Connection, tools: PostgresTools, snapshot: Snapshot, server: Server, loadPath: LoadPath }
 
-function openInstance (core: Core, { connection, tools, snapshot, server, loadPath }: Opened, { organizationId }: DatabaseRequest): DatabaseSource {
+function openInstance (
+  core: Core, { connection, tools, snapshot, server, loadPath }: Opened, { organizationId }: DatabaseRequest, viaRoots: boolean
+): DatabaseSource {
   const { sql } = snapshot
   const { version } = server
-  const options = { snapshot, loadPath: loadPath.path }
+  const options = { snapshot, loadPath: loadPath.path, viaRoots }
   const proof = startProof(core, {
     organizationId, scope: 'instance', connection, tools, ...server, schema: async signal => await dumpInstanceSchema(connection, tools, options, signal)
   })

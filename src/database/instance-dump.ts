@@ -1,4 +1,5 @@
 import { buffer } from 'node:stream/consumers'
+import type { Sql } from 'postgres'
 import { AppError } from '../errors.js'
 import { makePipe, type PipedText } from '../io/pipe.js'
 import { ProgramError, startProgram, startProgramInto } from '../io/process.js'
@@ -17,6 +18,20 @@ export interface InstanceDumpOptions {
   snapshot: Pick<Snapshot, 'id' | 'encoding'>
   /** The search_path that the dump is loaded with. */
   loadPath: string
+  /** As `needsRoots` tells. */
+  viaRoots: boolean
+}
+
+/**
+ * Whether a row can belong to another partition in another database, since its hash is that of a number which PostgreSQL has given
+ * in this one. pg_dump finds that out for enums (getPartitioningInfo in pg_dump.c). It must be told of arrays, ranges and composites,
+ * which can hold one, and of types such as regclass.
+ */
+export async function needsRoots (sql: Sql): Promise<boolean> {
+  return (await sql`
+    SELECT FROM pg_catalog.pg_partitioned_table p, unnest(p.partclass) AS part (class) JOIN pg_catalog.pg_opclass c ON c.oid = part.class
+    WHERE p.partstrat = 'h' AND c.opcnamespace = 'pg_catalog'::pg_catalog.regnamespace
+      AND c.opcname IN ('array_ops', 'record_ops', 'range_ops', 'multirange_ops', 'oid_ops') LIMIT 1`).length > 0
 }
 
 /**
@@ -25,13 +40,13 @@ export interface InstanceDumpOptions {
  * holds every value of it.
  * @throws AppError DUMP_FAILED; its finish() throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when pg_dump did not end well
  */
-export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshot, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
+export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshot, loadPath, viaRoots }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
   const { reader, writer } = await makePipe().catch((error: unknown) => {
     throw new AppError('DUMP_FAILED', 'No pipe could be made for the dump.', {
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error
     })
   })
-  const program = startProgramInto(writer.fd, tools.pgDump, dumpArguments(snapshot), { env: toEnvironment(connection), signal })
+  const program = startProgramInto(writer.fd, tools.pgDump, dumpArguments(snapshot, viaRoots), { env: toEnvironment(connection), signal })
   // pg_dump's end is the only one now, so that the text ends with it.
   await writer.close()
   return {
@@ -51,8 +66,8 @@ export async function dumpInstance (connection: Connection, tools: PostgresTools
 }
 
 /** The same script without rows. @throws AppError as dumpInstance does */
-export async function dumpInstanceSchema (connection: Connection, tools: PostgresTools, { snapshot, loadPath }: InstanceDumpOptions, signal: AbortSignal): Promise<Buffer> {
-  const program = startProgram(tools.pgDump, [...dumpArguments(snapshot), '--schema-only'], { env: toEnvironment(connection), signal })
+export async function dumpInstanceSchema (connection: Connection, tools: PostgresTools, { snapshot, loadPath, viaRoots }: InstanceDumpOptions, signal: AbortSignal): Promise<Buffer> {
+  const program = startProgram(tools.pgDump, [...dumpArguments(snapshot, viaRoots), '--schema-only'], { env: toEnvironment(connection), signal })
   try {
     // One character a byte, so that no encoding can change anything.
     const text = (await buffer(program.stdout)).toString('latin1')
@@ -66,10 +81,10 @@ export async function dumpInstanceSchema (connection: Connection, tools: Postgre
   }
 }
 
-function dumpArguments ({ id, encoding }: InstanceDumpOptions['snapshot']): string[] {
+function dumpArguments ({ id, encoding }: InstanceDumpOptions['snapshot'], viaRoots: boolean): string[] {
   return [
     '--format=plain', '--no-owner', '--no-subscriptions', '--no-password', '--no-sync', `--lock-wait-timeout=${lockWaitMs}`, `--snapshot=${id}`,
-    `--encoding=${encoding}`, `--exclude-schema=${ownSchema}`
+    `--encoding=${encoding}`, `--exclude-schema=${ownSchema}`, ...(viaRoots ? ['--load-via-partition-root'] : [])
   ]
 }
 

@@ -9,7 +9,7 @@ import { startCluster } from '../../support/postgres.js'
 
 /** Reads the dump to its end; `at` is called once its first bytes are there. */
 async function dump (connection: Connection, snapshot: Snapshot, at: () => Promise<void> = async () => {}): Promise<void> {
-  const { descriptor, finish, close } = await dumpInstance(connection, tools, { snapshot, loadPath: '' }, new AbortController().signal)
+  const { descriptor, finish, close } = await dumpInstance(connection, tools, { snapshot, loadPath: '', viaRoots: false }, new AbortController().signal)
   let begun = false
   for await (const _ of readPipe(descriptor)) {
     if (!begun) await at()
