@@ -17,6 +17,7 @@ import { AppError, errorCatalogue, systemCode } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import { freeSpace, reserveBytes } from '../io/free-space.js'
 import { isMountPoint, mountsInside } from '../storage/mount.js'
+import { stagingFolder } from '../storage/staging-folder.js'
 import type { RestoreReport } from './report.js'
 import { attachmentShortfalls, attachmentWarnings, createdWithUs, databaseShortfalls } from './shortfalls.js'
 
@@ -36,7 +37,15 @@ export interface Preflight {
   warnings: string[]
 }
 
-interface Request { organizationId: string, archive: Archive, keepCheckpoint: boolean, database: boolean, files: boolean }
+interface Request {
+  organizationId: string
+  archive: Archive
+  keepCheckpoint: boolean
+  database: boolean
+  files: boolean
+  /** In place of the archive's, to count the room for: those that it would hold were it more than a rehearsal's. */
+  entries?: Iterable<{ size: number }>
+}
 
 /**
  * Everything that can be known to stand in the way of a restore, before anything is touched, and all of it at once.
@@ -64,7 +73,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
     const staying = mode === 'in-place' && server.live !== null ? await askStaying(core) : null
     shortfalls.push(...databaseShortfalls(metadata, mode, server, missingRoles, missingExtensions, staying))
-    shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap', byKeys: mode === 'merge' && !server.isSuperuser }))
+    shortfalls.push(...await writeObstacles(core.database.connection(), { inside: mode !== 'swap' && server.live !== null, byKeys: mode === 'merge' && !server.isSuperuser }))
     shortfalls.push(...attachmentShortfalls(mode, facts.attachments))
     warnings.push(...attachmentWarnings(mode, facts.attachments), ...(staying?.losses ?? []))
     if (mode !== 'swap' && request.keepCheckpoint) {
@@ -84,9 +93,9 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     if (!isReal) shortfalls.push('The organization\'s upload folder is a link or no folder: put a real folder in its place.')
     mounted = isReal && await isMounted(live)
     for (const path of isReal ? await mountsInside(live) : []) shortfalls.push(`Something is mounted inside the upload folder, at ${JSON.stringify(path)}, and would be carried off with the former files: unmount it for the time of the restore, or mount the organization's folder as a whole.`)
-    disk.push(mounted
-      ? await room('the organization\'s upload folder', live, request.archive.files)
-      : await room('UPLOAD_DIR', core.settings.uploadDir, request.archive.files))
+    const [place, folder] = mounted ? ['the organization\'s upload folder', live] : ['UPLOAD_DIR', core.settings.uploadDir]
+    if (!await isFolderOrAbsent(join(folder, stagingFolder))) shortfalls.push(`In ${place}, ${stagingFolder} is a link or no folder, and the service makes the restored files ready there: remove it.`)
+    disk.push(await room(place, folder, request.entries ?? request.archive.files))
   }
 
   const full = disk.filter(({ neededBytes, availableBytes }) => neededBytes > availableBytes)
@@ -175,8 +184,9 @@ export async function requireWritable ({ database }: Core): Promise<void> {
 }
 
 /** The backup that is the checkpoint: the live files, and a dump that is taken to be as large as the one in the archive. */
-async function roomForCheckpoint ({ repository, storage }: Core, { organizationId, archive, files }: Request): Promise<RestoreReport['disk'][number]> {
-  const fileBytes = files ? (await storage.list(organizationId)).entries.bytes : 0
+async function roomForCheckpoint ({ repository, storage, settings }: Core, { organizationId, archive, files }: Request): Promise<RestoreReport['disk'][number]> {
+  // One that is no folder is told with all the rest.
+  const fileBytes = files && await isFolderOrAbsent(join(settings.uploadDir, organizationId)) ? (await storage.list(organizationId)).entries.bytes : 0
   return {
     place: 'BACKUP_DIR',
     neededBytes: (archive.database?.size ?? 0) + fileBytes,
@@ -185,10 +195,11 @@ async function roomForCheckpoint ({ repository, storage }: Core, { organizationI
 }
 
 /** @param parts each takes whole blocks; holes count as they would be filled */
-async function room (place: string, folder: string, parts: ReadonlyArray<{ size: number }>): Promise<RestoreReport['disk'][number]> {
+async function room (place: string, folder: string, parts: Iterable<{ size: number }>): Promise<RestoreReport['disk'][number]> {
   try {
     const { freeBytes, blockBytes } = await freeSpace(folder)
-    const neededBytes = parts.reduce((sum, { size }) => sum + Math.ceil(size / blockBytes) * blockBytes, 0)
+    let neededBytes = 0
+    for (const { size } of parts) neededBytes += Math.ceil(size / blockBytes) * blockBytes
     return { place, neededBytes, availableBytes: Math.max(0, freeBytes - reserveBytes) }
   } catch (error) {
     throw fileError(error, 'STORAGE_UNAVAILABLE', `Asking for the free space of ${place}`)
