@@ -1,6 +1,7 @@
 import { constants } from 'node:fs'
 import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import pMap from 'p-map'
 import { compressionLevels } from '../archive/compression.js'
 import { encodeFiles } from '../archive/encode-files.js'
 import type { FileToEncode } from '../archive/encode-protocol.js'
@@ -14,6 +15,7 @@ import type { EntryList } from '../storage/entry-list.js'
 import type { StoredEntry } from '../storage/strategy.js'
 
 const mostNamed = 20
+const filesAtOnce = 4
 
 export interface FilesPart { files: number, bytes: number, warnings: string[] }
 
@@ -28,7 +30,7 @@ export async function addFiles (
   const part: FilesPart = { files: 0, bytes: 0, warnings: [] }
   if (entries.length === 0) return part
   const root = await storage.folder(organizationId)
-  if (root === null) throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder has gone since its files were listed.')
+  if (root === null) throw gone()
   job.progress.phase('files')
   const prefix = filesPrefix(organizationId)
   const encoded = encodeFiles(toEncode(root, entries), root, compressionLevels[settings.compression])
@@ -66,19 +68,43 @@ export async function addFiles (
   return part
 }
 
+/**
+ * What keeps files from being added, found out by opening each of them: for a rehearsal, which makes no archive of them.
+ * @throws AppError STORAGE_UNAVAILABLE, as addFiles does, and the signal's reason
+ */
+export async function requireAddable ({ storage }: Pick<Core, 'storage'>, organizationId: string, entries: EntryList, signal: AbortSignal): Promise<void> {
+  if (entries.length === 0) return
+  const root = await storage.folder(organizationId)
+  if (root === null) throw gone()
+  await pMap(filesOf(entries), async path => {
+    signal.throwIfAborted()
+    const refused = await refusalOf(join(root, path))
+    if (refused !== null) throw await refusal(refused, root, { name: 'UPLOAD_DIR', folder: dirname(root) }, entries, signal)
+  }, { concurrency: filesAtOnce })
+}
+
+function * filesOf (entries: EntryList): Generator<string> {
+  for (const { kind, path } of entries) if (kind === 'file') yield path
+}
+
+function gone (): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder has gone since its files were listed.')
+}
+
 function * toEncode (root: string, entries: EntryList): Generator<FileToEncode> {
   for (const { kind, path, size, mtime } of entries) {
     if (kind === 'file') yield { path: join(root, path), name: path, size, mtimeMs: mtime.getTime() }
   }
 }
 
-async function isReadable (file: string): Promise<boolean> {
+/** Why the service may not read the file; null when it may, and when it is gone. */
+async function refusalOf (file: string): Promise<unknown> {
   try {
     // access(2) would ask for the real user. O_NONBLOCK: a FIFO that took the file's place must not block the open (open(2)).
     await (await open(file, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)).close()
-    return true
+    return null
   } catch (error) {
-    return !isRefusal(error)
+    return isRefusal(error) ? error : null
   }
 }
 
@@ -96,7 +122,7 @@ async function refusal (cause: unknown, root: string, known: KnownFolder, entrie
   for (const { kind, path } of entries) {
     if (kind !== 'file' || signal.aborted) continue
     const file = join(root, path)
-    if (await isReadable(file)) continue
+    if (await refusalOf(file) === null) continue
     if (named.length === mostNamed) {
       named.push({ message: 'The service may not read more files than these.' })
       break

@@ -61,8 +61,8 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   }
 }
 
-/** Refused when it has more entries than any reader would take. */
-async function listFiles ({ storage }: Core, organizationId: string): Promise<Listing> {
+/** What a backup takes of the files. @throws AppError PAYLOAD_TOO_LARGE when there are more than any reader would take, STORAGE_UNAVAILABLE */
+export async function listFiles ({ storage }: Core, organizationId: string): Promise<Listing> {
   const listing = await storage.list(organizationId)
   const { entries, warnings } = listing
   if (storage.capabilities.transferable && entries.length === 0) {

@@ -1,12 +1,14 @@
 import type { DatabaseScope } from '../archive/metadata.js'
 import { openArchive, type Archive, type ArchiveEntry } from '../archive/reader.js'
-import { createBackup } from '../backup/create.js'
+import { requireAddable } from '../backup/add-files.js'
+import { createBackup, listFiles } from '../backup/create.js'
 import type { Core } from '../core.js'
 import { dropScratch, type ScratchNames } from '../database/load/scratch.js'
 import { findPostgresTools } from '../database/postgres-tools.js'
 import type { ServerFacts } from '../database/server-facts.js'
 import { AppError, type ErrorCode } from '../errors.js'
 import type { JobContext } from '../jobs/progress.js'
+import type { EntryList } from '../storage/entry-list.js'
 import { loadArchiveInPlace } from './in-place-participant.js'
 import { loadBeside } from './load-beside.js'
 import { withLoadThread } from './load-thread.js'
@@ -19,6 +21,8 @@ export interface CheckpointRequest {
   restoreId: string
   startedBy: string
   files: boolean
+  /** The files are only looked at: to pack them could take hours. */
+  dryRun: boolean
   /** Of the restore: one that is merged is undone by a merge, whatever DATABASE_SCOPE says. */
   scope: DatabaseScope
   /** Names that the restore's journal has for the trial; null where the restore works in place. */
@@ -31,18 +35,20 @@ export interface CheckpointRequest {
  * @throws AppError CHECKPOINT_IMPOSSIBLE with the reasons
  */
 export async function createCheckpointBackup (core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
-  const { id, organizationId, restoreId, startedBy, files, scope } = request
+  const { id, organizationId, restoreId, startedBy, files, dryRun, scope } = request
+  let entries: EntryList | undefined
   try {
     await createBackup(core, {
-      id, organizationId, type: files ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
+      id, organizationId, type: files && !dryRun ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
       createdBy: startedBy, createdByEmail: null, checkpoint: { restoreId, scope }
     }, withoutBytes(job))
+    if (files && dryRun) entries = await tryFiles(core, organizationId, job.signal)
   } catch (error) {
     job.signal.throwIfAborted()
     throw impossible('The state before the restore could not be backed up', error)
   }
   try {
-    await requireRestorable(core, request, job)
+    await requireRestorable(core, request, entries, job)
   } catch (error) {
     job.signal.throwIfAborted()
     throw impossible('The state before the restore could be backed up, but that backup could not be restored', error)
@@ -54,13 +60,22 @@ function withoutBytes (job: JobContext): JobContext {
   return { ...job, progress: { ...job.progress, total () {}, advance () {} } }
 }
 
-/** What a restore of it is refused for. It would be one without a checkpoint, as an undo is. */
-async function requireRestorable (core: Core, { id, organizationId, files, scratch }: CheckpointRequest, { signal }: JobContext): Promise<void> {
+async function tryFiles (core: Core, organizationId: string, signal: AbortSignal): Promise<EntryList> {
+  const { entries } = await listFiles(core, organizationId)
+  await requireAddable(core, organizationId, entries, signal)
+  return entries
+}
+
+/**
+ * What a restore of it is refused for. It would be one without a checkpoint, as an undo is.
+ * @param entries those that it lacks as a rehearsal's
+ */
+async function requireRestorable (core: Core, { id, organizationId, files, scratch }: CheckpointRequest, entries: EntryList | undefined, { signal }: JobContext): Promise<void> {
   const opened = await core.repository.openArchive(organizationId, id)
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'Its archive is gone.')
   try {
     const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
-    const { server } = await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files })
+    const { server } = await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files, entries })
     await requireLoadable(core, archive, server as ServerFacts, scratch, signal)
   } finally {
     await opened.handle.close()

@@ -91,7 +91,7 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
       const scope = found.mode === 'merge' ? 'organization' : 'instance'
       const scratch = database?.mode === 'merge' ? database.trial as ScratchNames : null
       await createCheckpointBackup(core, {
-        id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files && !dryRun, scope, scratch
+        id: checkpointBackupId, organizationId, restoreId, startedBy: request.startedBy, files: parts.files, dryRun, scope, scratch
       }, job)
     })
     const report = (): RestoreReport => completeReport(core, archive, prepared, found, { started, keepCheckpoint })
