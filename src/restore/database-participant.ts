@@ -99,11 +99,13 @@ export function createDatabaseParticipant (
     async report (compare) {
       const { trusted, metadata } = (input as DatabaseInput).archive
       const archived = metadata.database as DatabaseDetails
-      const tables = compare && formerOid() !== null
+      const closed = compare && formerOid() !== null ? await whyClosed(connection, live) : null
+      const compares = compare && formerOid() !== null && closed === null
+      const tables = compares
         ? await compareDatabases(connection, { live, restored: scratch, searchPath: trusted ? archived.searchPath : undefined })
         : loaded.map(({ schema, name, rows }) => ({ table: labelOf({ schema, name }), rows }))
-      const code = compare && formerOid() !== null ? { code: await compareCode(connection, { live, restored: scratch }) } : {}
-      return { database: { mode: 'swap', scope: 'instance', tables, ...code, missingRoles: [], missingExtensions: [] }, warnings }
+      const code = compares ? { code: await compareCode(connection, { live, restored: scratch }) } : {}
+      return { database: { mode: 'swap', scope: 'instance', tables, ...code, missingRoles: [], missingExtensions: [] }, warnings: closed === null ? warnings : [...warnings, `What would change in the live database can't be told, since it lets the service not in: ${closed}`] }
     },
 
     async commit () {
@@ -153,6 +155,18 @@ export function createDatabaseParticipant (
     async settle () {},
 
     async release () { await withMaintenance(connection, async sql => await dropDatabase(sql, checkpoint)) }
+  }
+}
+
+/** A database that can't be opened can be exchanged all the same, and a dry run is refused for no more than the restore is. */
+async function whyClosed (connection: Connection, live: string): Promise<string | null> {
+  try {
+    await withSql(connection, { database: live }, async sql => await sql`SELECT`)
+    return null
+  } catch (error) {
+    const { code, message } = databaseError(error)
+    if (code === 'DATABASE_UNAVAILABLE') return message
+    throw databaseError(error)
   }
 }
 

@@ -1,4 +1,5 @@
 import pMap from 'p-map'
+import { AppError } from '../errors.js'
 import { sha256Of } from '../io/hash-file.js'
 import type { Listing, StorageStrategy } from '../storage/strategy.js'
 import type { FolderReport } from './report.js'
@@ -15,10 +16,14 @@ export function countFolders (restored: readonly RestoredFile[]): FolderReport[]
   return [...folders].sort(byName).map(([folder, files]) => ({ folder, files }))
 }
 
-/** What a restore would do to the live files. Files of one size are the same when their SHA-256 is. */
+/**
+ * What a restore would do to the live files. Files of one size are the same when their SHA-256 is. One that can't be read refuses
+ * no restore, and so no comparison.
+ */
 export async function compareFolders (
   restored: readonly RestoredFile[], { entries }: Listing, storage: StorageStrategy, organizationId: string
-): Promise<FolderReport[]> {
+): Promise<{ folders: FolderReport[], warnings: string[] }> {
+  const warnings: string[] = []
   const live = new Map<string, number>()
   for (const { kind, path, size } of entries) if (kind === 'file') live.set(path, size)
   const folders = new Map<string, Required<FolderReport>>()
@@ -32,7 +37,11 @@ export async function compareFolders (
   }
 
   const same = await pMap(restored, async file => live.get(file.path) === file.size &&
-    await hashLive(storage, organizationId, file) === file.sha256, { concurrency: filesAtOnce })
+    await hashLive(storage, organizationId, file).catch((error: unknown) => {
+      if (!(error instanceof AppError) || error.code !== 'STORAGE_UNAVAILABLE') throw error
+      warnings.push(`The file ${JSON.stringify(file.path)} that is there now is counted as changed, since it can't be compared. ${error.message}`)
+      return null
+    }) === file.sha256, { concurrency: filesAtOnce })
   restored.forEach(({ path }, index) => {
     if (same[index] === true) count(path, 'unchanged', '')
     else if (live.has(path)) count(path, 'changed', '~')
@@ -40,7 +49,7 @@ export async function compareFolders (
     live.delete(path)
   })
   for (const path of live.keys()) count(path, 'removed', '-')
-  return [...folders].sort(byName).map(([, report]) => report)
+  return { folders: [...folders].sort(byName).map(([, report]) => report), warnings: warnings.sort() }
 }
 
 async function hashLive (storage: StorageStrategy, organizationId: string, { path, size }: RestoredFile): Promise<string | null> {

@@ -94,11 +94,13 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
         .map(({ name, size, sha256 }) => ({ path: name.slice(prefix.length), size, sha256: sha256 as string }))
       const before = await storage.list(organizationId)
       const goesEmpty = restored.length === 0 && before.entries.bytes > 0
+      const { folders, warnings } = compare ? await compareFolders(restored, before, storage, organizationId) : { folders: countFolders(restored), warnings: [] }
       return {
-        files: { folders: compare ? await compareFolders(restored, before, storage, organizationId) : countFolders(restored) },
+        files: { folders },
         // A backup leaves them out, so no restore brings them back.
         warnings: [
           ...(foreign === null ? [] : [foreign]),
+          ...warnings,
           ...(goesEmpty ? ['The backup holds no files: all that are in the upload folder now go.'] : []),
           ...before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
         ]
