@@ -2,14 +2,14 @@ import type postgres from 'postgres'
 import { createBackup } from '../../src/backup/create.js'
 import { parseConnectionUrl, withSql } from '../../src/database/connection/connection.js'
 import { otherRows, rowsOf } from './organization.js'
-import { createTestDatabase } from './postgres.js'
+import { createTestDatabase, type TestDatabaseOptions } from './postgres.js'
 import { testJob } from './job.js'
 import { coreOf, createFolders, fillFiles, fingerprints, leftovers, organizationId, treeFingerprint, type Site, type Test } from './restore-site.js'
 import { join } from 'node:path'
 
 /** A site whose restores work inside the live database: a user without CREATEDB, or an organization among others. */
-export async function createLiveSite (t: Test, mode: 'in-place' | 'merge'): Promise<Site> {
-  const { url, sql, user } = await createTestDatabase(t, mode === 'merge' ? {} : { createdb: false, createrole: false })
+export async function createLiveSite (t: Test, mode: 'in-place' | 'merge', options: TestDatabaseOptions = {}): Promise<Site> {
+  const { url, sql, user } = await createTestDatabase(t, { ...options, ...(mode === 'merge' ? {} : { createdb: false, createrole: false }) })
   const folders = { ...await createFolders(t, url), scope: mode === 'merge' ? 'organization' as const : 'instance' as const }
   const core = coreOf(folders)
   const connection = parseConnectionUrl(url)
