@@ -98,9 +98,7 @@ t.test('an organization moves to another installation', async t => {
   })
 
   await t.test('where the operator sets the scope, the undo is the organization\'s all the same', async t => {
-    for (const DATABASE_SCOPE of ['instance', 'organization']) {
-      await moveAndUndo(t, await setUpTenants(t, { ids: ['globex'], env: { DATABASE_SCOPE } }))
-    }
+    await moveAndUndo(t, await setUpTenants(t, { ids: ['globex'], env: { DATABASE_SCOPE: 'instance' } }))
   })
 
   await t.test('nobody else\'s token brings it, nor takes it out', async t => {

@@ -65,8 +65,8 @@ t.test('an archive that is empty, or was unpacked and packed again', async t => 
 
   await writeFile(join(backupDir, 'acme', `backup-${id}.zip`), again)
   const restore = async (payload: object) => (await app.inject({ method: 'POST', url: `/api/backup/restore/${id}`, headers: as(), payload })).json<object>()
-  t.match(await restore({}), { statusCode: 422, code: 'CHECKSUM_MISMATCH', message: /not the one that was written/, remedy: /packed it again/ })
-  t.match(await restore({ validateChecksum: false }), { statusCode: 422, code: 'ARCHIVE_INVALID', remedy: /unpacked it and packed it again/ })
+  t.match(await restore({}), { statusCode: 422, code: 'CHECKSUM_MISMATCH', message: /not the one that was written/, remedy: /packed again/ })
+  t.match(await restore({ validateChecksum: false }), { statusCode: 422, code: 'ARCHIVE_INVALID', remedy: /unpacked and packed again/ })
 
   const form = (head: string): Buffer => Buffer.concat([Buffer.from(`--B\r\nContent-Disposition: form-data; ${head}\r\n\r\n`), archive, Buffer.from('\r\n--B--\r\n')])
   const asForm = 'multipart/form-data; boundary=B'
