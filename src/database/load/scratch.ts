@@ -6,7 +6,7 @@ import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { DatabaseDetails } from '../database-details.js'
 import { databaseOid, withMaintenance } from '../maintenance.js'
 import { scramVerifier } from '../embedded/scram.js'
-import { databasesInUse, endSessions } from '../sessions.js'
+import { cannotEnd, databasesInUse, describeSession, endSessions, lastingSessions } from '../sessions.js'
 
 /** Who loads a dump: a dump is code, and this role is its cage. */
 export interface Loader { user: string, password: string }
@@ -154,6 +154,9 @@ export async function dropDatabase (sql: Sql, name: string): Promise<void> {
   if (found.valid && found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
   // From now on no session gets in, not a superuser's and not an autovacuum worker's either.
   if (found.valid) await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
+  // DROP would wait five seconds for a session that stays, and then be refused.
+  const lasting = await lastingSessions(sql, name)
+  if (lasting.length > 0) throw cannotEnd(`The database ${name} could not be dropped`, lasting.map(describeSession).join(', '))
   let inUse: unknown
   for (let attempt = 1; attempt <= dropTries; attempt += 1) {
     const ended = await endSessions(sql, [name])
