@@ -1,11 +1,11 @@
-import { startProgram, type RunningProgram } from '../../io/process.js'
-import { toEnvironment, type Connection } from '../connection/connection.js'
+import type { RunningProgram } from '../../io/process.js'
+import type { Connection } from '../connection/connection.js'
 import { beginScript } from '../connection/session-settings.js'
 import { quoteColumns, quoteLiteral } from '../identifiers.js'
 import type { PostgresTools } from '../postgres-tools.js'
 import { usePath } from '../search-path.js'
 import type { MergeTable } from './drift.js'
-import { transferSettings } from './rows.js'
+import { startRowWriter, transferSettings } from './rows.js'
 
 /** The scratch database that holds an archive's rows. */
 export interface ArchivedRows {
@@ -36,11 +36,7 @@ export function openArchivedRows ({ scratch, path, tools }: ArchivedRows, encodi
   let output: AsyncIterator<Buffer> | undefined
 
   function start (): RunningProgram {
-    const started = startProgram(tools.psql, [
-      '--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-    ], { env: { ...toEnvironment(scratch), PGCLIENTENCODING: encoding }, signal })
-    // psql may end before it has read all; why it did is what `done` says.
-    started.stdin.on('error', () => {})
+    const started = startRowWriter(tools, scratch, encoding, signal)
     started.stdin.write(`${beginScript}${transferSettings}\n${usePath(path)}\n`)
     output = started.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     return started

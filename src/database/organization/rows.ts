@@ -1,5 +1,5 @@
 import { AppError } from '../../errors.js'
-import { ProgramError, startProgram } from '../../io/process.js'
+import { ProgramError, startProgram, type RunningProgram } from '../../io/process.js'
 import { toEnvironment, type Connection } from '../connection/connection.js'
 import { beginScript } from '../connection/session-settings.js'
 import { dumpFailed } from '../instance-dump.js'
@@ -40,6 +40,16 @@ export const transferSettings = 'SET search_path = \'\'; SET row_security = off;
  */
 export const workSettings = 'SET work_mem = \'64MB\'; SET random_page_cost = 1.1; SET jit = off;'
 
+/** Starts psql on the statements that it reads from stdin, to write rows and marks between them in this encoding. */
+export function startRowWriter (tools: PostgresTools, connection: Connection, encoding: string, signal: AbortSignal): RunningProgram {
+  const program = startProgram(tools.psql, [
+    '--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
+  ], { env: { ...toEnvironment(connection), PGCLIENTENCODING: encoding }, signal })
+  // psql may end before it has read all; why it did is what `done` says.
+  program.stdin.on('error', () => {})
+  return program
+}
+
 /**
  * Starts the one psql that writes the organization's rows; returns when it has the snapshot and its locks.
  * @throws AppError DATABASE_BUSY, DUMP_FAILED
@@ -61,11 +71,7 @@ export async function startRows (options: RowsOptions): Promise<RowsProgram> {
     ...(await sequenceStatements(snapshot.sql, graph)).map((statement) => `SELECT ${quoteLiteral(statement)};`),
     'COMMIT;'
   ].join('\n')
-  const program = startProgram(tools.psql, [
-    '--no-psqlrc', '--quiet', '--no-align', '--tuples-only', '--no-password', '--set=ON_ERROR_STOP=1', '--file=-'
-  ], { env: { ...toEnvironment(connection), PGCLIENTENCODING: encoding }, signal })
-  // psql may end before it has read all; why it did is what `done` says.
-  program.stdin.on('error', () => {})
+  const program = startRowWriter(tools, connection, encoding, signal)
   program.stdin.end(`${script}\n`)
   const output = program.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
   const first = await output.next()
