@@ -154,12 +154,12 @@ export async function dropDatabase (sql: Sql, name: string): Promise<void> {
   if (found.valid && found.template) await sql.unsafe(`ALTER DATABASE ${database} IS_TEMPLATE false`)
   // From now on no session gets in, not a superuser's and not an autovacuum worker's either.
   if (found.valid) await sql.unsafe(`ALTER DATABASE ${database} ALLOW_CONNECTIONS false`)
-  // DROP would wait five seconds for a session that stays, and then be refused.
-  const lasting = await lastingSessions(sql, name)
-  if (lasting.length > 0) throw cannotEnd(`The database ${name} could not be dropped`, lasting.map(describeSession).join(', '))
   let inUse: unknown
   for (let attempt = 1; attempt <= dropTries; attempt += 1) {
     const ended = await endSessions(sql, [name])
+    // DROP would wait five seconds for a session that stays, and then be refused.
+    const lasting = await lastingSessions(sql, name)
+    if (lasting.length > 0) throw cannotEnd(`The database ${name} could not be dropped`, lasting.map(describeSession).join(', '))
     // DROP has waited five seconds for those that stay: only one that had just begun to enter could be ended now.
     if (inUse !== undefined && ended === 0) break
     try {
