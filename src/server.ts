@@ -14,7 +14,7 @@ import { createStartup, type Startup } from './startup.js'
 /** Why the service can't listen (listen(2), bind(2), getaddrinfo(3)), for the log. */
 const unusableAddress: Readonly<Record<string, string>> = {
   EADDRINUSE: 'The port is in use: stop the other process, or set PORT to a free one',
-  EADDRNOTAVAIL: 'The address is none of this machine: set HOST to one of its own, to 127.0.0.1 or to 0.0.0.0',
+  EADDRNOTAVAIL: 'The address does not belong to this machine: set HOST to one that does, to 127.0.0.1 or to 0.0.0.0',
   ENOTFOUND: 'The name of the address is unknown: correct HOST',
   EACCES: 'The user of the service may not listen on the port: set PORT to 1024 or higher'
 }

@@ -88,7 +88,7 @@ t.test('an address that it can\'t listen on ends it as a failure, which a superv
   for (const [HOST, PORT, reason] of [
     ['127.0.0.1', String((other.address() as AddressInfo).port), /The port is in use: stop the other process, or set PORT to a free one/],
     // For documentation alone (RFC 5737), so no machine has it.
-    ['192.0.2.1', '0', /The address is none of this machine: set HOST/]
+    ['192.0.2.1', '0', /The address does not belong to this machine: set HOST/]
   ] as const) {
     const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'), HOST, PORT })
     t.same(await once(child, 'close'), [1, null])
