@@ -2,7 +2,7 @@ import { Type, type Static } from '@sinclair/typebox'
 import type { Sql } from 'postgres'
 import { databaseError, withSql, type Connection } from './connection/connection.js'
 import { plainValues } from './connection/session-settings.js'
-import { quoteLiteral } from './identifiers.js'
+import { quoteLiteral, quoteTable } from './identifiers.js'
 import { encloseStatements, type DumpChange } from './load/dump-filter.js'
 
 /** A setting of a session, as current_setting() tells it and set_config() takes it. */
@@ -45,10 +45,27 @@ export async function readValueSettings (connection: Connection): Promise<Settin
 /** Null where the server has no such setting, or keeps its value from the user: then it is none of the application's either. */
 async function valueOf (sql: Sql, name: string): Promise<string | null> {
   try {
+    if (name === textSearch) return await textSearchConfiguration(sql)
     const [row] = await sql<[{ value: string | null }]>`SELECT pg_catalog.current_setting(${name}, true) AS value`
     return row.value
   } catch (error) {
     if ((error as { code?: unknown }).code === '42501') return null
+    throw error
+  }
+}
+
+/**
+ * With its schema, whatever its setting's text is: postgresql.conf can name it without one, and quote_all_identifiers quotes it.
+ * Null where the setting names none that exists.
+ */
+async function textSearchConfiguration (sql: Sql): Promise<string | null> {
+  try {
+    const [found] = await sql<Array<{ schema: string, name: string }>>`
+      SELECT n.nspname AS schema, c.cfgname AS name FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
+      WHERE c.oid = pg_catalog.get_current_ts_config()`
+    return found === undefined ? null : quoteTable(found)
+  } catch (error) {
+    if ((error as { code?: unknown }).code === '42704') return null // undefined_object
     throw error
   }
 }
@@ -105,10 +122,10 @@ export function refreshSettings ({ atRefresh }: LoadSettings): DumpChange[] {
   return [encloseStatements(({ type }) => type === 'MATERIALIZED VIEW DATA', { before: settingStatements(atRefresh), after: plainStatements(atRefresh) })]
 }
 
-/** As the setting names it; the dump that would make it can be one of another database. */
+/** As the setting names it, quoted or not; the dump that would make it can be one of another database. */
 function ifThere (configuration: string): string {
   return ` WHERE EXISTS (SELECT FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.cfgnamespace
-    WHERE pg_catalog.format('%I.%I', n.nspname, c.cfgname) OPERATOR(pg_catalog.=) ${quoteLiteral(configuration)})`
+    WHERE ARRAY[n.nspname::pg_catalog.text, c.cfgname::pg_catalog.text] OPERATOR(pg_catalog.=) pg_catalog.parse_ident(${quoteLiteral(configuration)}))`
 }
 
 /** The live settings that a merge computes by. */

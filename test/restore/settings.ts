@@ -9,7 +9,7 @@ import { openSql, parseConnectionUrl, toEnvironment, withSql, type Connection } 
 import { quoteIdentifier } from '../../src/database/identifiers.js'
 import { unprivilegedUser } from '../../src/database/embedded/unprivileged-user.js'
 import { findServerBinaries } from '../../src/database/postgres-tools.js'
-import { planLoadSettings, type Setting } from '../../src/database/value-settings.js'
+import { planLoadSettings, readValueSettings, type Setting } from '../../src/database/value-settings.js'
 import { freePort } from '../../src/io/free-port.js'
 import { runProgram } from '../../src/io/process.js'
 import type { Backup } from '../../src/repository/record.js'
@@ -74,10 +74,10 @@ const hostile = (user: string): string => ["statement_timeout = '1ms'", "lock_ti
   'exit_on_error = on', "default_transaction_isolation = 'serializable'", 'client_min_messages = debug5', 'row_security = off']
   .map(setting => `ALTER ROLE ${user} SET ${setting};`).join('\n')
 
-const bending = (name: string): string => `ALTER DATABASE ${name} SET timezone = 'Europe/Berlin'; ALTER DATABASE ${name} SET default_text_search_config = 'pg_catalog.german';
+const bending = (name: string): string => `ALTER DATABASE ${name} SET timezone = 'Europe/Berlin'; ALTER DATABASE ${name} SET quote_all_identifiers = on; ALTER DATABASE ${name} SET default_text_search_config = 'pg_catalog.german';
   ALTER ROLE ${name} SET intervalstyle = 'sql_standard'; ALTER ROLE ${name} SET extra_float_digits = -5; ALTER ROLE ${name} SET datestyle = 'German, DMY';
   ALTER ROLE ${name} IN DATABASE ${name} SET bytea_output = 'escape'; ALTER DATABASE ${name} SET array_nulls = off; ALTER DATABASE ${name} SET search_path = public, "a, b";
-  ALTER DATABASE ${name} SET standard_conforming_strings = off; ALTER DATABASE ${name} SET quote_all_identifiers = on; ALTER DATABASE ${name} SET statement_timeout = '1ms';
+  ALTER DATABASE ${name} SET standard_conforming_strings = off; ALTER DATABASE ${name} SET statement_timeout = '1ms';
   ALTER DATABASE ${name} SET app.region = 'eu';`
 
 const relations = ['events', 'recent', 'days', 'texts', '(SELECT last_value, is_called FROM numbers)']
@@ -162,6 +162,16 @@ t.test('a hot standby makes backups, and refuses a restore before it begins', as
     for (const dryRun of [true, false]) await t.rejects(restore(core, id, { dryRun }), { code: 'PREFLIGHT_FAILED', message: /hot standby.*primary/ })
     t.same(await listRestores(core, organizationId), [], 'nothing was begun')
   }
+})
+
+t.test('the text search configuration is found whatever way it is named', async t => {
+  const { connection } = await startCluster(t, { settings: { default_text_search_config: 'ours' } })
+  const configuration = async (parameters = {}): Promise<Setting[]> => (await readValueSettings({ ...connection, parameters })).filter(({ name }) => name === 'default_text_search_config')
+  const named = (value: string): Setting[] => [{ name: 'default_text_search_config', value }]
+  t.same(await configuration(), [], 'one that does not exist')
+  await withSql(connection, {}, async sql => await sql`CREATE TEXT SEARCH CONFIGURATION ours (COPY = german)`)
+  t.same(await configuration(), named('"public"."ours"'), 'without a schema in postgresql.conf')
+  t.same(await configuration({ options: '-c quote_all_identifiers=on -c default_text_search_config=english' }), named('"pg_catalog"."english"'))
 })
 
 t.test('an archive brings no setting but those that values depend on', async t => {

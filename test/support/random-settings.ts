@@ -70,6 +70,8 @@ export async function runWithRandomSettings (t: Parameters<typeof createTestData
     }
     await trySetting(sql, run, `DATABASE ${quoteIdentifier(name)} SET app.region = ${quoteLiteral(['eu', 'u\'s\\', ''][Math.floor(random() * 3)] as string)}`)
   })
+  // In a session before: a setting that names the configuration counts only in sessions that start when it exists.
+  await asApplication(connection, async sql => { await sql.unsafe('CREATE TEXT SEARCH CONFIGURATION public.own (COPY = german)') })
   await asApplication(connection, async sql => { await sql.unsafe(schema) })
   const state = async (): Promise<Record<string, string[]>> => await readState(connection)
   const before = await state()
@@ -102,7 +104,6 @@ export async function runWithRandomSettings (t: Parameters<typeof createTestData
 }
 
 const schema = `
-  CREATE TEXT SEARCH CONFIGURATION public.own (COPY = german);
   CREATE TABLE items (id int PRIMARY KEY, at timestamptz, plain timestamp, span interval, price money, n float8, body bytea, words text, list text[], x xml, j jsonb,
     region text CHECK (region = current_setting('app.region')), day date CHECK (day = at::date));
   INSERT INTO items SELECT n, '2024-06-30 22:30:00+00'::timestamptz + n * interval '11 hours', make_timestamp(2024, 2, n, 1, 2, 3.25), make_interval(0, n, 0, -n, 5, 6, 7.5),
