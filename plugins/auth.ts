@@ -39,7 +39,7 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
     const { authorization } = request.headers
     const [, token] = /^Bearer +([^ ]+)$/i.exec(authorization ?? '') ?? []
     if (token === undefined) {
-      throw new AppError('UNAUTHORIZED', authorization === undefined ? 'The request has no access token.' : 'The Authorization header is not the word Bearer, a space, and an access token.')
+      throw new AppError('UNAUTHORIZED', authorization === undefined ? 'no-token' : 'not-bearer', authorization === undefined ? 'The request has no access token.' : 'The Authorization header is not the word Bearer, a space, and an access token.')
     }
     try {
       const [first] = keys
@@ -49,9 +49,9 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
       if (typeof claims === 'object') return claims
     } catch (error) {
       const expired = (error as { code?: string }).code === 'FAST_JWT_EXPIRED'
-      throw new AppError('UNAUTHORIZED', expired ? 'The access token has expired.' : 'The access token is not valid.', { cause: error })
+      throw new AppError('UNAUTHORIZED', expired ? 'token-expired' : 'token-invalid', expired ? 'The access token has expired.' : 'The access token is not valid.', { cause: error })
     }
-    throw new AppError('UNAUTHORIZED', 'The access token is not signed in a way that is accepted here.')
+    throw new AppError('UNAUTHORIZED', 'token-algorithm', 'The access token is not signed in a way that is accepted here.')
   }
 
   app.decorateRequest('identity')
@@ -69,18 +69,18 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
 
 /** @throws AppError UNAUTHORIZED, FORBIDDEN, ORGANIZATION_ID_INVALID */
 function identify ({ type, sub, userId, email, organizationId, role }: Record<string, unknown>): Identity {
-  if (type !== undefined && type !== 'access') throw new AppError('UNAUTHORIZED', 'This is no access token.')
+  if (type !== undefined && type !== 'access') throw new AppError('UNAUTHORIZED', 'not-an-access-token', 'This is no access token.')
   const id = sub ?? userId ?? email
-  if ((typeof id !== 'string' && typeof id !== 'number') || id === '') throw new AppError('UNAUTHORIZED', 'The access token names no user.')
+  if ((typeof id !== 'string' && typeof id !== 'number') || id === '') throw new AppError('UNAUTHORIZED', 'token-without-user', 'The access token names no user.')
   if (organizationId === undefined || organizationId === null || organizationId === '') {
-    throw new AppError('FORBIDDEN', 'The access token names no organization.', { remedy: 'Sign in to an organization, then try again.' })
+    throw new AppError('FORBIDDEN', 'token-without-organization', 'The access token names no organization.', { remedy: 'Sign in to an organization, then try again.' })
   }
   // A whole number is the id of an application that counts them. One beyond 2^53 was another before JSON was read.
   const organization = Number.isSafeInteger(organizationId) ? String(organizationId) : organizationId
   if (typeof organization !== 'string' || !isOrganizationId(organization)) {
-    throw new AppError('ORGANIZATION_ID_INVALID', 'The organization id in the access token is not valid: it must be text, or a whole number up to 9007199254740991.')
+    throw new AppError('ORGANIZATION_ID_INVALID', 'token-organization-id', 'The organization id in the access token is not valid: it must be text, or a whole number up to 9007199254740991.')
   }
-  if (role !== 'OWNER') throw new AppError('FORBIDDEN', 'Only an OWNER of the organization can work with its backups.')
+  if (role !== 'OWNER') throw new AppError('FORBIDDEN', 'not-owner', 'Only an OWNER of the organization can work with its backups.')
   return { organizationId: organization, userId: String(id), email: typeof email === 'string' && email !== '' ? email : null }
 }
 

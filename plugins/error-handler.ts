@@ -97,17 +97,18 @@ export function refuseBrokenRequest (error: Error & { code?: string }, socket: S
     return
   }
   const statusCode = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400
-  const body = `${JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'This is no HTTP request that can be read.'), statusCode))}\n`
+  const body = `${JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'not-http', 'This is no HTTP request that can be read.'), statusCode))}\n`
   socket.end([
     `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`, 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close', '', body
   ].join('\r\n'))
 }
 
-function responseOf ({ code, message, remedy, errors }: AppError, statusCode: number): ErrorResponse {
+function responseOf ({ code, reason, message, remedy, errors }: AppError, statusCode: number): ErrorResponse {
   return {
     statusCode,
     error: STATUS_CODES[statusCode] ?? 'Error',
     code,
+    reason,
     message,
     remedy,
     ...(errors === undefined ? {} : { errors: [...errors] })
@@ -118,17 +119,18 @@ function toAppError (error: unknown): AppError {
   if (error instanceof AppError) return error
   const { statusCode = 500, validation, validationContext, message } = error as Partial<FastifyError>
   if (validation !== undefined) {
-    return new AppError('VALIDATION_FAILED', 'The request is not valid.', {
+    return new AppError('VALIDATION_FAILED', 'request-schema', 'The request is not valid.', {
       errors: validation.map(({ instancePath, message }) => ({
         field: [validationContext, ...instancePath.split('/').slice(1)].join('.'),
+        reason: 'field-invalid',
         message: message ?? 'is not valid'
       }))
     })
   }
   if (statusCode < 400 || statusCode >= 500) {
-    return new AppError('INTERNAL_ERROR', 'Something unexpected happened.', { cause: error })
+    return new AppError('INTERNAL_ERROR', 'unexpected', 'Something unexpected happened.', { cause: error })
   }
-  return new AppError(codeOfStatus[statusCode] ?? 'BAD_REQUEST', message ?? 'The request is not valid.')
+  return new AppError(codeOfStatus[statusCode] ?? 'BAD_REQUEST', 'refused-by-framework', message ?? 'The request is not valid.')
 }
 
 async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
@@ -137,9 +139,9 @@ async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
   app.decorate('refuseUnknownRoute', (request, reply) => {
     const path = request.url.split('?')[0] as string
     const allowed = new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))
-    if (allowed.size === 0) throw new AppError('NOT_FOUND', `There is no ${path}.`)
+    if (allowed.size === 0) throw new AppError('NOT_FOUND', 'no-such-address', `There is no ${path}.`)
     reply.header('allow', [...allowed].sort().join(', '))
-    throw new AppError('METHOD_NOT_ALLOWED', `There is no ${request.method} ${path}.`)
+    throw new AppError('METHOD_NOT_ALLOWED', 'no-such-method', `There is no ${request.method} ${path}.`)
   })
   // Node's own answer to an Expect header that it does not know is no answer of ours; it may be ignored (RFC 9110, section 10.1.1).
   app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })

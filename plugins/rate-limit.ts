@@ -19,7 +19,7 @@ async function rateLimitPlugin (app: FastifyInstance): Promise<void> {
     store: RateLimitStore,
     enableDraftSpec: true,
     keyGenerator: ({ identity, ip }) => identity === undefined ? ip : `${identity.organizationId}/${identity.userId}`,
-    errorResponseBuilder: (_request, { after }) => new AppError('RATE_LIMITED', `Too many requests: try again in ${after}.`)
+    errorResponseBuilder: (_request, { after }) => new AppError('RATE_LIMITED', 'too-many-requests', `Too many requests: try again in ${after}.`)
   })
   const limit = app.rateLimit()
   app.decorate('limitByAddress', async (request, reply) => { await limit.call(app, request, reply) })

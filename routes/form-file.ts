@@ -32,14 +32,14 @@ function openForm (headers: IncomingHttpHeaders): BusboyInstance {
       fileHwm: 1 << 18
     })
   } catch (error) {
-    throw new AppError('BAD_REQUEST', 'The content type of the form names no boundary.', { cause: error })
+    throw new AppError('BAD_REQUEST', 'form-boundary', 'The content type of the form names no boundary.', { cause: error })
   }
 }
 
 async function endOf (form: BusboyInstance, body: Readable): Promise<void> {
   await new Promise<void>((resolve, reject) => {
     const broken = (cause: unknown): void => {
-      reject(cause instanceof AppError ? cause : new AppError('BAD_REQUEST', 'The form is not whole.', { remedy: 'Upload the archive again.', cause }))
+      reject(cause instanceof AppError ? cause : new AppError('BAD_REQUEST', 'form-truncated', 'The form is not whole.', { remedy: 'Upload the archive again.', cause }))
     }
     form.on('error', broken)
     form.on('finish', resolve)
@@ -58,5 +58,5 @@ function endingWith (file: Readable, ended: Promise<void>): Readable {
 
 function notExpected (field: string | undefined, message: string): AppError {
   const shown = JSON.stringify((field ?? '').slice(0, 100)).slice(1, -1)
-  return new AppError('VALIDATION_FAILED', 'The request is not valid.', { errors: [{ field: `body.${shown}`, message }] })
+  return new AppError('VALIDATION_FAILED', 'form-field', 'The request is not valid.', { errors: [{ field: `body.${shown}`, reason: 'field-invalid', message }] })
 }

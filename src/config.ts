@@ -65,7 +65,7 @@ export function loadConfig (environment: NodeJS.ProcessEnv): Config {
   const config = { ...makeConfig(values, name => given[name] !== undefined, wrong, problems), misspelt: misspeltVariables(environment) }
   if (problems.length > 0) {
     problems.push(...config.misspelt.map(({ given, meant }) => `${given} is set, which this service does not read: did you mean ${meant}?`))
-    throw new AppError('CONFIG_INVALID', problems.join('\n'), { errors: problems.map(message => ({ message })) })
+    throw new AppError('CONFIG_INVALID', 'environment', problems.join('\n'), { errors: problems.map(message => ({ reason: 'environment', message })) })
   }
   return config
 }
@@ -248,7 +248,7 @@ function checkTenancyFile (path: string): void {
   try {
     content = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new AppError('CONFIG_INVALID', `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`, { remedy: 'Correct the path or its permissions.' })
+    throw new AppError('CONFIG_INVALID', 'tenancy-file-unreadable', `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`, { remedy: 'Correct the path or its permissions.' })
   }
   parseTenancy(content)
 }

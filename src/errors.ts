@@ -51,11 +51,19 @@ export const errorCatalogue = {
 
 export type ErrorCode = keyof typeof errorCatalogue
 
+/** One of several things that are wrong. */
+export interface Problem {
+  /** Which field, table or check it is about. */
+  field?: string
+  /** As AppError's. */
+  reason: string
+  message: string
+}
+
 export interface AppErrorOptions {
   /** What the reader can do about it; the catalogue's text when left out. */
   remedy?: string
-  /** One item for each thing that is wrong, when there can be several. */
-  errors?: ReadonlyArray<{ field?: string, message: string }>
+  errors?: readonly Problem[]
   cause?: unknown
 }
 
@@ -65,13 +73,16 @@ export interface AppErrorOptions {
  */
 export class AppError extends Error {
   readonly code: ErrorCode
+  /** Which of the code's cases it is, such as `overlapping-entries`: stays when the message is reworded. */
+  readonly reason: string
   readonly remedy: string
   readonly errors: AppErrorOptions['errors']
 
-  constructor (code: ErrorCode, message: string, options: AppErrorOptions = {}) {
+  constructor (code: ErrorCode, reason: string, message: string, options: AppErrorOptions = {}) {
     super(message, { cause: options.cause })
     this.name = 'AppError'
     this.code = code
+    this.reason = reason
     this.remedy = options.remedy ?? errorCatalogue[code]
     this.errors = options.errors
   }
@@ -88,11 +99,11 @@ export function systemCode (error: unknown): string | undefined {
  * An error without a known reason is logged with its stack.
  */
 export function errorFields (error: AppError): Record<string, unknown> {
-  const { code, remedy, errors } = error
-  if (code === 'INTERNAL_ERROR') return { code, remedy, errors, err: error.cause ?? error }
+  const { code, reason, remedy, errors } = error
+  if (code === 'INTERNAL_ERROR') return { code, reason, remedy, errors, err: error.cause ?? error }
   const causes = causesOf(error)
   const path = causes.map(cause => (cause as Error & { path?: unknown }).path).find(value => value !== undefined)
-  return { code, remedy, errors, path, causes: causes.length === 0 ? undefined : causes.map(({ message }) => message) }
+  return { code, reason, remedy, errors, path, causes: causes.length === 0 ? undefined : causes.map(({ message }) => message) }
 }
 
 function causesOf (error: Error): Error[] {

@@ -53,7 +53,7 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
     } catch (error) {
       const reason = error instanceof AppError
         ? error
-        : new AppError('INTERNAL_ERROR', 'The service could not get ready.', { cause: error })
+        : new AppError('INTERNAL_ERROR', 'start-failed', 'The service could not get ready.', { cause: error })
       jobs.refuse(reason)
       tellFailure(reason)
       if (!stopped) timer = setTimeout(() => { trying = attempt() }, retryMs)
@@ -68,7 +68,7 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
 
   return {
     async begin () {
-      jobs.refuse(new AppError('SERVICE_STOPPING', 'The service is starting.', { remedy: 'Try again in a moment.' }))
+      jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.', { remedy: 'Try again in a moment.' }))
       trying = attempt()
       await trying
     },

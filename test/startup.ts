@@ -127,7 +127,7 @@ t.test('a restore that stands unfinished refuses jobs until it is finished', asy
   const startup = createStartup(core, jobs, { retryMs })
   await startup.begin()
   t.equal(jobs.refusal(), null)
-  const reason = new AppError('RESTORE_UNFINISHED', 'Half way.')
+  const reason = new AppError('RESTORE_UNFINISHED', 'not-finished', 'Half way.')
   const ready = readiness(jobs)
   startup.finishRestores(reason)
   t.equal(jobs.refusal(), reason)
@@ -172,7 +172,7 @@ t.test('a folder that is set and can\'t be used is named, with its path and the 
 t.test('another reason is told when it comes, and so is the same one after it was gone', async t => {
   const { core, jobs } = await buildTestApp(t)
   const { log, lines } = keptLog()
-  const reasons = ['one', 'one', 'two', 'two', 'one'].map(name => new AppError('DATABASE_UNAVAILABLE', `The database ${name} is not there.`))
+  const reasons = ['one', 'one', 'two', 'two', 'one'].map(name => new AppError('DATABASE_UNAVAILABLE', 'no-such-database', `The database ${name} is not there.`))
   core.database.start = async () => { const reason = reasons.shift(); if (reason !== undefined) throw reason }
   const startup = createStartup({ ...core, log }, jobs, { retryMs })
   const ready = readiness(jobs)

@@ -60,7 +60,7 @@ async function download (core: Core, { identity, headers, method }: Asked, backu
   if (bytes.status === 304) return await reply.code(304).send()
   if (bytes.status === 416) {
     reply.header('content-range', `bytes */${size}`)
-    throw new AppError('RANGE_NOT_SATISFIABLE', `The archive has ${size} bytes, and the range is not within them.`)
+    throw new AppError('RANGE_NOT_SATISFIABLE', 'range-outside-archive', `The archive has ${size} bytes, and the range is not within them.`)
   }
 
   const { start, end } = bytes
@@ -73,7 +73,7 @@ async function download (core: Core, { identity, headers, method }: Asked, backu
   })
   if (method === 'HEAD') return await reply.send()
   const stream = await core.repository.readArchive(organizationId, backupId, { start, end })
-  if (stream === null) throw new AppError('ARCHIVE_MISSING', `The archive of backup ${backupId} is gone.`)
+  if (stream === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', `The archive of backup ${backupId} is gone.`)
   return await reply.send(stream)
 }
 

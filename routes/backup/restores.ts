@@ -43,7 +43,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
   }, async (request, reply) => {
     const { identity: { organizationId, userId, email }, params: { restoreId } } = request
     const restore = (await listRestores(app.core, organizationId)).find(known => known.restoreId === restoreId)
-    if (restore === undefined) throw new AppError('RESTORE_NOT_FOUND', `There is no restore ${restoreId}.`)
+    if (restore === undefined) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', `There is no restore ${restoreId}.`)
     const { backupId, report } = restore
     const { job, done } = app.jobs.start({
       kind: 'undo',

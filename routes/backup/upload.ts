@@ -49,7 +49,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     'CHECKSUM_MISMATCH', 'ARCHIVE_INVALID', 'ARCHIVE_UNTRUSTED', 'ARCHIVE_VERSION_UNSUPPORTED', 'REPOSITORY_UNAVAILABLE', 'DISK_FULL')
   }, async (request, reply) => {
     const { body, identity: { organizationId }, query: { checksum } } = request
-    if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
+    if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'no-body', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
     const digest = sha256Of(request.headers['repr-digest'])
     // A form is longer than the archive in it.
     const length = body === request.raw ? request.headers['content-length'] : undefined
@@ -67,7 +67,7 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
 
   app.setErrorHandler((error: FastifyError) => {
     if (error.statusCode !== 415) throw error
-    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'An archive can\'t be uploaded with this content type.', {
+    throw new AppError('UNSUPPORTED_MEDIA_TYPE', 'upload-content-type', 'An archive can\'t be uploaded with this content type.', {
       remedy: 'Send the archive with Content-Type: application/zip, or as the file "archive" of a form (multipart/form-data).', cause: error
     })
   })
@@ -79,7 +79,7 @@ function sha256Of (header: string | undefined): string | undefined {
   if (member === undefined) return undefined
   const [, base64 = ''] = /^sha-256=:([A-Za-z0-9+/]{43}=):$/.exec(member) ?? []
   if (base64 === '') {
-    throw new AppError('VALIDATION_FAILED', 'The request is not valid.', { errors: [{ field: 'headers.repr-digest', message: 'expected sha-256=:<base64 of 32 bytes>:' }] })
+    throw new AppError('VALIDATION_FAILED', 'digest-header', 'The request is not valid.', { errors: [{ field: 'headers.repr-digest', reason: 'field-invalid', message: 'expected sha-256=:<base64 of 32 bytes>:' }] })
   }
   return Buffer.from(base64, 'base64').toString('hex')
 }

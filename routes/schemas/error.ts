@@ -10,12 +10,16 @@ export const ErrorCode = Type.Unsafe<Code>({
   description: 'What went wrong, for programs: a code stays the same between releases, and new ones come'
 })
 
+const Reason = Type.String({ description: 'Which case of the code it is, for programs, such as overlapping-entries: it stays when the message is reworded, and new ones come' })
+
 const details = {
   code: ErrorCode,
+  reason: Reason,
   message: Type.String({ description: 'What went wrong, for people' }),
   remedy: Type.Optional(Type.String({ description: 'What can be done about it' })),
   errors: Type.Optional(Type.Array(Type.Object({
     field: Type.Optional(Type.String({ description: 'Where it is, such as body.dryRun' })),
+    reason: Reason,
     message: Type.String()
   }), { description: 'One item for each thing that is wrong, when there can be several' }))
 }
@@ -78,6 +82,6 @@ export function headers (described: Record<string, string>): { headers: Record<s
 }
 
 function exampleOf (code: ExampleCode, statusCode: number, invalid?: { field: string, message: string }): ErrorResponse {
-  const errors = code === 'VALIDATION_FAILED' ? [invalid ?? { message: 'is not valid' }] : undefined
+  const errors = code === 'VALIDATION_FAILED' ? [{ reason: 'field-invalid', ...(invalid ?? { message: 'is not valid' }) }] : undefined
   return { statusCode, error: STATUS_CODES[statusCode] ?? 'Error', code, remedy: errorCatalogue[code], ...errorExamples[code], ...(errors === undefined ? {} : { errors }) }
 }

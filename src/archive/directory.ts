@@ -70,7 +70,7 @@ export async function readDirectory (source: BytesAt, size: number, organization
 
 async function locateEntries (source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Located[]> {
   const zip = await fromRandomAccessReaderPromise(new HandleReader(source), size, { autoClose: false, decodeStrings: false })
-  if (zip.entryCount > mostEntries) throw invalid(`it has more than ${mostEntries} entries`)
+  if (zip.entryCount > mostEntries) throw invalid('too-many-entries', `it has more than ${mostEntries} entries`)
   const entries: Located[] = []
   // What it says of their number need not be true.
   const table = createEntryTable(Math.min(zip.entryCount, Math.ceil(size / leastEntry)))
@@ -81,18 +81,18 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
   for await (const raw of zip.eachEntry()) {
     if (turn.isOver()) await turn.next()
     directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
-    if (directoryBytes > largestDirectory) throw invalid('its directory is too large')
+    if (directoryBytes > largestDirectory) throw invalid('directory-too-large', 'its directory is too large')
     const name = decodeName(raw.fileNameRaw)
-    if (!isInLayout(name, organizationId)) throw isOfAnother(name, organizationId) ? ofAnother() : invalid(`the entry ${printable(name)} has no place in the layout`)
-    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid(`${printable(name)} is encrypted`)
-    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid(`${printable(name)} has an unknown compression`)
+    if (!isInLayout(name, organizationId)) throw isOfAnother(name, organizationId) ? ofAnother() : invalid('no-place-in-layout', `the entry ${printable(name)} has no place in the layout`)
+    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid('encrypted-entry', `${printable(name)} is encrypted`)
+    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid('unknown-compression', `${printable(name)} has an unknown compression`)
     const type = raw.externalFileAttributes >>> 16
     const mode = type & 0o7777
     const kind = name.endsWith('/') ? 'folder' : 'file'
-    if ((type & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000)) throw invalid(`${printable(name)} is no regular file or folder`)
-    if (kind === 'folder' && (raw.uncompressedSize !== 0 || raw.compressedSize !== 0)) throw invalid(`the folder ${printable(name)} has content`)
+    if ((type & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000)) throw invalid('not-a-file-or-folder', `${printable(name)} is no regular file or folder`)
+    if (kind === 'folder' && (raw.uncompressedSize !== 0 || raw.compressedSize !== 0)) throw invalid('folder-with-content', `the folder ${printable(name)} has content`)
     const mtime = raw.getLastModDate()
-    if (mtime.getTime() < 0) throw invalid(`${printable(name)} has a time before 1970`)
+    if (mtime.getTime() < 0) throw invalid('time-before-1970', `${printable(name)} has a time before 1970`)
 
     // Of an archive from before 2026-11-27, see FORMAT.md; of the last entry it needs no telling, since that is small.
     const previous = entries.at(-1)
@@ -100,8 +100,8 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
       previous.wide = true
       end += widening
     }
-    if (raw.relativeOffsetOfLocalHeader < end) throw invalid('entries overlap')
-    if (raw.relativeOffsetOfLocalHeader > end) throw invalid('there are bytes between its entries')
+    if (raw.relativeOffsetOfLocalHeader < end) throw invalid('overlapping-entries', 'entries overlap')
+    if (raw.relativeOffsetOfLocalHeader > end) throw invalid('bytes-between-entries', 'there are bytes between its entries')
     checkSizes(raw)
     const entry = table.add(name, {
       size: raw.uncompressedSize, mode, mtime, offset: end, compressedSize: raw.compressedSize, deflated: raw.compressionMethod === 8, crc32: raw.crc32,
@@ -112,12 +112,12 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     found.update(record)
     recordBytes += record.length
     end += 30 + raw.fileNameLength + raw.compressedSize + descriptorOf(entry, header).length
-    if (end > size) throw invalid('it ends too early')
+    if (end > size) throw invalid('ends-too-early', 'it ends too early')
     entries.push(entry)
   }
   for await (const block of endRecords({ count: entries.length, start: end, bytes: recordBytes })) found.update(block)
   if (found.digest('hex') !== await hashOf(readRange(source, end, size - end))) {
-    throw invalid('its directory is not as it was written')
+    throw invalid('directory-changed', 'its directory is not as it was written')
   }
   return entries
 }
@@ -126,11 +126,11 @@ function checkSizes ({ uncompressedSize, compressedSize, generalPurposeBitFlag }
   const measuredFirst = (generalPurposeBitFlag & dataDescriptorFlag) === 0
   if (!Number.isSafeInteger(uncompressedSize) || !Number.isSafeInteger(compressedSize) ||
     (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)) {
-    throw invalid('an entry has an impossible size')
+    throw invalid('impossible-size', 'an entry has an impossible size')
   }
   // Deflate adds 5 bytes for each 16 KiB at most, and as many to each block that is deflated or stored by itself: of a
   // dump's blocks none has less than a KiB.
-  if (compressedSize > uncompressedSize + uncompressedSize / 128 + 1024) throw invalid('an entry takes far more room than it says that it holds')
+  if (compressedSize > uncompressedSize + uncompressedSize / 128 + 1024) throw invalid('compressed-too-large', 'an entry takes far more room than it says that it holds')
 }
 
 /** What the writer would have written for such an entry. */
@@ -161,18 +161,18 @@ function mayBeWide ({ measuredFirst, wide, kind, offset }: Located): boolean {
 
 /** Every entry once, and every folder before what is in it. */
 async function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string, turn: Turn): Promise<void> {
-  if (names.size !== entries.length) throw invalid('two entries have the same name')
+  if (names.size !== entries.length) throw invalid('same-name-twice', 'two entries have the same name')
   const root = filesPrefix(organizationId)
   const folders = new Set<string>()
   for (const { name, kind } of entries) {
     if (turn.isOver()) await turn.next()
     if (kind === 'folder') {
-      if (names.has(name.slice(0, -1))) throw invalid(`${printable(name)} is a file and a folder`)
+      if (names.has(name.slice(0, -1))) throw invalid('file-and-folder', `${printable(name)} is a file and a folder`)
       folders.add(name)
     }
     if (!name.startsWith(root) || name === root) continue
     const parent = name.slice(0, name.lastIndexOf('/', name.length - 2) + 1)
-    if (!folders.has(parent)) throw invalid(`${printable(name)} stands before its folder, or has none`)
+    if (!folders.has(parent)) throw invalid('folder-missing', `${printable(name)} stands before its folder, or has none`)
   }
 }
 
@@ -193,7 +193,7 @@ function decodeName (raw: Buffer): string {
   try {
     return decoder.decode(raw)
   } catch (error) {
-    throw invalid('an entry\'s name is not UTF-8', error)
+    throw invalid('name-not-utf8', 'an entry\'s name is not UTF-8', error)
   }
 }
 
@@ -203,6 +203,6 @@ async function refusing<T> (step: () => Promise<T>): Promise<T> {
     return await step()
   } catch (error) {
     if (error instanceof AppError || (error as { code?: unknown }).code !== undefined) throw error
-    throw invalid((error as Error).message.replace(/\.$/, ''), error)
+    throw invalid('zip-structure', (error as Error).message.replace(/\.$/, ''), error)
   }
 }

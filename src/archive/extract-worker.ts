@@ -91,7 +91,7 @@ function create ({ path, name }: FileToExtract): number {
     return openSync(path, 'wx', 0o600)
   } catch (error) {
     if (!inTheWay.has(systemCode(error) ?? '')) throw error
-    throw invalid(`${printable(name)} stands in another entry's way`, error)
+    throw invalid('entry-in-the-way', `${printable(name)} stands in another entry's way`, error)
   }
 }
 
@@ -120,7 +120,7 @@ function decode (file: FileToExtract, extent: Buffer): Buffer {
   const { header, trailer, compressedSize, deflated, size, name } = file
   const data = extent.subarray(header.length, header.length + compressedSize)
   if (!extent.subarray(0, header.length).equals(header) || !extent.subarray(header.length + compressedSize).equals(trailer)) {
-    throw invalid(`the headers of ${printable(name)} disagree`)
+    throw invalid('headers-disagree', `the headers of ${printable(name)} disagree`)
   }
   const content = deflated ? inflate(data, size, name) : data
   if (content.length !== size || crc32(content) !== file.crc32) throw mismatch(name)

@@ -4,6 +4,7 @@ import { DatabaseDetails } from '../database/database-details.js'
 import { SchemaProof } from '../database/load/schema-proof.js'
 import { AppError } from '../errors.js'
 import { isOrganizationId, isUuid } from '../io/safe-path.js'
+import { invalid } from './refusal.js'
 
 export const formatVersion = 1
 
@@ -65,25 +66,25 @@ const compiled = TypeCompiler.Compile(Metadata)
 
 /** @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED */
 export function parseMetadata (text: string): Metadata {
-  if (!isShallow(text)) throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json is nested too deeply.')
+  if (!isShallow(text)) throw invalid('metadata-too-deep', 'metadata.json is nested too deeply')
   let value: unknown
   try {
     value = JSON.parse(text, refusePrototype)
   } catch (error) {
     if (error instanceof AppError) throw error
-    throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json is not JSON.', { cause: error })
+    throw invalid('metadata-not-json', 'metadata.json is not JSON', error)
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion
   if (typeof version === 'number' && version !== formatVersion) {
-    throw new AppError('ARCHIVE_VERSION_UNSUPPORTED', `The archive has format ${version}; this release knows format ${formatVersion}.`)
+    throw new AppError('ARCHIVE_VERSION_UNSUPPORTED', 'format-version', `The archive has format ${version}; this release knows format ${formatVersion}.`)
   }
   const wrong = compiled.Errors(value).First()
   if (wrong !== undefined) {
-    throw new AppError('ARCHIVE_INVALID', `The archive can't be used: metadata.json has a wrong ${wrong.path || 'root'}.`)
+    throw invalid('metadata-schema', `metadata.json has a wrong ${wrong.path || 'root'}`)
   }
   const metadata = value as Metadata
   if (!isOrganizationId(metadata.organizationId)) {
-    throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json names no valid organization.')
+    throw invalid('metadata-organization', 'metadata.json names no valid organization')
   }
   return metadata
 }
@@ -107,6 +108,6 @@ function isShallow (text: string): boolean {
 
 /** A key of this name becomes an object's prototype when the object is copied the careless way. */
 function refusePrototype (key: string, value: unknown): unknown {
-  if (key === '__proto__') throw new AppError('ARCHIVE_INVALID', 'The archive can\'t be used: metadata.json has a key "__proto__".')
+  if (key === '__proto__') throw invalid('metadata-proto-key', 'metadata.json has a key "__proto__"')
   return value
 }

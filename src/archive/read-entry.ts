@@ -31,7 +31,7 @@ export async function * readEntry (source: BytesAt, entry: EntryToRead, block?: 
   try {
     for await (const block of plain as AsyncIterable<Buffer>) {
       bytes += block.length
-      if (bytes > size) throw invalid(`${printable(name)} is larger than it says`)
+      if (bytes > size) throw invalid('larger-than-told', `${printable(name)} is larger than it says`)
       hash.update(block)
       checksum = crc32(block, checksum)
       yield block
@@ -49,7 +49,7 @@ export async function * readEntry (source: BytesAt, entry: EntryToRead, block?: 
 export async function checkBytes (source: BytesAt, position: number, expected: Uint8Array, name: string): Promise<number> {
   const found = Buffer.allocUnsafe(expected.length)
   const { bytesRead } = await source.read(found, 0, found.length, position)
-  if (bytesRead !== expected.length || !found.equals(expected)) throw invalid(`the headers of ${printable(name)} disagree`)
+  if (bytesRead !== expected.length || !found.equals(expected)) throw invalid('headers-disagree', `the headers of ${printable(name)} disagree`)
   return position + expected.length
 }
 
@@ -59,7 +59,7 @@ export async function * readRange (source: BytesAt, start: number, length: numbe
   while (done < length) {
     const block = again ?? Buffer.allocUnsafe(Math.min(blockBytes, length - done))
     const { bytesRead } = await source.read(block, 0, Math.min(block.length, length - done), start + done)
-    if (bytesRead === 0) throw invalid('it ends too early')
+    if (bytesRead === 0) throw invalid('ends-too-early', 'it ends too early')
     done += bytesRead
     yield block.subarray(0, bytesRead)
   }

@@ -62,10 +62,10 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   await checkAttributes(entries, metadata, turn)
   if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null
-  if ((database !== null) !== metadata.includesDatabase) throw invalid('metadata.json and the entries disagree on the database')
+  if ((database !== null) !== metadata.includesDatabase) throw invalid('database-disagrees', 'metadata.json and the entries disagree on the database')
   const prefix = filesPrefix(organizationId)
   const files = entries.filter(entry => entry.name.startsWith(prefix))
-  if (files.length > 0 && !metadata.includesFiles) throw invalid('metadata.json and the entries disagree on the files')
+  if (files.length > 0 && !metadata.includesFiles) throw invalid('files-disagree', 'metadata.json and the entries disagree on the files')
   // Files' own headers are checked when they are read.
   for (const entry of files) {
     if (turn.isOver()) await turn.next()
@@ -76,12 +76,12 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   async function findSigner (checksums: Buffer, entry: Located | undefined): Promise<string | null> {
     if (entry === undefined) return null
     const text = (await readWhole(entry, signatureLimit)).toString('latin1')
-    if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid(`${signatureEntry} is no signature`)
+    if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid('not-a-signature', `${signatureEntry} is no signature`)
     return keys === null ? null : signerOf(keys, checksums, text.slice(0, -1))
   }
 
   async function readWhole (entry: Located, limit: number): Promise<Buffer> {
-    if (entry.size > limit) throw invalid(`${entry.name} is too large`)
+    if (entry.size > limit) throw invalid('own-entry-too-large', `${entry.name} is too large`)
     const whole = Buffer.allocUnsafe(entry.size)
     let filled = 0
     for await (const block of read(entry)) filled += block.copy(whole, filled)
@@ -112,13 +112,13 @@ async function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<s
     if (turn.isOver()) await turn.next()
     const { name, sha256 } = line.value
     const entry = byName.get(name)
-    if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid(`${checksumsEntry} names an entry that is not there`)
-    if (entry.sha256 !== null) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
+    if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid('checksums-name-unknown-entry', `${checksumsEntry} names an entry that is not there`)
+    if (entry.sha256 !== null) throw invalid('checksums-format', `${checksumsEntry} is not in sha256sum's format`)
     entry.sha256 = sha256
   }
-  if (!line.value) throw invalid(`${checksumsEntry} is not in sha256sum's format`)
+  if (!line.value) throw invalid('checksums-format', `${checksumsEntry} is not in sha256sum's format`)
   const unnamed = entries.find(({ name, kind, sha256 }) => sha256 === null && kind === 'file' && !unlisted.has(name))
-  if (unnamed !== undefined) throw invalid(`${checksumsEntry} does not name ${printable(unnamed.name)}`)
+  if (unnamed !== undefined) throw invalid('entry-without-checksum', `${checksumsEntry} does not name ${printable(unnamed.name)}`)
 }
 
 async function checkAttributes (entries: Located[], metadata: Metadata, turn: Turn): Promise<void> {
@@ -132,12 +132,12 @@ async function checkAttributes (entries: Located[], metadata: Metadata, turn: Tu
     }
   }
   if (digest.value() !== metadata.attributesDigest) {
-    throw new AppError('CHECKSUM_MISMATCH', 'The names, times or modes in the archive are not those it was made with.')
+    throw new AppError('CHECKSUM_MISMATCH', 'attributes-differ', 'The names, times or modes in the archive are not those it was made with.')
   }
 }
 
 function own (byName: ReadonlyMap<string, Located>, name: string): Located {
   const entry = byName.get(name)
-  if (entry === undefined) throw invalid(`${name} is missing`)
+  if (entry === undefined) throw invalid('own-entry-missing', `${name} is missing`)
   return entry
 }

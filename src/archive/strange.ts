@@ -20,8 +20,8 @@ export async function refuseStrange (entries: readonly ArchiveEntry[], names: Re
     bytes += size
     const folded = name.normalize('NFC').toUpperCase().toLowerCase()
     if (folded === name) continue
-    if (seen.has(folded) || names.has(folded)) throw invalid(`${printable(name)} differs from another name in case only`)
+    if (seen.has(folded) || names.has(folded)) throw invalid('names-differ-by-case', `${printable(name)} differs from another name in case only`)
     seen.add(folded)
   }
-  if (bytes > alwaysFine && bytes > archiveBytes * mostTimes) throw invalid(`it unpacks to more than ${mostTimes} times its size`)
+  if (bytes > alwaysFine && bytes > archiveBytes * mostTimes) throw invalid('unpacks-too-large', `it unpacks to more than ${mostTimes} times its size`)
 }

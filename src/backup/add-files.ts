@@ -8,7 +8,7 @@ import type { FileToEncode } from '../archive/encode-protocol.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { ArchiveWriter } from '../archive/writer.js'
 import type { Core } from '../core.js'
-import { AppError } from '../errors.js'
+import { AppError, type Problem } from '../errors.js'
 import { fileError, isRefusal, placeOf, type KnownFolder } from '../io/durable.js'
 import type { JobContext } from '../jobs/progress.js'
 import type { EntryList } from '../storage/entry-list.js'
@@ -88,7 +88,7 @@ function * filesOf (entries: EntryList): Generator<string> {
 }
 
 function gone (): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder has gone since its files were listed.')
+  return new AppError('STORAGE_UNAVAILABLE', 'upload-folder-gone', 'The organization\'s upload folder has gone since its files were listed.')
 }
 
 function * toEncode (root: string, entries: EntryList): Generator<FileToEncode> {
@@ -118,18 +118,18 @@ class UnreadableFile extends Error {}
 async function refusal (cause: unknown, root: string, known: KnownFolder, entries: EntryList, signal: AbortSignal): Promise<unknown> {
   const error = fileError(cause, 'STORAGE_UNAVAILABLE', 'Reading the uploaded files', known)
   if (!(error instanceof AppError) || !isRefusal(cause)) return error
-  const named: Array<{ message: string }> = []
+  const named: Problem[] = []
   for (const { kind, path } of entries) {
     if (kind !== 'file' || signal.aborted) continue
     const file = join(root, path)
     if (await refusalOf(file) === null) continue
     if (named.length === mostNamed) {
-      named.push({ message: 'The service may not read more files than these.' })
+      named.push({ reason: 'more', message: 'The service may not read more files than these.' })
       break
     }
-    named.push({ message: `The service may not read the file ${placeOf(file, [known]) ?? ''}.` })
+    named.push({ reason: 'file-not-readable', message: `The service may not read the file ${placeOf(file, [known]) ?? ''}.` })
   }
-  return new AppError(error.code, error.message, { remedy: error.remedy, errors: named, cause })
+  return new AppError(error.code, error.reason, error.message, { remedy: error.remedy, errors: named, cause })
 }
 
 async function nextOf<T> (items: AsyncGenerator<T>): Promise<T> {

@@ -69,7 +69,7 @@ export async function listFiles ({ storage }: Core, organizationId: string): Pro
     warnings.push('The organization has no upload folder, so the archive holds no files. If it has uploads, correct UPLOAD_DIR or the folder\'s name and make the backup again.')
   }
   if (entries.length + ownEntries.size <= mostEntries) return listing
-  throw new AppError('PAYLOAD_TOO_LARGE', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
+  throw new AppError('PAYLOAD_TOO_LARGE', 'too-many-files', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
     remedy: 'Remove files that are not needed, or pack many small ones into one.'
   })
 }

@@ -8,5 +8,5 @@ import { AppError } from '../errors.js'
  */
 export function requireTrusted ({ settings }: Core, { trusted }: Archive): void {
   if (trusted || settings.acceptUnsignedArchives) return
-  throw new AppError('ARCHIVE_UNTRUSTED', 'The archive carries no signature of this installation: it was made elsewhere, or changed since, or the key is another now.')
+  throw new AppError('ARCHIVE_UNTRUSTED', 'not-signed-here', 'The archive carries no signature of this installation: it was made elsewhere, or changed since, or the key is another now.')
 }

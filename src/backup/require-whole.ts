@@ -8,9 +8,9 @@ import type { Backup } from '../repository/record.js'
  */
 export async function requireWhole ({ repository }: Core, { organizationId, id, size }: Backup): Promise<void> {
   const opened = await repository.openArchive(organizationId, id)
-  if (opened === null) throw new AppError('ARCHIVE_MISSING', `The archive of backup ${id} is gone.`)
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', `The archive of backup ${id} is gone.`)
   await opened.handle.close()
   if (opened.size !== size) {
-    throw new AppError('CHECKSUM_MISMATCH', `The archive has ${opened.size} bytes in place of the ${size} that were written.`)
+    throw new AppError('CHECKSUM_MISMATCH', 'archive-size-differs', `The archive has ${opened.size} bytes in place of the ${size} that were written.`)
   }
 }

@@ -53,7 +53,7 @@ export async function proveSchema (core: Core, request: Provable, signal: AbortS
   } catch (error) {
     signal.throwIfAborted()
     const reason = error instanceof DOMException && error.name === 'TimeoutError'
-      ? new AppError('LOAD_LIMIT_EXCEEDED', `Loading the schema takes longer than ${proofMs / 1000} s.`)
+      ? new AppError('LOAD_LIMIT_EXCEEDED', 'schema-load-time', `Loading the schema takes longer than ${proofMs / 1000} s.`)
       : databaseError(error)
     core.log.warn({ err: error, organizationId: request.organizationId }, 'The schema of a backup could not be tried')
     return notTried(`${reason.message} ${reason.remedy}`)

@@ -62,9 +62,9 @@ async function limits ({ repository, settings: { uploadMaxBytes } }: Core): Prom
   const room = await repository.freeBytes() - reserveBytes
   return bytes => {
     if (uploadMaxBytes !== null && bytes > uploadMaxBytes) {
-      throw new AppError('PAYLOAD_TOO_LARGE', `The archive is larger than ${uploadMaxBytes} bytes.`, { remedy: 'Ask the operator to raise UPLOAD_MAX_BYTES.' })
+      throw new AppError('PAYLOAD_TOO_LARGE', 'archive-too-large', `The archive is larger than ${uploadMaxBytes} bytes.`, { remedy: 'Ask the operator to raise UPLOAD_MAX_BYTES.' })
     }
-    if (bytes > room) throw new AppError('DISK_FULL', 'There is not enough disk space for the archive.')
+    if (bytes > room) throw new AppError('DISK_FULL', 'no-room-for-upload', 'There is not enough disk space for the archive.')
   }
 }
 
@@ -91,17 +91,17 @@ async function receive (
     job.signal.removeEventListener('abort', stop)
   }
   if (hashed.bytes === 0) {
-    throw new AppError('ARCHIVE_INVALID', 'What was uploaded is empty.', { remedy: 'Send the archive itself, with curl: -T backup-….zip. When you did, look at the size of that file.' })
+    throw new AppError('ARCHIVE_INVALID', 'empty-upload', 'What was uploaded is empty.', { remedy: 'Send the archive itself, with curl: -T backup-….zip. When you did, look at the size of that file.' })
   }
   const checksum = hashed.digest()
   if (checksums.some(expected => expected.toLowerCase() !== checksum)) {
-    throw new AppError('CHECKSUM_MISMATCH', 'What was received is not what was sent: its SHA-256 is another.', { remedy: 'Upload the archive again.' })
+    throw new AppError('CHECKSUM_MISMATCH', 'upload-digest-differs', 'What was received is not what was sent: its SHA-256 is another.', { remedy: 'Upload the archive again.' })
   }
   return checksum
 }
 
 function brokenOff (cause?: unknown): AppError {
-  return new AppError('BAD_REQUEST', 'The upload broke off.', { remedy: 'Upload the archive again.', cause })
+  return new AppError('BAD_REQUEST', 'upload-broken-off', 'The upload broke off.', { remedy: 'Upload the archive again.', cause })
 }
 
 async function readWhole (
@@ -129,7 +129,7 @@ async function readWhole (
 /** The remedies of a restore name another backup; the sender of an upload still has the file. */
 function ofUpload (error: unknown): unknown {
   if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
-  return new AppError(error.code, error.message, {
+  return new AppError(error.code, error.reason, error.message, {
     remedy: 'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program; curl sends it unchanged with -T or --data-binary @, not with -d @. When it is refused again, the file itself is damaged: take another copy of it.', cause: error
   })
 }
@@ -139,5 +139,5 @@ async function requireNew ({ repository }: Core, organizationId: string, backupI
   const present = await repository.openArchive(organizationId, backupId)
   if (present === null) return
   await present.handle.close()
-  throw new AppError('BACKUP_EXISTS', `The backup ${backupId} is there already.`)
+  throw new AppError('BACKUP_EXISTS', 'backup-exists', `The backup ${backupId} is there already.`)
 }

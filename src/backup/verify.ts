@@ -12,6 +12,6 @@ export async function verifyChecksum ({ handle, size }: { handle: FileHandle, si
   job.progress.phase('verify')
   const found = await sha256Of(handle, size, job.signal)
   if (size !== backup.size || found !== backup.checksum) {
-    throw new AppError('CHECKSUM_MISMATCH', 'The archive is not the one that was written: its size or SHA-256 differs from the record.')
+    throw new AppError('CHECKSUM_MISMATCH', 'archive-digest-differs', 'The archive is not the one that was written: its size or SHA-256 differs from the record.')
   }
 }

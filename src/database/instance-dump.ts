@@ -42,7 +42,7 @@ export async function needsRoots (sql: Sql): Promise<boolean> {
  */
 export async function dumpInstance (connection: Connection, tools: PostgresTools, { snapshot, loadPath, viaRoots }: InstanceDumpOptions, signal: AbortSignal): Promise<PipedText> {
   const { reader, writer } = await makePipe().catch((error: unknown) => {
-    throw new AppError('DUMP_FAILED', 'No pipe could be made for the dump.', {
+    throw new AppError('DUMP_FAILED', 'no-pipe', 'No pipe could be made for the dump.', {
       remedy: 'Give the service a folder for temporary files that it can write to (TMPDIR), and the program mkfifo.', cause: error
     })
   })
@@ -92,12 +92,12 @@ function dumpArguments ({ id, encoding }: InstanceDumpOptions['snapshot'], viaRo
 export function dumpFailed (error: unknown): AppError {
   const reason = error instanceof ProgramError ? error.stderr.split('\n').filter(line => /error:/i.test(line)).join(' ') : ''
   if (/lock timeout/i.test(reason)) {
-    return new AppError('DATABASE_BUSY', 'A table is about to be changed by another session, which would wait for the dump as the dump for it.', {
+    return new AppError('DATABASE_BUSY', 'dump-deadlock', 'A table is about to be changed by another session, which would wait for the dump as the dump for it.', {
       remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
     })
   }
   if (/row-level security/.test(reason)) return missingRight(reason.slice(0, 500), error)
-  return lostConnection(error) ?? new AppError('DUMP_FAILED', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, {
+  return lostConnection(error) ?? new AppError('DUMP_FAILED', 'pg-dump-failed', `pg_dump failed${reason === '' ? '' : `: ${reason.slice(0, 500)}`}`, {
     remedy: /permission denied/.test(reason) ? 'Have the owner of the object that is named or a superuser grant the right to read it, then try again.' : undefined, cause: error
   })
 }

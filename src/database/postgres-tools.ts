@@ -49,7 +49,7 @@ export async function findPostgresTools (
   const fitting = found.filter(({ major }) => major >= serverMajor)
   const chosen = fitting.find((installation) => installation.binDir === binDir) ?? fitting.at(0)
   if (chosen === undefined) {
-    throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0
+    throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0 ? 'client-tools-missing' : 'client-tools-too-old', found.length === 0
       ? `pg_dump and psql were not found; PostgreSQL ${serverMajor} needs version ${serverMajor} or newer.`
       : `pg_dump is too old: the server is PostgreSQL ${serverMajor}, found ${versions(found)}.`, {
       remedy: `Install the PostgreSQL client ${serverMajor} or newer (Debian: apt-get install postgresql-client-${serverMajor}), or set PG_BIN_DIR to the folder that holds it.`
@@ -69,7 +69,7 @@ export async function findServerBinaries (
   const fitting = found.filter((installation) => major === undefined || installation.major === major)
   const chosen = fitting.find((installation) => installation.binDir === binDir) ?? fitting.at(-1)
   if (chosen === undefined) {
-    throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0
+    throw new AppError('DATABASE_TOOLS_MISSING', found.length === 0 ? 'server-programs-missing' : 'server-version-missing', found.length === 0
       ? 'No PostgreSQL server is installed.'
       : `The cluster was made by PostgreSQL ${major}, which is not installed; found ${versions(found)}.`, {
       remedy: found.length > 0

@@ -48,7 +48,7 @@ export async function endSessions (sql: Sql, databases: readonly string[]): Prom
 export async function databasesInUse (sql: Sql, databases: readonly string[], what: string, cause: unknown): Promise<AppError> {
   const prepared = await preparedTransactions(sql, databases)
   if (prepared.length > 0) {
-    return new AppError('DATABASE_BUSY', `${what}: prepared transactions stay in them: ${prepared.map(quoteLiteral).join(', ')}.`, {
+    return new AppError('DATABASE_BUSY', 'prepared-transactions', `${what}: prepared transactions stay in them: ${prepared.map(quoteLiteral).join(', ')}.`, {
       remedy: 'End them, with COMMIT PREPARED or ROLLBACK PREPARED and the name, then restore again.', cause
     })
   }
@@ -61,7 +61,7 @@ export async function databasesInUse (sql: Sql, databases: readonly string[], wh
 
 /** @param names of the sessions */
 export function cannotEnd (what: string, names: string, cause?: unknown): AppError {
-  return new AppError('DATABASE_BUSY', `${what}: ${names} could not be ended.`, {
+  return new AppError('DATABASE_BUSY', 'sessions-remain', `${what}: ${names} could not be ended.`, {
     remedy: 'End the sessions that are named (a superuser\'s can only be ended by a superuser), then restore again.', cause
   })
 }

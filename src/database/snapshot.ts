@@ -54,7 +54,7 @@ export async function openSnapshot (connection: Connection, signal?: AbortSignal
     await (stopped ?? client.end({ timeout: 0 }))
     signal?.throwIfAborted()
     if ((error as { code?: unknown }).code === '55P03') {
-      throw new AppError('DATABASE_BUSY', `A table stayed locked for ${lockWait} by another session that changes its structure.`, {
+      throw new AppError('DATABASE_BUSY', 'structure-locked', `A table stayed locked for ${lockWait} by another session that changes its structure.`, {
         remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
       })
     }
@@ -100,7 +100,7 @@ async function lockAndExport (session: ReservedSql): Promise<string> {
     }
     await session.unsafe('ROLLBACK')
   }
-  throw new AppError('DATABASE_BUSY', 'Tables were created or dropped faster than a snapshot could be taken.', {
+  throw new AppError('DATABASE_BUSY', 'tables-change', 'Tables were created or dropped faster than a snapshot could be taken.', {
     remedy: 'Wait until the migration that runs on the database has ended, then try again.'
   })
 }

@@ -1,5 +1,6 @@
 import type { Sql } from 'postgres'
 import { databaseError, withSql, type Connection } from './connection/connection.js'
+import type { Problem } from '../errors.js'
 import { quoteIdentifier } from './identifiers.js'
 import { ownSchema } from './load/marker.js'
 import { withMaintenance } from './maintenance.js'
@@ -20,20 +21,20 @@ interface Finding {
  * @param inside the live database is written to itself; else beside it, where its own settings do not reach
  * @param byKeys its foreign keys have to check what is written, and our own sessions can't turn that on (as a superuser's do)
  */
-export async function writeObstacles (connection: Connection, { inside, byKeys = false }: { inside: boolean, byKeys?: boolean }): Promise<string[]> {
+export async function writeObstacles (connection: Connection, { inside, byKeys = false }: { inside: boolean, byKeys?: boolean }): Promise<Problem[]> {
   const user = quoteIdentifier(connection.user)
   const database = quoteIdentifier(connection.database)
   try {
     const beside = await withMaintenance(connection, find, 'application')
-    if (beside.isStandby) return ['The database server is a hot standby, which takes no writes: let DATABASE_URL lead to the primary server, and restore there.']
-    if (beside.isReadOnly) return [`The database user ${user} is set read-only (default_transaction_read_only): run ALTER ROLE ${user} RESET default_transaction_read_only, or set it off in postgresql.conf.`]
+    if (beside.isStandby) return [{ reason: 'hot-standby', message: 'The database server is a hot standby, which takes no writes: let DATABASE_URL lead to the primary server, and restore there.' }]
+    if (beside.isReadOnly) return [{ reason: 'user-read-only', message: `The database user ${user} is set read-only (default_transaction_read_only): run ALTER ROLE ${user} RESET default_transaction_read_only, or set it off in postgresql.conf.` }]
     if (!inside) return []
     const live = await withSql(connection, { kind: 'application' }, find)
     return [
-      ...(live.isReadOnly ? [`The database ${database} is set read-only (default_transaction_read_only), for all or for the database user: run ALTER DATABASE ${database} RESET default_transaction_read_only, and ALTER ROLE ${user} IN DATABASE ${database} RESET default_transaction_read_only.`] : []),
-      ...(live.isReplica && byKeys ? ['The setting session_replication_role is replica for the database user, so PostgreSQL would check no foreign key: reset it for the role and the database.'] : []),
-      ...(live.isTheirs ? [`The schema ${ownSchema}, in which the service marks a restore as committed, belongs to another role, or a table in it does: drop it (DROP SCHEMA ${ownSchema} CASCADE).`] : []),
-      ...(live.mayCreateSchema ? [] : [`The database user may create no schema in the database, and the service marks a restore as committed in one: run GRANT CREATE ON DATABASE ${database} TO ${user}.`])
+      ...(live.isReadOnly ? [{ reason: 'database-read-only', message: `The database ${database} is set read-only (default_transaction_read_only), for all or for the database user: run ALTER DATABASE ${database} RESET default_transaction_read_only, and ALTER ROLE ${user} IN DATABASE ${database} RESET default_transaction_read_only.` }] : []),
+      ...(live.isReplica && byKeys ? [{ reason: 'replication-role-replica', message: 'The setting session_replication_role is replica for the database user, so PostgreSQL would check no foreign key: reset it for the role and the database.' }] : []),
+      ...(live.isTheirs ? [{ reason: 'own-schema-of-another-role', message: `The schema ${ownSchema}, in which the service marks a restore as committed, belongs to another role, or a table in it does: drop it (DROP SCHEMA ${ownSchema} CASCADE).` }] : []),
+      ...(live.mayCreateSchema ? [] : [{ reason: 'create-schema-right-missing', message: `The database user may create no schema in the database, and the service marks a restore as committed in one: run GRANT CREATE ON DATABASE ${database} TO ${user}.` }])
     ]
   } catch (error) {
     throw databaseError(error)

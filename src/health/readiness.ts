@@ -24,9 +24,9 @@ export async function checkReadiness (core: Core, refusal: AppError | null = nul
   })
   const [first] = refusal === null ? failures : [{ reason: refusal }]
   if (first === undefined) return
-  const { code, remedy } = first.reason instanceof AppError ? first.reason : new AppError('INTERNAL_ERROR', '')
-  const errors = failures.map(({ field, reason }) => ({ field, message: reason instanceof AppError ? reason.message : 'The check failed.' }))
-  throw new AppError(code, refusal?.message ?? `Not ready: ${failures.map(({ field }) => field).join(', ')}.`, {
+  const { code, remedy } = first.reason instanceof AppError ? first.reason : new AppError('INTERNAL_ERROR', 'unexpected', '')
+  const errors = failures.map(({ field, reason }) => ({ field, ...(reason instanceof AppError ? { reason: reason.reason, message: reason.message } : { reason: 'unexpected', message: 'The check failed.' }) }))
+  throw new AppError(code, refusal?.reason ?? 'not-ready', refusal?.message ?? `Not ready: ${failures.map(({ field }) => field).join(', ')}.`, {
     remedy,
     errors: errors.length === 0 ? refusal?.errors : errors,
     cause: new AggregateError(failures.map(({ reason }) => reason))
@@ -49,7 +49,7 @@ export function tellChanges (log: Log, check: () => Promise<void>): () => Promis
     try {
       await check()
     } catch (error) {
-      const failure = error instanceof AppError ? error : new AppError('INTERNAL_ERROR', 'Not ready.', { cause: error })
+      const failure = error instanceof AppError ? error : new AppError('INTERNAL_ERROR', 'unexpected', 'Not ready.', { cause: error })
       const outcome = JSON.stringify([failure.code, failure.message, failure.errors])
       if (outcome !== told) log.error(errorFields(failure), failure.message)
       told = outcome
@@ -63,7 +63,7 @@ export function tellChanges (log: Log, check: () => Promise<void>): () => Promis
 /** Where there is no room, the next backup and the next restore's journal fail. */
 async function checkRepository ({ repository }: Core): Promise<void> {
   await repository.check()
-  if (await repository.freeBytes() < reserveBytes) throw new AppError('DISK_FULL', `BACKUP_DIR has less than ${reserveBytes >> 20} MiB free.`)
+  if (await repository.freeBytes() < reserveBytes) throw new AppError('DISK_FULL', 'repository-nearly-full', `BACKUP_DIR has less than ${reserveBytes >> 20} MiB free.`)
 }
 
 async function pingDatabase ({ database }: Core): Promise<void> {

@@ -54,10 +54,10 @@ export function fileError (error: unknown, code: ErrorCode, what: string, ...kno
   const system = systemCode(error)
   if (error instanceof AppError || system === undefined || !/^E(?!RR_)[A-Z0-9]+$/.test(system)) return error
   const place = placeOf((error as NodeJS.ErrnoException).path, known)
-  if (system === 'ENOSPC' || system === 'EDQUOT') return new AppError('DISK_FULL', `The disk is full: ${what} failed${place === null ? '' : ` at ${place}`}.`, { cause: error })
+  if (system === 'ENOSPC' || system === 'EDQUOT') return new AppError('DISK_FULL', 'disk-full', `The disk is full: ${what} failed${place === null ? '' : ` at ${place}`}.`, { cause: error })
   const { reason, remedy } = systemErrors[system] ?? {}
   const explained = reason === undefined ? '' : `: ${reason}`
-  return new AppError(code, `${what} failed (${system})${explained}${place === null ? '' : `, at ${place}`}.`, { remedy: place === null ? undefined : remedy, cause: error })
+  return new AppError(code, `file-${system.toLowerCase()}`, `${what} failed (${system})${explained}${place === null ? '' : `, at ${place}`}.`, { remedy: place === null ? undefined : remedy, cause: error })
 }
 
 /** A path as people know it, in quotes; null when it is in none of the folders. */

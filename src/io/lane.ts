@@ -22,7 +22,7 @@ export interface Failure {
   /** Of an error of the file system. */
   path?: string | undefined
   /** Of an AppError, which would not be one any more on the other side. */
-  refusal?: AppErrorOptions
+  refusal?: AppErrorOptions & { reason: string }
 }
 
 /** A thread keeps a few blocks, outside its heap: a small heap is swept early, and what a large one lets lie adds up. */
@@ -51,7 +51,7 @@ export function openLane<Task, Reply extends { kind: string }> (
       const [reply] = value
       if (reply.kind === 'failed') {
         const { code, message, path, refusal } = reply as Failure
-        if (refusal !== undefined) throw new AppError(code as ErrorCode, message, refusal)
+        if (refusal !== undefined) throw new AppError(code as ErrorCode, refusal.reason, message, refusal)
         throw Object.assign(new Error(message), { code, ...(path === undefined ? {} : { path }) })
       }
       return reply as Reply
@@ -70,8 +70,8 @@ export function enterLane<Data> (): { port: MessagePort, data: Data } {
 export function failureOf (error: unknown): Failure {
   const { code, message, path } = error as NodeJS.ErrnoException
   if (!(error instanceof AppError)) return { kind: 'failed', code, message, path }
-  const { remedy, errors, cause } = error
-  return { kind: 'failed', code, message, refusal: { remedy, errors, cause } }
+  const { reason, remedy, errors, cause } = error
+  return { kind: 'failed', code, message, refusal: { reason, remedy, errors, cause } }
 }
 
 /** The same bytes in memory that may be handed to another thread. */

@@ -51,7 +51,7 @@ export async function takeLock (path: string): Promise<Lock | null> {
 export async function folderInUse ({ name }: KnownFolder, path: string): Promise<AppError> {
   const { pid, host } = await readHolder(path)
   const holder = pid === undefined ? '' : ` (process ${pid} on the host ${host})`
-  return new AppError('CONFIG_INVALID', `Another service runs on ${name}${holder}.`, {
+  return new AppError('CONFIG_INVALID', 'another-service', `Another service runs on ${name}${holder}.`, {
     remedy: `Stop the other service, or give each its own ${name}. This service goes on by itself once the other one has ended.`
   })
 }

@@ -16,13 +16,13 @@ export function isUuid (text: string): boolean {
 
 /** @throws AppError ORGANIZATION_ID_INVALID */
 export function requireOrganizationId (text: string): string {
-  if (!isOrganizationId(text)) throw new AppError('ORGANIZATION_ID_INVALID', 'The organization id is not valid.')
+  if (!isOrganizationId(text)) throw new AppError('ORGANIZATION_ID_INVALID', 'organization-id', 'The organization id is not valid.')
   return text
 }
 
 /** @throws AppError VALIDATION_FAILED */
 export function requireUuid (text: string): string {
-  if (!isUuid(text)) throw new AppError('VALIDATION_FAILED', 'The id is not a UUID.')
+  if (!isUuid(text)) throw new AppError('VALIDATION_FAILED', 'not-a-uuid', 'The id is not a UUID.')
   return text
 }
 

@@ -32,9 +32,10 @@ export const Job = Type.Object({
   result: Type.Optional(Type.Unknown({ description: 'The backup, or the restore\'s result' })),
   error: Type.Optional(Type.Object({
     code: Type.String(),
+    reason: Type.String(),
     message: Type.String(),
     remedy: Type.Optional(Type.String()),
-    errors: Type.Optional(Type.Array(Type.Object({ field: Type.Optional(Type.String()), message: Type.String() }, { additionalProperties: false }), {
+    errors: Type.Optional(Type.Array(Type.Object({ field: Type.Optional(Type.String()), reason: Type.String(), message: Type.String() }, { additionalProperties: false }), {
       description: 'One item for each thing that is wrong, when there can be several'
     }))
   }, { additionalProperties: false }))

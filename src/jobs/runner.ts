@@ -84,18 +84,18 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
 
   function find (organizationId: string, jobId: string): Entry {
     const entry = entries.get(jobId)
-    if (entry?.job.organizationId !== organizationId) throw new AppError('JOB_NOT_FOUND', `There is no job ${jobId}.`)
+    if (entry?.job.organizationId !== organizationId) throw new AppError('JOB_NOT_FOUND', 'no-such-job', `There is no job ${jobId}.`)
     return entry
   }
 
   function requireNoConflict (organizationId: string, exclusive: boolean): void {
     const own = active().find(({ job }) => job.organizationId === organizationId)
     if (own !== undefined) {
-      throw new AppError('JOB_CONFLICT', `A ${own.job.kind} job is ${own.job.state} for this organization: ${own.job.id}.`)
+      throw new AppError('JOB_CONFLICT', 'job-of-organization-runs', `A ${own.job.kind} job is ${own.job.state} for this organization: ${own.job.id}.`)
     }
     const other = active().find(entry => exclusive || entry.exclusive)
     if (other !== undefined) {
-      throw new AppError('JOB_CONFLICT', other.exclusive
+      throw new AppError('JOB_CONFLICT', 'database-in-use-by-job', other.exclusive
         ? 'The whole database is being restored for another organization.'
         : 'This needs the whole database, and a job of another organization is running.', {
         remedy: 'Try again when that job has ended.'
@@ -182,12 +182,12 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
     cancel (organizationId, jobId) {
       const { job, controller } = find(organizationId, jobId)
       if (!isActive(job)) {
-        throw new AppError('JOB_CONFLICT', `The job has ended already: it ${job.state === 'failed' ? 'failed' : `is ${job.state}`}.`, { remedy: 'Nothing is left to cancel.' })
+        throw new AppError('JOB_CONFLICT', 'job-ended', `The job has ended already: it ${job.state === 'failed' ? 'failed' : `is ${job.state}`}.`, { remedy: 'Nothing is left to cancel.' })
       }
       if (!job.cancellable) {
-        throw new AppError('JOB_CONFLICT', `The job can't be cancelled any more: it is at "${job.phase}".`, { remedy: 'Wait for it to end.' })
+        throw new AppError('JOB_CONFLICT', 'job-not-cancellable', `The job can't be cancelled any more: it is at "${job.phase}".`, { remedy: 'Wait for it to end.' })
       }
-      controller.abort(new AppError('JOB_CANCELLED', 'The job was cancelled.'))
+      controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'The job was cancelled.'))
       return { ...job }
     },
 
@@ -222,7 +222,7 @@ export function createJobRunner ({ log, places: count = Infinity, onUnfinished =
     refusal: () => refused,
 
     async stop (graceMs = 30_000) {
-      refused = new AppError('SERVICE_STOPPING', 'The service is stopping.')
+      refused = new AppError('SERVICE_STOPPING', 'service-stopping', 'The service is stopping.')
       const timer = setTimeout(endGrace, graceMs)
       stopping ??= endAll(active(), graceOver).then(async () => { await upkept })
       await stopping.finally(() => { clearTimeout(timer) })
@@ -276,7 +276,7 @@ async function endAll (entries: Entry[], graceOver: Promise<void>): Promise<void
 }
 
 function cancelForStop ({ controller }: Entry): void {
-  controller.abort(new AppError('SERVICE_STOPPING', 'The service is stopping, so the job was cancelled.'))
+  controller.abort(new AppError('SERVICE_STOPPING', 'service-stopping', 'The service is stopping, so the job was cancelled.'))
 }
 
 /** Why the job was cancelled, when that is what ended it. Work that could not clean up after itself has failed instead. */
@@ -287,8 +287,8 @@ function cancelReason ({ controller: { signal } }: Entry, error: unknown): AppEr
 }
 
 function describe (error: unknown): Job['error'] {
-  const { code, message, remedy, errors } = error instanceof AppError
+  const { code, reason, message, remedy, errors } = error instanceof AppError
     ? error
-    : new AppError('INTERNAL_ERROR', 'Something unexpected happened.')
-  return { code, message, remedy, ...(errors === undefined ? {} : { errors: [...errors] }) }
+    : new AppError('INTERNAL_ERROR', 'unexpected', 'Something unexpected happened.')
+  return { code, reason, message, remedy, ...(errors === undefined ? {} : { errors: [...errors] }) }
 }

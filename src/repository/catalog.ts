@@ -194,7 +194,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
 
 async function readRecordFromArchive (repository: Repository, signing: SigningKeys, organizationId: string, backupId: string): Promise<Backup> {
   const opened = await repository.openArchive(organizationId, backupId)
-  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive is gone.')
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', 'The archive is gone.')
   const { handle, size } = opened
   try {
     const { metadata, signedBy } = await openArchive(handle, size, organizationId, signing)
@@ -234,6 +234,6 @@ function encodeCursor ({ id, timestamp }: Place): string {
 
 function decodeCursor (cursor: string): Place {
   const match = /^(\S{24}) ([0-9a-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString())
-  if (match === null) throw new AppError('BAD_REQUEST', 'The cursor is none that this service gave.', { remedy: 'Start again without a cursor.' })
+  if (match === null) throw new AppError('BAD_REQUEST', 'cursor-unknown', 'The cursor is none that this service gave.', { remedy: 'Start again without a cursor.' })
   return { timestamp: match[1] as string, id: match[2] as string }
 }

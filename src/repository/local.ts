@@ -35,7 +35,7 @@ export function createLocalRepository ({ directory, within = null }: { directory
   async function findDirectory (): Promise<void> {
     if (lock === null) await makeDirectory()
     else if (!await lock.isInPlace()) {
-      throw new AppError('REPOSITORY_UNAVAILABLE', 'BACKUP_DIR was removed or replaced while the service was running.', {
+      throw new AppError('REPOSITORY_UNAVAILABLE', 'folder-replaced', 'BACKUP_DIR was removed or replaced while the service was running.', {
         remedy: 'Put the folder back (mount it again), or restart the service to use what is there now.'
       })
     }
@@ -243,7 +243,7 @@ function isOwnName (name: string): boolean {
 
 /** @throws AppError VALIDATION_FAILED */
 function requireName (name: string): string {
-  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) throw new AppError('VALIDATION_FAILED', 'The name is not that of a file.')
+  if (name === '' || name === '.' || name === '..' || /[/\0]/.test(name)) throw new AppError('VALIDATION_FAILED', 'file-name', 'The name is not that of a file.')
   return name
 }
 

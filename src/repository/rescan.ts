@@ -156,13 +156,13 @@ async function refuseName (repository: Repository, organizationId: string, name:
 
 /** @param isThere whether the backup's own archive is there too */
 export function misnamed (backupId: string, isThere: boolean): AppError {
-  return new AppError('ARCHIVE_INVALID', 'The archive\'s file name is not that of its backup.', {
+  return new AppError('ARCHIVE_INVALID', 'archive-file-name', 'The archive\'s file name is not that of its backup.', {
     remedy: isThere ? `Remove it: ${nameOf(backupId)} is there already.` : `Rename it to ${nameOf(backupId)}: it is found then.`
   })
 }
 
 function misplaced (): AppError {
-  return new AppError('ARCHIVE_INVALID', 'The archive is in no organization\'s folder.', {
+  return new AppError('ARCHIVE_INVALID', 'archive-outside-folders', 'The archive is in no organization\'s folder.', {
     remedy: 'Move it to BACKUP_DIR/{organizationId}/ as backup-{id}.zip, with the ids in its metadata.json, or upload it with POST /api/backup/upload.'
   })
 }

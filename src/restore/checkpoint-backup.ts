@@ -72,7 +72,7 @@ async function tryFiles (core: Core, organizationId: string, signal: AbortSignal
  */
 async function requireRestorable (core: Core, { id, organizationId, files, scratch }: CheckpointRequest, entries: EntryList | undefined, { signal }: JobContext): Promise<void> {
   const opened = await core.repository.openArchive(organizationId, id)
-  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'Its archive is gone.')
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', 'Its archive is gone.')
   try {
     const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
     const { server } = await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files, entries })
@@ -117,7 +117,7 @@ function remedyOf ({ code, remedy }: AppError): string {
 function impossible (what: string, cause: unknown): AppError {
   // Who else is in the database, or has built upon it, is no matter of the checkpoint: it is in the restore's own way.
   if (cause instanceof AppError && (cause.code === 'OTHER_ORGANIZATIONS_AFFECTED' || cause.code === 'RESTORE_CONFLICT')) return cause
-  if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: internal error`, { cause })
+  if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', 'unexpected', `${what}: internal error`, { cause })
   const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
-  return new AppError('CHECKPOINT_IMPOSSIBLE', `${what}: ${reasons}`, { remedy: remedyOf(cause), errors: cause.errors, cause })
+  return new AppError('CHECKPOINT_IMPOSSIBLE', cause.reason, `${what}: ${reasons}`, { remedy: remedyOf(cause), errors: cause.errors, cause })
 }

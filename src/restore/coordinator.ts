@@ -224,9 +224,9 @@ async function unfinishedOnFailure (cause: unknown, step: () => Promise<void>): 
     await step()
   } catch (error) {
     if (cause === undefined) {
-      throw new AppError('RESTORE_UNFINISHED', `It is decided and will be done, but could not be finished now (${messageOf(error)}).`, { cause: error })
+      throw new AppError('RESTORE_UNFINISHED', 'not-finished', `It is decided and will be done, but could not be finished now (${messageOf(error)}).`, { cause: error })
     }
-    throw new AppError('RESTORE_UNFINISHED', `The restore failed (${messageOf(cause)}) and could not be taken back now (${messageOf(error)}).`, {
+    throw new AppError('RESTORE_UNFINISHED', 'not-taken-back', `The restore failed (${messageOf(cause)}) and could not be taken back now (${messageOf(error)}).`, {
       cause: new AggregateError([cause, error])
     })
   }

@@ -112,7 +112,7 @@ export function createDatabaseParticipant (
       const { liveOid, isCommitted } = await look()
       if (isCommitted) return 0
       if (liveOid !== formerOid()) {
-        throw new AppError('RESTORE_CONFLICT', 'Another program has replaced the database while it was being restored.', {
+        throw new AppError('RESTORE_CONFLICT', 'database-replaced', 'Another program has replaced the database while it was being restored.', {
           remedy: 'Restore again.'
         })
       }
@@ -128,12 +128,12 @@ export function createDatabaseParticipant (
     async requireUndoable () {
       const { checkpointOid, isCommitted } = await look()
       if (!isCommitted) {
-        throw new AppError('RESTORE_NOT_UNDOABLE', 'The database is no longer the one that this restore put there.', {
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'database-replaced', 'The database is no longer the one that this restore put there.', {
           remedy: 'Undo the later restore first, or restore a backup.'
         })
       }
       if (checkpointOid !== formerOid()) {
-        throw new AppError('RESTORE_NOT_UNDOABLE', 'The checkpoint of the database from before this restore is gone.')
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'database-checkpoint-gone', 'The checkpoint of the database from before this restore is gone.')
       }
     },
 
@@ -141,7 +141,7 @@ export function createDatabaseParticipant (
       const { checkpointOid, isCommitted } = await look()
       if (!isCommitted) return
       if (checkpointOid !== formerOid()) {
-        throw new AppError('RESTORE_UNFINISHED', 'The database from before the restore is gone, so the restored one stays.', {
+        throw new AppError('RESTORE_UNFINISHED', 'former-database-gone', 'The database from before the restore is gone, so the restored one stays.', {
           remedy: `Bring the database ${checkpoint} back under its name, then restart the service.`
         })
       }

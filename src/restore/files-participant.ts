@@ -49,7 +49,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
   async function guarded<T> (what: string, step: () => Promise<T>): Promise<T> {
     try {
       // Without it, an empty folder under the mount's name would look like a restore that nothing is left of.
-      if (mounted && !await isMountPoint(live)) throw new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is not mounted.')
+      if (mounted && !await isMountPoint(live)) throw new AppError('STORAGE_UNAVAILABLE', 'not-mounted', 'The organization\'s upload folder is not mounted.')
       return await step()
     } catch (error) {
       throw fileError(error, 'STORAGE_UNAVAILABLE', what, { name: 'UPLOAD_DIR', folder: uploadDir })
@@ -108,7 +108,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
     }),
 
     commit: async () => await guarded('Putting the restored files in place', async () => {
-      if (!await exists(base)) throw new AppError('STORAGE_UNAVAILABLE', 'The restored files have vanished from UPLOAD_DIR.')
+      if (!await exists(base)) throw new AppError('STORAGE_UNAVAILABLE', 'restored-files-gone', 'The restored files have vanished from UPLOAD_DIR.')
       if (!await exists(fresh)) return 0
       const started = performance.now()
       await exchange.commit()
@@ -122,11 +122,11 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
 
     requireUndoable: async () => await guarded('Looking at the former files', async () => {
       if (!await exchange.isCommitted()) {
-        throw new AppError('RESTORE_NOT_UNDOABLE', 'The uploaded files from before this restore are gone.')
+        throw new AppError('RESTORE_NOT_UNDOABLE', 'former-files-gone', 'The uploaded files from before this restore are gone.')
       }
       const [inner] = await mountsInside(live)
       if (inner === undefined) return
-      throw new AppError('RESTORE_NOT_UNDOABLE', `Something is mounted inside the upload folder, at ${JSON.stringify(inner)}, and would be carried off with the restored files.`, {
+      throw new AppError('RESTORE_NOT_UNDOABLE', 'mount-inside', `Something is mounted inside the upload folder, at ${JSON.stringify(inner)}, and would be carried off with the restored files.`, {
         remedy: 'Unmount it, then undo the restore again.'
       })
     }),
@@ -134,7 +134,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
     revert: async () => await guarded('Putting the former files back', async () => { await exchange.revert() }),
 
     discard: async () => await guarded('Removing the restored files', async () => {
-      if (!await exchange.isReverted()) throw new AppError('RESTORE_UNFINISHED', 'The former files are not back in their place.')
+      if (!await exchange.isReverted()) throw new AppError('RESTORE_UNFINISHED', 'former-files-not-back', 'The former files are not back in their place.')
       await remove(join(base, 'attributes-former'))
     }),
 

@@ -34,13 +34,13 @@ export function endInsideLive (
     isFinal: async () => isAsked && await hasMarker(connection, restoreId),
 
     async requireUndoable () {
-      throw new AppError('RESTORE_NOT_UNDOABLE', 'A restore inside the live database is undone by restoring its checkpoint.')
+      throw new AppError('RESTORE_NOT_UNDOABLE', 'checkpoint-is-a-backup', 'A restore inside the live database is undone by restoring its checkpoint.')
     },
 
     async revert () {
       await opened()?.rollback()
       if (await hasMarker(connection, restoreId)) {
-        throw new AppError('RESTORE_UNFINISHED', 'The database has committed the restore and can\'t go back.')
+        throw new AppError('RESTORE_UNFINISHED', 'already-committed', 'The database has committed the restore and can\'t go back.')
       }
     }
   }

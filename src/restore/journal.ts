@@ -110,7 +110,7 @@ export async function openJournal (folder: string, restoreId: string): Promise<J
   const content = await readFile(path)
   const { lines, bytes } = parse(content)
   if (hasLineAfter(content, bytes)) {
-    throw new AppError('JOURNAL_DAMAGED', `The journal of the restore ${restoreId} is damaged.`, {
+    throw new AppError('JOURNAL_DAMAGED', 'journal-damaged', `The journal of the restore ${restoreId} is damaged.`, {
       remedy: `Bring back a good copy of ${restoreId}.journal in BACKUP_DIR, or move it away once you have seen that the database and the uploaded files are in order.`
     })
   }
@@ -165,7 +165,7 @@ function writable (handle: FileHandle, lines: Line[], length: number): Journal &
       await handle.truncate(length)
       await handle.sync()
     } catch {
-      throw new AppError('RESTORE_UNFINISHED', 'The restore journal can\'t be written any more, so the restore stopped where it was.', { cause })
+      throw new AppError('RESTORE_UNFINISHED', 'journal-not-writable', 'The restore journal can\'t be written any more, so the restore stopped where it was.', { cause })
     }
   }
 

@@ -13,7 +13,7 @@ import type { DatabaseDetails } from '../database/database-details.js'
 import { withMaintenance } from '../database/maintenance.js'
 import { writeObstacles } from '../database/write-obstacles.js'
 import { readServerFacts, type ServerFacts } from '../database/server-facts.js'
-import { AppError, errorCatalogue, systemCode } from '../errors.js'
+import { AppError, errorCatalogue, systemCode, type Problem } from '../errors.js'
 import { fileError } from '../io/durable.js'
 import { freeSpace, reserveBytes } from '../io/free-space.js'
 import { isMountPoint, mountsInside } from '../storage/mount.js'
@@ -54,7 +54,7 @@ interface Request {
  */
 export async function preflight (core: Core, request: Request): Promise<Preflight> {
   const { metadata, trusted } = request.archive
-  const shortfalls: string[] = []
+  const shortfalls: Problem[] = []
   const disk: RestoreReport['disk'] = []
   const warnings: string[] = []
   let server: ServerFacts | null = null
@@ -62,12 +62,12 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
   let missingRoles: string[] = []
   let missingExtensions: string[] = []
   let mounted = false
-  let noCheckpoint: string | null = null
+  let noCheckpoint: Problem | null = null
 
   if (request.database) {
     const facts = await askServer(core)
     server = facts.server
-    if (server.live === null && request.keepCheckpoint) noCheckpoint = 'The live database is not there, so no checkpoint of it can be kept.'
+    if (server.live === null && request.keepCheckpoint) noCheckpoint = { reason: 'no-live-database', message: 'The live database is not there, so no checkpoint of it can be kept.' }
     mode = await chooseMode(core, request.organizationId, metadata, server)
     missingRoles = metadata.roles.filter(role => !(server as ServerFacts).roles.has(role) && role !== createdWithUs(metadata))
     missingExtensions = metadata.extensions.map(({ name }) => name).filter(name => !(server as ServerFacts).extensions.has(name))
@@ -81,7 +81,7 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
       disk.push(await roomForCheckpoint(core, request))
     }
     if (!trusted && (mode === 'in-place' || !server.canCreateRole)) {
-      shortfalls.push('This installation has not signed the archive, and the database user may not make a database and a role to load it with, so the dump would run with that user\'s own rights: run ALTER ROLE … CREATEDB CREATEROLE as a superuser.')
+      shortfalls.push({ reason: 'not-signed-here', message: 'This installation has not signed the archive, and the database user may not make a database and a role to load it with, so the dump would run with that user\'s own rights: run ALTER ROLE … CREATEDB CREATEROLE as a superuser.' })
     }
     const folder = core.database.dataDirectory
     if (folder !== null) disk.push(await room('the data folder of PostgreSQL', folder, [{ size: (metadata.database as DatabaseDetails).sizeBytes }]))
@@ -90,26 +90,21 @@ export async function preflight (core: Core, request: Request): Promise<Prefligh
     await core.storage.check()
     const live = join(core.settings.uploadDir, request.organizationId)
     const isReal = await isFolderOrAbsent(live)
-    if (!isReal) shortfalls.push('The organization\'s upload folder is a link or no folder: put a real folder in its place.')
+    if (!isReal) shortfalls.push({ reason: 'upload-folder-not-a-folder', message: 'The organization\'s upload folder is a link or no folder: put a real folder in its place.' })
     mounted = isReal && await isMounted(live)
-    for (const path of isReal ? await mountsInside(live) : []) shortfalls.push(`Something is mounted inside the upload folder, at ${JSON.stringify(path)}, and would be carried off with the former files: unmount it for the time of the restore, or mount the organization's folder as a whole.`)
+    for (const path of isReal ? await mountsInside(live) : []) shortfalls.push({ reason: 'mount-inside', message: `Something is mounted inside the upload folder, at ${JSON.stringify(path)}, and would be carried off with the former files: unmount it for the time of the restore, or mount the organization's folder as a whole.` })
     const [place, folder] = mounted ? ['the organization\'s upload folder', live] : ['UPLOAD_DIR', core.settings.uploadDir]
-    if (!await isFolderOrAbsent(join(folder, stagingFolder))) shortfalls.push(`In ${place}, ${stagingFolder} is a link or no folder, and the service makes the restored files ready there: remove it.`)
+    if (!await isFolderOrAbsent(join(folder, stagingFolder))) shortfalls.push({ reason: 'staging-folder-not-a-folder', message: `In ${place}, ${stagingFolder} is a link or no folder, and the service makes the restored files ready there: remove it.` })
     disk.push(await room(place, folder, request.entries ?? request.archive.files))
   }
 
   const full = disk.filter(({ neededBytes, availableBytes }) => neededBytes > availableBytes)
-    .map(({ place, neededBytes, availableBytes }) => `${place} needs ${neededBytes} bytes free and has ${availableBytes}.`)
+    .map(({ place, neededBytes, availableBytes }) => ({ reason: 'disk-full', message: `${place} needs ${neededBytes} bytes free and has ${availableBytes}.` }))
   if (noCheckpoint !== null) {
-    if (full.length + shortfalls.length === 0) throw new AppError('CHECKPOINT_IMPOSSIBLE', noCheckpoint)
-    shortfalls.push(`${noCheckpoint} ${errorCatalogue.CHECKPOINT_IMPOSSIBLE}`)
+    if (full.length + shortfalls.length === 0) throw new AppError('CHECKPOINT_IMPOSSIBLE', noCheckpoint.reason, noCheckpoint.message)
+    shortfalls.push({ ...noCheckpoint, message: `${noCheckpoint.message} ${errorCatalogue.CHECKPOINT_IMPOSSIBLE}` })
   }
-  const messages = [...full, ...shortfalls]
-  if (messages.length > 0) {
-    throw new AppError(shortfalls.length === 0 ? 'DISK_FULL' : 'PREFLIGHT_FAILED', `The restore can't be started: ${messages.join(' ')}`, {
-      errors: messages.map(message => ({ message }))
-    })
-  }
+  refuse(shortfalls.length === 0 ? 'DISK_FULL' : 'PREFLIGHT_FAILED', 'restore', [...full, ...shortfalls])
   if (mode === 'in-place') await requireNoDependents(core.database.connection())
   return { mode, server, disk, missingRoles, missingExtensions, mounted, warnings }
 }
@@ -154,7 +149,7 @@ async function chooseMode ({ database, settings }: Core, organizationId: string,
   } catch (error) {
     if (error instanceof AppError) throw error
     const { code, message, remedy } = databaseError(error)
-    throw new AppError(code, `The live database can't be asked whose rows it holds. ${message}`, {
+    throw new AppError(code, 'live-database-unreadable', `The live database can't be asked whose rows it holds. ${message}`, {
       remedy: isPart ? remedy : `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.`,
       cause: error
     })
@@ -178,9 +173,14 @@ export async function requireNoOthers ({ database, settings }: Core, organizatio
 
 /** Before an undo begins, which would end half way. @throws AppError PREFLIGHT_FAILED, DATABASE_UNAVAILABLE */
 export async function requireWritable ({ database }: Core): Promise<void> {
-  const obstacles = await writeObstacles(database.connection(), { inside: false })
-  if (obstacles.length === 0) return
-  throw new AppError('PREFLIGHT_FAILED', `The undo can't be started: ${obstacles.join(' ')}`, { errors: obstacles.map(message => ({ message })) })
+  refuse('PREFLIGHT_FAILED', 'undo', await writeObstacles(database.connection(), { inside: false }))
+}
+
+/** The reason is that of the first, as the others are in errors[] with theirs. */
+function refuse (code: 'DISK_FULL' | 'PREFLIGHT_FAILED', what: string, problems: Problem[]): void {
+  const [first] = problems
+  if (first === undefined) return
+  throw new AppError(code, first.reason, `The ${what} can't be started: ${problems.map(({ message }) => message).join(' ')}`, { errors: problems })
 }
 
 /** The backup that is the checkpoint: the live files, and a dump that is taken to be as large as the one in the archive. */

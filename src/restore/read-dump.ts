@@ -26,12 +26,12 @@ export async function * readDump<Entry extends { size: number }> (
     for await (const block of pipeline(compressed(), createGunzip({ chunkSize: 1 << 18 }), () => {}) as AsyncIterable<Buffer>) {
       bytes += block.length
       if (!archive.trusted && bytes > Math.max(alwaysFine, dump.size * mostTimes)) {
-        throw new AppError('DUMP_INVALID', `The database dump unpacks to more than ${mostTimes} times its size.`)
+        throw new AppError('DUMP_INVALID', 'dump-unpacks-too-large', `The database dump unpacks to more than ${mostTimes} times its size.`)
       }
       yield block
     }
   } catch (error) {
     if (systemCode(error)?.startsWith('Z_') !== true) throw error
-    throw new AppError('DUMP_INVALID', 'The database dump in the archive is not whole gzip data.', { cause: error })
+    throw new AppError('DUMP_INVALID', 'dump-not-gzip', 'The database dump in the archive is not whole gzip data.', { cause: error })
   }
 }

@@ -48,13 +48,13 @@ export async function restoreBackup (core: Core, request: RestoreRequest, job: J
   const { organizationId, backupId } = request
   const backup = await getBackup(core, { organizationId, backupId })
   const opened = await core.repository.openArchive(organizationId, backupId)
-  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'The archive of this backup is gone.')
+  if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', 'The archive of this backup is gone.')
   try {
     if (request.validateChecksum) await verifyChecksum(opened, backup, job)
     job.progress.phase('plan')
     const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
     requireTrusted(core, archive)
-    if (archive.metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'The archive is that of another backup.')
+    if (archive.metadata.id !== backupId) throw new AppError('ARCHIVE_INVALID', 'archive-of-another-backup', 'The archive is that of another backup.')
     return await restoreArchive(core, request, { archive, started }, job)
   } finally {
     await opened.handle.close()

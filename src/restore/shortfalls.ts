@@ -3,6 +3,7 @@ import type { Attachments } from '../database/attachments.js'
 import { quoteLiteral } from '../database/identifiers.js'
 import type { StayingObjects } from '../database/load/staying-objects.js'
 import type { ServerFacts } from '../database/server-facts.js'
+import type { Problem } from '../errors.js'
 import { inPlaceShortfalls, locksPerTable } from './in-place-shortfalls.js'
 import type { DatabaseMode } from './preflight.js'
 
@@ -25,31 +26,35 @@ export function fitsOneTransaction ({ database, tables }: Metadata, server: Serv
  */
 export function databaseShortfalls (
   metadata: Metadata, mode: DatabaseMode, server: ServerFacts, missingRoles: string[], missingExtensions: string[], staying: StayingObjects | null
-): string[] {
-  const shortfalls: string[] = []
+): Problem[] {
+  const shortfalls: Problem[] = []
   const dumpMajor = Number.parseInt(metadata.pgDumpVersion ?? '0', 10)
   const madeOn = Number.parseInt(metadata.postgresVersion ?? '0', 10)
   if (mode === 'in-place') shortfalls.push(...inPlaceShortfalls(metadata, server, staying))
-  if (mode === 'merge' && !server.canCreateDatabase) shortfalls.push('The database user may not create databases, and the dump is loaded into one of its own first: run ALTER ROLE … CREATEDB as a superuser.')
-  if (mode === 'swap' && server.live?.ownedByUs === false) shortfalls.push(`The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.`)
-  if (madeOn > server.major) shortfalls.push(`The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.`)
-  for (const role of missingRoles) shortfalls.push(`The role "${role}" is missing: create it with CREATE ROLE.`)
-  for (const name of missingExtensions) shortfalls.push(`The extension "${name}" is not installed on the database server.`)
+  if (mode === 'merge' && !server.canCreateDatabase) shortfalls.push({ reason: 'create-database-right-missing', message: 'The database user may not create databases, and the dump is loaded into one of its own first: run ALTER ROLE … CREATEDB as a superuser.' })
+  if (mode === 'swap' && server.live?.ownedByUs === false) shortfalls.push({ reason: 'database-of-another-role', message: `The database belongs to ${server.live.owner}, so its name can't be given to another: make the database user a member of that role.` })
+  if (madeOn > server.major) shortfalls.push({ reason: 'server-older-than-backup', message: `The backup was made on PostgreSQL ${madeOn} (pg_dump ${dumpMajor}), and this server is PostgreSQL ${server.major}: restore it on ${madeOn} or newer.` })
+  for (const role of missingRoles) shortfalls.push({ reason: 'role-missing', message: `The role "${role}" is missing: create it with CREATE ROLE.` })
+  for (const name of missingExtensions) shortfalls.push({ reason: 'extension-missing', message: `The extension "${name}" is not installed on the database server.` })
   for (const { name } of metadata.extensions) {
     const available = server.extensions.get(name)
-    if (available?.trusted === false && staying?.extensions.has(name) !== true) shortfalls.push(`The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.`)
+    if (available?.trusted === false && staying?.extensions.has(name) !== true) shortfalls.push({ reason: 'extension-needs-superuser', message: `The extension "${name}" can only be created by a superuser, which a backup must not be loaded as.` })
   }
   return shortfalls
 }
 
 /** What of the live database keeps it from being exchanged or emptied, one sentence each, with what to do. */
-export function attachmentShortfalls (mode: DatabaseMode, { preparedTransactions, subscriptions }: Attachments): string[] {
+export function attachmentShortfalls (mode: DatabaseMode, { preparedTransactions, subscriptions }: Attachments): Problem[] {
   if (mode === 'merge') return []
-  const shortfalls = preparedTransactions.map(name =>
-    `The prepared transaction ${quoteLiteral(name)} stays in the live database until it is ended: run COMMIT PREPARED or ROLLBACK PREPARED with its name.`)
+  const shortfalls: Problem[] = preparedTransactions.map(name => ({
+    reason: 'prepared-transaction',
+    message: `The prepared transaction ${quoteLiteral(name)} stays in the live database until it is ended: run COMMIT PREPARED or ROLLBACK PREPARED with its name.`
+  }))
   if (mode === 'swap') {
-    shortfalls.push(...subscriptions.map(name =>
-      `The subscription "${name}" writes into the live database, which could be neither exchanged nor dropped with it: drop it (ALTER SUBSCRIPTION … DISABLE, ALTER SUBSCRIPTION … SET (slot_name = NONE), DROP SUBSCRIPTION), and create it again after the restore.`))
+    shortfalls.push(...subscriptions.map(name => ({
+      reason: 'subscription',
+      message: `The subscription "${name}" writes into the live database, which could be neither exchanged nor dropped with it: drop it (ALTER SUBSCRIPTION … DISABLE, ALTER SUBSCRIPTION … SET (slot_name = NONE), DROP SUBSCRIPTION), and create it again after the restore.`
+    })))
   }
   return shortfalls
 }

@@ -56,7 +56,7 @@ export async function removeUnlessMounted (folder: string): Promise<void> {
 async function requireNoMount (folder: string): Promise<void> {
   const [mount] = await mountsInside(folder)
   if (mount === undefined) return
-  throw new AppError('STORAGE_UNAVAILABLE', `Something is mounted inside a folder that is to be removed, at ${JSON.stringify(join(folder, mount))}.`, {
+  throw new AppError('STORAGE_UNAVAILABLE', 'mount-inside', `Something is mounted inside a folder that is to be removed, at ${JSON.stringify(join(folder, mount))}.`, {
     remedy: 'Unmount it: the folder goes then.'
   })
 }

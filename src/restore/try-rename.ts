@@ -44,7 +44,7 @@ async function tryRename (path: string, target: string): Promise<void> {
 }
 
 function cannotMove (path: string, code: string, cause: unknown): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', `The service may not move ${JSON.stringify(basename(path))} out of its folder (${code}), so the restored files can't take its place.`, {
+  return new AppError('STORAGE_UNAVAILABLE', 'folder-not-movable', `The service may not move ${JSON.stringify(basename(path))} out of its folder (${code}), so the restored files can't take its place.`, {
     remedy: 'Give the folder and the one that it is in to the user that the service runs as (chown), or let that user write to both; take the immutable attribute away (chattr -i). Then restore again.',
     cause
   })

@@ -32,11 +32,11 @@ export async function undoRestore (core: Core, request: UndoRequest, job: JobCon
 }
 
 function notUndoable ({ state, dryRun }: RestoreSummary): AppError {
-  if (dryRun) return new AppError('RESTORE_NOT_UNDOABLE', 'A dry run changes nothing.', { remedy: 'There is nothing to undo.' })
+  if (dryRun) return new AppError('RESTORE_NOT_UNDOABLE', 'dry-run', 'A dry run changes nothing.', { remedy: 'There is nothing to undo.' })
   if (state === 'undone' || state === 'rolled-back') {
-    return new AppError('RESTORE_NOT_UNDOABLE', `The state before this restore is back already (${state}).`, { remedy: 'There is nothing to undo.' })
+    return new AppError('RESTORE_NOT_UNDOABLE', 'already-undone', `The state before this restore is back already (${state}).`, { remedy: 'There is nothing to undo.' })
   }
-  return new AppError('RESTORE_NOT_UNDOABLE', 'There is no checkpoint of the state before this restore (any more): only the newest restore has one, for as long as CHECKPOINT_RETENTION says.')
+  return new AppError('RESTORE_NOT_UNDOABLE', 'no-checkpoint', 'There is no checkpoint of the state before this restore (any more): only the newest restore has one, for as long as CHECKPOINT_RETENTION says.')
 }
 
 /** The checkpoint is what the restore moved aside. */
@@ -86,7 +86,7 @@ async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRe
     if (systemCode(error) === 'ENOENT') return null
     throw error
   })
-  if (journal === null) throw new AppError('RESTORE_NOT_FOUND', 'There is no such restore.')
+  if (journal === null) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', 'There is no such restore.')
   try {
     return await use(journal)
   } finally {

@@ -38,9 +38,9 @@ function notReadable (root: string, closed: Closed[]): unknown {
   const known: KnownFolder = { name: 'UPLOAD_DIR', folder: dirname(root) }
   const first = fileError(closed[0]?.error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files', known)
   if (!(first instanceof AppError)) return first
-  const named = closed.slice(0, mostNamed).map(({ path }) => ({ message: `The service may not read the folder ${placeOf(path, [known]) ?? ''}.` }))
-  if (closed.length > mostNamed) named.push({ message: `The service may not read ${closed.length - mostNamed} more folders.` })
-  return new AppError(first.code, first.message, { remedy: first.remedy, errors: named, cause: first.cause })
+  const named = closed.slice(0, mostNamed).map(({ path }) => ({ reason: 'folder-not-readable', message: `The service may not read the folder ${placeOf(path, [known]) ?? ''}.` }))
+  if (closed.length > mostNamed) named.push({ reason: 'more', message: `The service may not read ${closed.length - mostNamed} more folders.` })
+  return new AppError(first.code, first.reason, first.message, { remedy: first.remedy, errors: named, cause: first.cause })
 }
 
 function ownerOf ({ uid, gid }: FileOwner): FileOwner {
@@ -48,7 +48,7 @@ function ownerOf ({ uid, gid }: FileOwner): FileOwner {
 }
 
 function noFolder (): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
+  return new AppError('STORAGE_UNAVAILABLE', 'upload-folder-not-a-folder', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
 }
 
 function listFolder (folder: string, prefix: string, listing: Listing, closed: Closed[]): void {

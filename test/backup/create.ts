@@ -136,7 +136,7 @@ for (const phase of ['snapshot', 'database', 'files', 'finish']) {
     const { core, uploadDir, backupDir } = await testCore(t, { url: database.url })
     await writeUploads(uploadDir)
     const cancelling = new AbortController()
-    const job = testJob({ signal: cancelling.signal, onPhase: begun => { if (begun === phase) cancelling.abort(new AppError('JOB_CANCELLED', 'Cancelled.')) } })
+    const job = testJob({ signal: cancelling.signal, onPhase: begun => { if (begun === phase) cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.')) } })
     await t.rejects(createBackup(core, request, job), { code: 'JOB_CANCELLED' })
     t.strictSame(await leftIn(backupDir), [])
     t.strictSame((await core.catalog.list('acme', { limit: 10 })).backups, [])
@@ -160,7 +160,7 @@ for (const part of ['dump', 'files'] as const) {
         total () {},
         advance (bytes) {
           done += bytes
-          if (phase === (part === 'dump' ? 'database' : 'files') && done > (4 << 20)) cancelling.abort(new AppError('JOB_CANCELLED', 'Cancelled.'))
+          if (phase === (part === 'dump' ? 'database' : 'files') && done > (4 << 20)) cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.'))
         },
         uncancellable () {}
       }
@@ -248,7 +248,7 @@ t.test('a record that can\'t be written takes the archive back', async t => {
   const repository = createLocalRepository({ directory: join(await testFolder(t), 'backups') })
   const failing = {
     ...repository,
-    async writeRecord () { throw new AppError('REPOSITORY_UNAVAILABLE', 'Writing a record failed (EIO).') }
+    async writeRecord () { throw new AppError('REPOSITORY_UNAVAILABLE', 'write-failed', 'Writing a record failed (EIO).') }
   }
   const { core } = await testCore(t, { repository: failing })
   await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'REPOSITORY_UNAVAILABLE' })

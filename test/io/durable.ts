@@ -40,7 +40,7 @@ t.test('errors of the file system are translated, others pass', async t => {
     t.match(error, { code: 'STORAGE_UNAVAILABLE', message: new RegExp(`^Reading failed \\(${code}\\)[.:]`) })
     t.notMatch((error as AppError).message, '/secret', 'no path of the host')
   }
-  const own = new AppError('JOB_CANCELLED', 'Cancelled.')
+  const own = new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.')
   for (const error of [own, new Error('bug'), system('ERR_INVALID_ARG_TYPE'), system('42P01'), system('ABORT_ERR'), null]) {
     t.equal(fileError(error, 'STORAGE_UNAVAILABLE', 'Reading'), error)
   }

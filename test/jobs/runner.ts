@@ -42,15 +42,15 @@ t.test('a job remembers its answer', async t => {
 
 t.test('a failed job remembers why, and what is unexpected stays inside', async t => {
   const jobs = createJobRunner({ log })
-  const known = jobs.start(request(async () => { throw new AppError('DISK_FULL', 'The disk is full.') }))
+  const known = jobs.start(request(async () => { throw new AppError('DISK_FULL', 'disk-full', 'The disk is full.') }))
   await t.rejects(known.done, code('DISK_FULL'))
   t.match(jobs.get('acme', known.job.id), { state: 'failed', error: { code: 'DISK_FULL', message: 'The disk is full.', remedy: 'Free disk space, then try again.' } })
   const unknown = jobs.start(request(async () => { throw new Error('password=hunter2') }))
   await t.rejects(unknown.done, { message: 'password=hunter2' })
   t.match(jobs.get('acme', unknown.job.id), { state: 'failed', error: { code: 'INTERNAL_ERROR' } })
 
-  const errors = [{ field: 'public.users', message: 'one' }]
-  const listing = jobs.start(request(async () => { throw new AppError('RESTORE_CONFLICT', 'No.', { errors }) }))
+  const errors = [{ field: 'public.users', reason: 'value-taken', message: 'one' }]
+  const listing = jobs.start(request(async () => { throw new AppError('RESTORE_CONFLICT', 'conflicts-with-live', 'No.', { errors }) }))
   await t.rejects(listing.done)
   t.strictSame(jobs.get('acme', listing.job.id).error?.errors, errors, 'what the remedy calls listed is there')
   t.notMatch(JSON.stringify(jobs.list('acme')), /hunter2/)
@@ -166,8 +166,8 @@ t.test('what a cancelled job dies of does not matter, unless it could not clean 
     await t.rejects(done)
     return jobs.get('acme', job.id)
   }
-  t.match(await cancelWith(new AppError('DUMP_FAILED', 'pg_dump was killed.')), { state: 'cancelled', error: { code: 'JOB_CANCELLED' } })
-  t.match(await cancelWith(new AppError('RESTORE_UNFINISHED', 'The rollback failed.')), { state: 'failed', error: { code: 'RESTORE_UNFINISHED' } })
+  t.match(await cancelWith(new AppError('DUMP_FAILED', 'pg-dump-failed', 'pg_dump was killed.')), { state: 'cancelled', error: { code: 'JOB_CANCELLED' } })
+  t.match(await cancelWith(new AppError('RESTORE_UNFINISHED', 'not-taken-back', 'The rollback failed.')), { state: 'failed', error: { code: 'RESTORE_UNFINISHED' } })
 })
 
 t.test('past its commit point a job is not cancelled', async t => {
@@ -276,7 +276,7 @@ t.test('what a job leaves is done after its answer and before the next job, unle
 
 t.test('while it is told to refuse, nothing starts', async t => {
   const jobs = createJobRunner({ log })
-  jobs.refuse(new AppError('DATABASE_UNAVAILABLE', 'The database is down.'))
+  jobs.refuse(new AppError('DATABASE_UNAVAILABLE', 'unreachable', 'The database is down.'))
   t.throws(() => jobs.start(request(async () => {})), code('DATABASE_UNAVAILABLE'))
   jobs.refuse(null)
   await jobs.start(request(async () => {})).done
@@ -328,9 +328,9 @@ t.test('stop can be asked to hurry, which cancels at once what else had time lef
 t.test('a restore that could be moved neither way is told, so that jobs can be refused until it is finished', async t => {
   const told: AppError[] = []
   const runner = createJobRunner({ log, onUnfinished: reason => { told.push(reason) } })
-  const unfinished = new AppError('RESTORE_UNFINISHED', 'Half way.')
+  const unfinished = new AppError('RESTORE_UNFINISHED', 'not-finished', 'Half way.')
   await t.rejects(runner.start({ kind: 'restore', organizationId: 'acme', run: async () => { throw unfinished } }).done, unfinished)
-  await t.rejects(runner.start({ kind: 'create', organizationId: 'acme', run: async () => { throw new AppError('DISK_FULL', 'Full.') } }).done)
+  await t.rejects(runner.start({ kind: 'create', organizationId: 'acme', run: async () => { throw new AppError('DISK_FULL', 'disk-full', 'Full.') } }).done)
   t.strictSame(told, [unfinished])
 })
 

@@ -43,7 +43,7 @@ t.test('nothing is looked for before the start is through', async t => {
   let asked = 0
   core.catalog.rescan = async () => { looks += 1 }
   const jobs = createJobRunner({ log: core.log })
-  jobs.refuse(new AppError('SERVICE_STOPPING', 'starting'))
+  jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'starting'))
   const { refusal } = jobs
   const app = Fastify()
   await app.register(corePlugin, { core })

@@ -116,7 +116,7 @@ t.test('a record that was written or removed again is listed as it is now, and o
   const failing: Repository = {
     ...repository,
     readRecord: async (...place) => {
-      if (fails) throw new AppError('REPOSITORY_UNAVAILABLE', 'away')
+      if (fails) throw new AppError('REPOSITORY_UNAVAILABLE', 'unreachable', 'away')
       return await repository.readRecord(...place)
     }
   }

@@ -13,7 +13,7 @@ import { testJob } from '../support/job.js'
 
 type Step = Exclude<keyof Participant, 'name'>
 const report: RestoreReport = { database: null, files: null, disk: [], durationMs: 1, warnings: [] }
-const failure = new AppError('DISK_FULL', 'full')
+const failure = new AppError('DISK_FULL', 'disk-full', 'full')
 
 /** Participants that only note what they are asked, and fail where they are told, once or always. */
 async function setup (t: Test, failing: Record<string, number> = {}) {
@@ -120,7 +120,7 @@ for (const name of ['database', 'files']) {
 
 t.test('a cancelled preparation says so and leaves nothing', async t => {
   const { transaction, steps } = await setup(t)
-  const reason = new AppError('JOB_CANCELLED', 'cancelled')
+  const reason = new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled')
   await t.rejects(prepare(transaction, false, testJob({ signal: AbortSignal.abort(reason) })), reason)
   t.equal(steps(), 'begin rolled-back')
 })
@@ -144,7 +144,7 @@ t.test('going forward again after a crash asks everybody again', async t => {
 
 t.test('what nobody can tell is not decided', async t => {
   const { transaction, steps } = await setup(t)
-  const unknown = new AppError('RESTORE_UNFINISHED', 'nobody knows')
+  const unknown = new AppError('RESTORE_UNFINISHED', 'commit-unknown', 'nobody knows')
   transaction.participants[1]!.commit = async () => { throw unknown }
   await prepare(transaction, false, testJob())
   await t.rejects(commit(transaction, () => report), unknown)

@@ -54,7 +54,7 @@ t.test('cancelled at any phase before the commit, nothing has happened', async t
   const before = await fingerprints(core)
   for (const at of ['verify', 'plan', 'prepare', 'report']) {
     const controller = new AbortController()
-    const job = testJob({ signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'cancelled')) } })
+    const job = testJob({ signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled')) } })
     const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
     await t.rejects(restoreBackup(core, request, job), { code: 'JOB_CANCELLED' }, at)
     t.same(await fingerprints(core), before, at)

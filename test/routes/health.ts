@@ -79,13 +79,13 @@ t.test('not ready without a database, nor while jobs are refused', async t => {
   t.match(response.json(), { statusCode: 503, error: 'Service Unavailable', code: 'DATABASE_UNAVAILABLE', remedy: String, errors: [{ field: 'database' }] })
   t.ok(response.headers['retry-after'])
   t.notMatch(response.body, /secret/)
-  jobs.refuse(new AppError('CONFIG_INVALID', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
+  jobs.refuse(new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
   t.match((await app.inject({ url: '/health/ready' })).json(), {
     code: 'CONFIG_INVALID', message: 'Another service runs on EMBEDDED_DB_DIR.', remedy: 'Stop it.', errors: [{ field: 'database' }]
   }, 'the reason why the database is not started comes before its absence')
 
   const { url } = await createTestDatabase(t)
   const starting = await buildTestApp(t, { databaseUrl: url })
-  starting.jobs.refuse(new AppError('SERVICE_STOPPING', 'The service is starting.'))
+  starting.jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.'))
   t.match((await starting.app.inject({ url: '/health/ready' })).json(), { statusCode: 503, code: 'SERVICE_STOPPING' })
 })

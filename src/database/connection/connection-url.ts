@@ -113,5 +113,5 @@ function decode (text: string): string {
 }
 
 function invalid (problem: string, remedy = 'Write DATABASE_URL as postgres://user:password@host:5432/database.'): AppError {
-  return new AppError('CONFIG_INVALID', `DATABASE_URL ${problem}.`, { remedy })
+  return new AppError('CONFIG_INVALID', 'database-url', `DATABASE_URL ${problem}.`, { remedy })
 }

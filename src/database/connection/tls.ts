@@ -40,7 +40,7 @@ function pem (path: string | undefined, keyword: string): Buffer | undefined {
   try {
     return readFileSync(path)
   } catch (cause) {
-    throw new AppError('CONFIG_INVALID', `The ${keyword} file of DATABASE_URL can't be read.`, {
+    throw new AppError('CONFIG_INVALID', 'tls-file-unreadable', `The ${keyword} file of DATABASE_URL can't be read.`, {
       remedy: `Correct ${keyword} in DATABASE_URL, or make the file readable for the service.`,
       cause
     })

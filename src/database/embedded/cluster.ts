@@ -50,7 +50,7 @@ export async function createEmbeddedCluster (
     await moveInto(data, join(directory, 'data'))
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error
-    throw new AppError('DATABASE_UNAVAILABLE', 'The embedded PostgreSQL could not be set up.', {
+    throw new AppError('DATABASE_UNAVAILABLE', 'embedded-set-up', 'The embedded PostgreSQL could not be set up.', {
       remedy: 'See the service log for the message of initdb; check the free disk space and the rights of EMBEDDED_DB_DIR.',
       cause: error
     })
@@ -97,7 +97,7 @@ async function moveInto (from: string, to: string): Promise<void> {
     await durableRename(from, to)
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
-    throw new AppError('CONFIG_INVALID', 'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.', {
+    throw new AppError('CONFIG_INVALID', 'embedded-not-a-cluster', 'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.', {
       remedy: 'Set EMBEDDED_DB_DIR to a folder of its own.', cause: error
     })
   }

@@ -22,7 +22,7 @@ export async function readCredentials (directory: string): Promise<ClusterCreden
     return JSON.parse(await readFile(fileIn(directory), 'utf8')) as ClusterCredentials
   } catch (cause) {
     if (systemCode(cause) === 'ENOENT') return null
-    throw new AppError('CONFIG_INVALID', 'credentials.json in EMBEDDED_DB_DIR can\'t be read.', {
+    throw new AppError('CONFIG_INVALID', 'embedded-credentials-unreadable', 'credentials.json in EMBEDDED_DB_DIR can\'t be read.', {
       remedy: 'Make it readable for the user that the service runs as, or put back a good copy of it.',
       cause
     })

@@ -36,7 +36,7 @@ export async function serverUser (directory: string): Promise<SystemUser | null>
     await runProgram('test', ['-x', directory], { cwd: '/', uid: user.uid, gid: user.gid })
   } catch (cause) {
     if (!(cause instanceof ProgramError)) throw cause
-    throw new AppError('CONFIG_INVALID', `PostgreSQL, which runs as the user ${user.name}, can't enter EMBEDDED_DB_DIR or a folder above it.`, {
+    throw new AppError('CONFIG_INVALID', 'embedded-folder-unreachable', `PostgreSQL, which runs as the user ${user.name}, can't enter EMBEDDED_DB_DIR or a folder above it.`, {
       remedy: 'Move EMBEDDED_DB_DIR to where every folder above it can be entered (chmod o+x), for instance below /var/lib, or do not run the service as root.',
       cause
     })
@@ -70,7 +70,7 @@ export async function prepareSocketFolder (directory: string, user: SystemUser |
   const found = await lstat(folder)
   const ownedByRoot = user !== null && found.uid === 0
   if (!found.isDirectory() || (found.uid !== uid && !ownedByRoot)) {
-    throw new AppError('CONFIG_INVALID', 'The folder for the embedded database\'s socket belongs to another user.', {
+    throw new AppError('CONFIG_INVALID', 'embedded-socket-folder-owner', 'The folder for the embedded database\'s socket belongs to another user.', {
       remedy: 'Set EMBEDDED_DB_DIR to a folder with a shorter path.'
     })
   }
@@ -96,7 +96,7 @@ async function ownerOrUnprivileged (dataDirectory: string): Promise<SystemUser |
   if (owner === null) return user
   if (user !== null) return owner.uid === 0 ? user : { name: owner.uid === user.uid ? user.name : `number ${owner.uid}`, uid: owner.uid, gid: owner.gid }
   if (owner.uid === process.getuid?.()) return null
-  throw new AppError('CONFIG_INVALID', 'The embedded database belongs to another system user.', {
+  throw new AppError('CONFIG_INVALID', 'embedded-folder-owner', 'The embedded database belongs to another system user.', {
     remedy: 'Run the service as the user that it was first run as, or set EMBEDDED_DB_DIR to another folder.'
   })
 }

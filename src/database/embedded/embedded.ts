@@ -87,7 +87,7 @@ export function createEmbeddedDatabase (
       lock = null
     },
     connection () {
-      if (running === null) throw failure ?? new AppError('DATABASE_UNAVAILABLE', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
+      if (running === null) throw failure ?? new AppError('DATABASE_UNAVAILABLE', 'embedded-not-running', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
       return running.connection
     }
   }
@@ -135,7 +135,7 @@ async function startServer ({ directory, dataDirectory, binDir, log }: ServerOpt
 
 async function firstCredentials (directory: string, version: number | null): Promise<ClusterCredentials> {
   if (version === null) return await createCredentials(directory)
-  throw new AppError('CONFIG_INVALID', 'EMBEDDED_DB_DIR holds a cluster, but its credentials.json is gone.', {
+  throw new AppError('CONFIG_INVALID', 'embedded-credentials-gone', 'EMBEDDED_DB_DIR holds a cluster, but its credentials.json is gone.', {
     remedy: 'Put credentials.json back, or move the folder away to begin with an empty database.'
   })
 }
@@ -180,7 +180,7 @@ function isPassing (log: string): boolean {
 }
 
 function startError (cause: PostmasterError): AppError {
-  return new AppError('DATABASE_UNAVAILABLE', 'The embedded PostgreSQL does not start.', {
+  return new AppError('DATABASE_UNAVAILABLE', 'embedded-start', 'The embedded PostgreSQL does not start.', {
     remedy: 'See postgres.log in EMBEDDED_DB_DIR for the reason.', cause
   })
 }
@@ -190,7 +190,7 @@ async function checkCredentials ({ socketFolder, port }: Postmaster, { superuser
     await withSql({ host: socketFolder, port, ...superuser, database: 'postgres', parameters: {} }, {}, async (sql) => { await sql`SELECT` })
   } catch (error) {
     if (systemCode(error) !== '28P01') throw databaseError(error)
-    throw new AppError('CONFIG_INVALID', 'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.', {
+    throw new AppError('CONFIG_INVALID', 'embedded-credentials-foreign', 'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.', {
       remedy: 'Put back the credentials.json that was made with the cluster.', cause: error
     })
   }

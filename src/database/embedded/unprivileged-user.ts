@@ -17,7 +17,7 @@ export async function unprivilegedUser (): Promise<SystemUser | null> {
     const [uid, gid] = await Promise.all([runProgram('id', ['-u', name]), runProgram('id', ['-g', name])]).catch(() => [])
     if (uid !== undefined && gid !== undefined) return { name, uid: Number(uid), gid: Number(gid) }
   }
-  throw new AppError('CONFIG_INVALID', 'PostgreSQL can\'t run as root, and there is no user it could run as.', {
+  throw new AppError('CONFIG_INVALID', 'embedded-no-user', 'PostgreSQL can\'t run as root, and there is no user it could run as.', {
     remedy: 'Run the service as an ordinary user, or create the user postgres.'
   })
 }

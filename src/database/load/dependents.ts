@@ -29,8 +29,8 @@ export async function requireNoDependents (connection: Connection): Promise<void
 
 /** @param detail lines of PostgreSQL's, such as `view reporting.people depends on table users` */
 export function dependentsConflict (detail: string, cause: unknown): AppError {
-  return new AppError('RESTORE_CONFLICT', 'Objects of another role depend on what the restore replaces.', {
-    errors: detail.split('\n').filter(line => line !== '').map(message => ({ message })),
+  return new AppError('RESTORE_CONFLICT', 'dependent-objects', 'Objects of another role depend on what the restore replaces.', {
+    errors: detail.split('\n').filter(line => line !== '').map(message => ({ reason: 'dependent-object', message })),
     remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE ... CREATEDB).',
     cause
   })

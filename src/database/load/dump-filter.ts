@@ -17,7 +17,7 @@ export async function * removeRestrict (dump: AsyncIterable<Buffer>): AsyncGener
   let key: string | undefined
   let headSeen = false
   for await (const chunk of dump) {
-    if (chunk.includes(0)) throw new AppError('DUMP_INVALID', 'The dump could not be loaded: it holds a NUL, which is in no dump of PostgreSQL\'s.')
+    if (chunk.includes(0)) throw new AppError('DUMP_INVALID', 'dump-holds-nul', 'The dump could not be loaded: it holds a NUL, which is in no dump of PostgreSQL\'s.')
     if (headSeen && chunk.length >= tailBytes) {
       // The tail is in this one, so nothing need be copied.
       yield held

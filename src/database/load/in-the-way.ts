@@ -15,8 +15,8 @@ export async function otherRolesObject (connection: Connection, error: unknown):
   if (!(error instanceof ProgramError)) return null
   const [, message = ''] = /ERROR: {1,2}(.*)/.exec(error.stderr) ?? []
   if (/^(?:must be owner of|permission denied)/.test(message)) {
-    return new AppError('PREFLIGHT_FAILED', `The database user lacks a right that the dump needs: ${message}.`, {
-      remedy: `Have a superuser grant that right, or ${way}. Then restore again.`, errors: [{ message }], cause: error
+    return new AppError('PREFLIGHT_FAILED', 'right-missing', `The database user lacks a right that the dump needs: ${message}.`, {
+      remedy: `Have a superuser grant that right, or ${way}. Then restore again.`, errors: [{ reason: 'right-missing', message }], cause: error
     })
   }
   const name = /"(.*?)"(?: for .*)? already exists/.exec(message)?.[1]
@@ -24,9 +24,9 @@ export async function otherRolesObject (connection: Connection, error: unknown):
   const { user, objects } = await withSql(connection, { searchPath: trustedPath }, readStayingObjects).catch((failure: unknown) => { throw databaseError(failure) })
   const found = objects.filter(object => lastName(object) === name)
   if (found.length === 0) return null
-  return new AppError('PREFLIGHT_FAILED', 'Objects of another role stand where the dump makes its own.', {
+  return new AppError('PREFLIGHT_FAILED', 'objects-of-another-role', 'Objects of another role stand where the dump makes its own.', {
     remedy: `Give the objects that are listed to the database user, or drop them, or ${way}. Then restore again.`,
-    errors: found.map(object => ({ message: `The ${object.type} ${object.identity} belongs to the role ${object.owner}: run ${alterOwner(object, user)}.` })),
+    errors: found.map(object => ({ reason: 'object-of-another-role', message: `The ${object.type} ${object.identity} belongs to the role ${object.owner}: run ${alterOwner(object, user)}.` })),
     cause: error
   })
 }

@@ -89,24 +89,24 @@ const loaderRefused = new RegExp('(?:failed|error): (?:FATAL|ERROR): +[^\\n]*(?:
 export async function loadFailed (error: unknown, entryOf: (line: number) => Promise<DumpEntry | null> = async () => null): Promise<unknown> {
   if (!(error instanceof ProgramError)) return error
   if (/invalid command \\restrict/.test(error.stderr)) {
-    return new AppError('DATABASE_TOOLS_MISSING', 'This psql can\'t keep a dump from running programs.', {
+    return new AppError('DATABASE_TOOLS_MISSING', 'psql-without-restrict', 'This psql can\'t keep a dump from running programs.', {
       remedy: 'Update the PostgreSQL client tools to a minor release of August 2025 or later.', cause: error
     })
   }
   if (/No space left on device|could not extend file|disk full/i.test(error.stderr)) {
-    return new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
+    return new AppError('DISK_FULL', 'database-disk-full', 'The disk of the database server is full.', { cause: error })
   }
   if (/ERROR: .*temp_file_limit.*\d ?kB/.test(error.stderr)) {
-    return new AppError('LOAD_LIMIT_EXCEEDED', 'Loading the dump makes more temporary files than it may.', { cause: error })
+    return new AppError('LOAD_LIMIT_EXCEEDED', 'load-temporary-files', 'Loading the dump makes more temporary files than it may.', { cause: error })
   }
-  if (error.signal !== undefined) return new AppError('DATABASE_ERROR', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
+  if (error.signal !== undefined) return new AppError('DATABASE_ERROR', 'psql-killed', `psql was ended by ${error.signal} while it loaded the dump.`, { cause: error })
   if (loaderRefused.test(error.stderr)) {
-    return new AppError('DATABASE_UNAVAILABLE', 'The database server, or a pooler before it, does not let in the role that the dump is loaded as: each restore makes one, dab_loader_..., with a password.', {
+    return new AppError('DATABASE_UNAVAILABLE', 'loader-role-refused', 'The database server, or a pooler before it, does not let in the role that the dump is loaded as: each restore makes one, dab_loader_..., with a password.', {
       remedy: 'Let DATABASE_URL lead to the server itself, and add a line to pg_hba.conf that lets every role in with scram-sha-256 from this machine. Or take CREATEROLE from the database user: then dumps are loaded as that user.', cause: error
     })
   }
   if (/canceling statement due to lock timeout/.test(error.stderr)) {
-    return new AppError('DATABASE_BUSY', 'A table stayed locked for too long by another session, or by a prepared transaction.', {
+    return new AppError('DATABASE_BUSY', 'table-locked', 'A table stayed locked for too long by another session, or by a prepared transaction.', {
       remedy: 'End who holds the lock (pg_locks, pg_prepared_xacts), then restore again.', cause: error
     })
   }
@@ -117,9 +117,9 @@ export async function loadFailed (error: unknown, entryOf: (line: number) => Pro
   const number = /^psql:<stdin>:(\d+): /m.exec(error.stderr)?.[1]
   // A dump that is damaged or whose reading fails keeps its own error.
   const entry = number === undefined ? null : await entryOf(Number(number)).catch(() => null)
-  if (entry === null) return new AppError('DUMP_INVALID', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
+  if (entry === null) return new AppError('DUMP_INVALID', 'load-failed', `The dump could not be loaded: ${line.slice(0, 300)}`, { cause: error })
   const object = describeEntry(entry)
-  return new AppError('DUMP_INVALID', `The dump could not be loaded, since it fails at ${object}: ${line.slice(0, 300)}`, {
+  return new AppError('DUMP_INVALID', 'load-failed', `The dump could not be loaded, since it fails at ${object}: ${line.slice(0, 300)}`, {
     remedy: `For the operator: ${wayFor(entry, line)}. Do that with ${object} in the application's database, then make another backup. To get at the rows of this one, load its dump by hand, as src/archive/FORMAT.md says, with ${object} changed.`,
     cause: error
   })

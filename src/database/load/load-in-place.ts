@@ -92,7 +92,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
       const { tenantTable, relation, query } = request.census
       yield `SET LOCAL row_security = off;\nLOCK TABLE ${relation} IN ACCESS EXCLUSIVE MODE;\nSELECT '${token}', 'organizations', counted.* FROM (${query}) counted;\n`
       await Promise.race([answers.counted, program.done])
-      if (answers.organizations === undefined) throw new AppError('DATABASE_ERROR', 'The session that replaces the database has ended.')
+      if (answers.organizations === undefined) throw new AppError('DATABASE_ERROR', 'session-ended', 'The session that replaces the database has ended.')
       refuseWithOthers({ tenantTable, ...answers.organizations }, 'this backup would replace the rows of all of them')
     }
     yield `${request.publicSchema?.before ?? ''}DROP OWNED BY CURRENT_USER RESTRICT;\n${request.publicSchema?.after ?? ''}`
@@ -115,7 +115,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
       if (!program.stdin.write(part)) await Promise.race([once(program.stdin, 'drain'), program.done])
     }
     const ended = answers.ended.then(() => true)
-    if (!await Promise.race([ended, program.done.then(() => false)])) throw new AppError('DUMP_INVALID', 'The dump ended the session that loads it.')
+    if (!await Promise.race([ended, program.done.then(() => false)])) throw new AppError('DUMP_INVALID', 'dump-ended-session', 'The dump ended the session that loads it.')
     checkAnswers(answers, request)
   } catch (error) {
     const reason = endedEarly(error) ? await program.done.then(() => error, (ended: unknown) => ended) : error
@@ -136,7 +136,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
         program.stdin.end('COMMIT;\n')
         await program.done
       } catch (error) {
-        throw lostConnection(error) ?? new AppError('DATABASE_ERROR', 'The database did not commit the restore.', { cause: error })
+        throw lostConnection(error) ?? new AppError('DATABASE_ERROR', 'not-committed', 'The database did not commit the restore.', { cause: error })
       }
     },
     async rollback () {
@@ -181,7 +181,7 @@ function ownFailure (error: unknown, guard: string): AppError | undefined {
 }
 
 function endsTransaction (cause?: unknown): AppError {
-  return new AppError('DUMP_INVALID', 'The dump ends the transaction that it is loaded in.', { cause })
+  return new AppError('DUMP_INVALID', 'dump-ended-transaction', 'The dump ends the transaction that it is loaded in.', { cause })
 }
 
 interface Answers {

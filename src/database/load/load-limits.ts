@@ -36,7 +36,7 @@ export async function withinLimits<T> (
 ): Promise<T> {
   const stop = new AbortController()
   const timer = setTimeout(() => {
-    stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', `Loading the dump takes longer than ${Math.round(maxMs / 1000)} s.`))
+    stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', 'load-time', `Loading the dump takes longer than ${Math.round(maxMs / 1000)} s.`))
   // More than a timer can count is no limit.
   }, Math.min(maxMs, 0x7fffffff))
   try {
@@ -48,7 +48,7 @@ export async function withinLimits<T> (
       try {
         while (!await Promise.race([ended, after(everyMs)])) {
           if (await look() - before <= maxBytes) continue
-          stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', `Loading the dump makes more than ${maxBytes} bytes.`))
+          stop.abort(new AppError('LOAD_LIMIT_EXCEEDED', 'load-bytes', `Loading the dump makes more than ${maxBytes} bytes.`))
           break
         }
       } catch (error) {

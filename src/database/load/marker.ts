@@ -47,7 +47,7 @@ export async function hasMarker (connection: Connection, restoreId: string): Pro
 export async function commitOnce (connection: Connection, restoreId: string, commit: (() => Promise<void>) | null): Promise<void> {
   let failure: unknown
   if (commit === null) {
-    failure = new AppError('DATABASE_ERROR', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
+    failure = new AppError('DATABASE_ERROR', 'transaction-lost', 'The restore\'s transaction ended with the service before it was committed.', { remedy: 'Restore again.' })
   } else {
     try {
       await commit()
@@ -60,7 +60,7 @@ export async function commitOnce (connection: Connection, restoreId: string, com
   try {
     committed = await hasMarker(connection, restoreId)
   } catch (error) {
-    throw new AppError('RESTORE_UNFINISHED', 'The database can\'t be asked now whether it has committed the restore.', { cause: new AggregateError([failure, error]) })
+    throw new AppError('RESTORE_UNFINISHED', 'commit-unknown', 'The database can\'t be asked now whether it has committed the restore.', { cause: new AggregateError([failure, error]) })
   }
   if (!committed) throw failure
 }

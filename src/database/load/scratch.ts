@@ -44,7 +44,7 @@ export async function createScratch (connection: Connection, names: ScratchNames
     })
   } catch (error) {
     // The preflight has asked for these rights, so this is no shortfall that it could name.
-    if (systemCode(error) === '42501') throw new AppError('DATABASE_ERROR', `PostgreSQL answered: ${(error as Error).message} (42501).`, { cause: error })
+    if (systemCode(error) === '42501') throw new AppError('DATABASE_ERROR', 'right-missing', `PostgreSQL answered: ${(error as Error).message} (42501).`, { cause: error })
     throw databaseError(error)
   }
 }
@@ -80,7 +80,7 @@ async function createDatabase (sql: Sql, name: string, owner: string, locale: Lo
     return []
   } catch (error) {
     const code = (error as { code?: unknown }).code
-    if (code === '53100') throw new AppError('DISK_FULL', 'The disk of the database server is full.', { cause: error })
+    if (code === '53100') throw new AppError('DISK_FULL', 'database-disk-full', 'The disk of the database server is full.', { cause: error })
     // Invalid parameter value and wrong object type are what an unknown locale or provider is answered with.
     if (code !== '22023' && code !== '42809' && code !== '42601') throw error
     await sql.unsafe(create)

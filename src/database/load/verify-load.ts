@@ -33,7 +33,7 @@ export async function verifyLoad (connection: Connection, { searchPath = '' }: {
   }
   const known = new Set(expected.map(labelOf))
   const stranger = tables.find(table => table.rows > 0 && !known.has(labelOf(table)) && !known.has(roots.get(labelOf(table)) ?? ''))
-  if (stranger !== undefined) throw new AppError('DUMP_INVALID', `After loading, the table ${labelOf(stranger)} has rows that the backup does not know of.`)
+  if (stranger !== undefined) throw new AppError('DUMP_INVALID', 'unknown-table', `After loading, the table ${labelOf(stranger)} has rows that the backup does not know of.`)
   return tables
 }
 
@@ -49,7 +49,7 @@ export function countWhole (tables: readonly TableRows[], rootOf: (table: string
 
 /** @param loaded undefined where there is no such table */
 export function otherCount (table: string, loaded: number | undefined, expected: number): AppError {
-  return new AppError('DUMP_INVALID', `After loading, the table ${table} has ${loaded ?? 'no'} rows in place of ${expected}.`)
+  return new AppError('DUMP_INVALID', 'row-count', `After loading, the table ${table} has ${loaded ?? 'no'} rows in place of ${expected}.`)
 }
 
 /** Each partition's root, by name: a backup of one organization counts partitioned tables as a whole. */

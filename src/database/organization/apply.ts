@@ -92,7 +92,7 @@ function insertStatement ({ table, columns, archive, plan }: MergeTable): string
 /** The organization's own users went on writing: what was planned is not what is there any more. */
 export class ChangedMeanwhile extends AppError {
   constructor (what: string) {
-    super('RESTORE_CONFLICT', `The organization's data changed during the restore: ${what}.`, {
+    super('RESTORE_CONFLICT', 'changed-meanwhile', `The organization's data changed during the restore: ${what}.`, {
       remedy: 'Stop the organization\'s own use of the application for the moment, then restore again.'
     })
   }
@@ -108,17 +108,17 @@ export function conflictError (error: unknown): unknown {
   if (code.startsWith('23')) {
     const table = labelOf({ schema, name })
     const message = `${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
-    return new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', {
-      errors: [{ field: table, message }], cause: error
+    return new AppError('RESTORE_CONFLICT', 'conflicts-with-live', 'The backup contradicts what the database holds now.', {
+      errors: [{ field: table, reason: 'constraint', message }], cause: error
     })
   }
   if (/^(?:22|P0)/.test(code)) {
-    return new AppError('RESTORE_CONFLICT', `An expression of the database (a CHECK, an index, a generated column) fails on the backup's rows (${code}).`, {
+    return new AppError('RESTORE_CONFLICT', 'expression-fails', `An expression of the database (a CHECK, an index, a generated column) fails on the backup's rows (${code}).`, {
       remedy: 'Have a developer look at the expressions of the tables that the backup holds; the service log has PostgreSQL\'s message. Then restore again.', cause: error
     })
   }
   if (code === '40P01' || code === '40001' || code === '55P03') {
-    return new AppError('DATABASE_BUSY', 'Other sessions hold or change what the restore needs.', { remedy: 'Wait until their transactions have ended, then try again.', cause: error })
+    return new AppError('DATABASE_BUSY', 'write-conflict', 'Other sessions hold or change what the restore needs.', { remedy: 'Wait until their transactions have ended, then try again.', cause: error })
   }
   return error
 }

@@ -31,7 +31,7 @@ export function watchBlockers (connection: Connection, pid: number): BlockerWatc
   }, lookEveryMs)
   return {
     explain: (error) => seen !== null && gaveUpWaiting(error)
-      ? new AppError('DATABASE_BUSY', seen, { remedy: 'End the sessions that are named or wait until their transactions have ended, then try again.', cause: error })
+      ? new AppError('DATABASE_BUSY', 'blocked-by-sessions', seen, { remedy: 'End the sessions that are named or wait until their transactions have ended, then try again.', cause: error })
       : error,
     async stop () {
       clearInterval(timer)

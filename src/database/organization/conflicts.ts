@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { AppError } from '../../errors.js'
+import { AppError, type Problem } from '../../errors.js'
 import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
@@ -11,12 +11,12 @@ import type { ForeignKey } from '../tenancy/tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { keyCondition, ownedRows, ownerOf, tableOf } from '../tenancy/tenant-rows.js'
 
-export interface Conflict { field: string, message: string }
+export interface Conflict extends Problem { field: string }
 
 /** @throws AppError RESTORE_CONFLICT with every conflict; names rows of the organization alone, never those of others */
 export function refuseConflicts (conflicts: Conflict[]): void {
   if (conflicts.length === 0) return
-  throw new AppError('RESTORE_CONFLICT', 'The backup contradicts what the database holds now.', { errors: conflicts.slice(0, 100) })
+  throw new AppError('RESTORE_CONFLICT', 'conflicts-with-live', 'The backup contradicts what the database holds now.', { errors: conflicts.slice(0, 100) })
 }
 
 /** Archived rows that are not the organization's by the tenant graph, or lead to rows that are not in the archive. */
@@ -30,7 +30,7 @@ export async function foreignRows (
     const owned = await count(session, ownedRows(graph, table, 't', organizationId, (asked) => archiveOf.get(asked.oid)!))
     if (owned !== rows) {
       const strangers = rows - owned
-      conflicts.push({ field: table.label, message: `${countedRows(strangers, table.label)} in the archive ${strangers === 1 ? 'is' : 'are'} not the organization's` })
+      conflicts.push({ field: table.label, reason: 'rows-of-another-owner', message: `${countedRows(strangers, table.label)} in the archive ${strangers === 1 ? 'is' : 'are'} not the organization's` })
     }
     for (const key of graph.keys.filter((candidate) => candidate.table === table.oid && candidate.validated)) {
       conflicts.push(...await leadingNowhere(session, graph, tables, key, owned === rows))
@@ -58,6 +58,7 @@ async function leadingNowhere (
     `FROM ${keyedRows(child, key)} c WHERE ${present} AND NOT ${inArchive} AND NOT ${live}`, 'c', areOwn ? namingColumns(child, key.columns) : [])
   return count === 0 ? [] : [{
     field: label,
+    reason: 'reference-to-missing-rows',
     message: `${text} ${count === 1 ? 'leads' : 'lead'} to rows that are ${mayLeave ? 'not there any more' : 'not in the archive'}: ${describeKey(graph, key)}`
   }]
 }
@@ -80,6 +81,7 @@ export async function takenValues (
       if (count > 0) {
         conflicts.push({
           field: table.label,
+          reason: 'value-taken',
           message: `${text} can't come back: ${count === 1 ? 'its value' : 'their values'} of ${index.name} (${index.columns.join(', ')}) ` +
             `${count === 1 ? 'is held by a row that is' : 'are held by rows that are'} not the organization's`
         })

@@ -20,16 +20,16 @@ export async function brokenConstraints (session: postgres.Sql, tables: readonly
     const { label } = merged.table
     for (const { name, condition } of [...requiredColumns(merged), ...await checkConstraints(session, merged)]) {
       const { count, text } = await nameRows(session, label, `FROM ${planned(merged)} WHERE (${condition}) IS FALSE`, 'rows', namingColumns(merged))
-      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${name}` })
+      if (count > 0) conflicts.push({ field: label, reason: 'check-or-not-null', message: `${text} would be refused by ${name}` })
     }
     for (const index of await uniqueIndexes(session, merged)) {
       const { count, text } = await nameRows(session, label, `${plannedTerms(merged, index)} WHERE ${comesBack(merged, index)}`, 'own', namingColumns(merged, index.columns))
-      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${index.name}: ${merged.isNewer ? 'what they lead to goes, and without it they have the same values' : 'the backup has their values twice'}` })
+      if (count > 0) conflicts.push({ field: label, reason: 'unique', message: `${text} would be refused by ${index.name}: ${merged.isNewer ? 'what they lead to goes, and without it they have the same values' : 'the backup has their values twice'}` })
     }
     for (const exclusion of await exclusionConstraints(session, merged)) {
       const { count, text } = await nameRows(session, label,
         `${plannedTerms(merged, exclusion)} WHERE ${comesBack(merged, exclusion)} OR ${stays(merged, exclusion)}`, 'own', namingColumns(merged, exclusion.columns))
-      if (count > 0) conflicts.push({ field: label, message: `${text} would be refused by ${exclusion.name}: rows that stay or come back exclude them` })
+      if (count > 0) conflicts.push({ field: label, reason: 'exclusion', message: `${text} would be refused by ${exclusion.name}: rows that stay or come back exclude them` })
     }
   }
   return conflicts

@@ -1,4 +1,4 @@
-import { AppError } from '../../errors.js'
+import { AppError, type Problem } from '../../errors.js'
 import { labelOf } from '../identifiers.js'
 import type { TableRows } from './dump.js'
 import type { Catalog, CatalogColumn, CatalogTable } from '../tenancy/tenant-catalog.js'
@@ -55,23 +55,23 @@ export interface Drift {
  * @throws AppError SCHEMA_DRIFT with everything that stands in the way
  */
 export function compareSchemas (live: TenantGraph, archived: Catalog, dumped: readonly TableRows[]): Drift {
-  const problems: Array<{ field: string, message: string }> = []
+  const problems: Problem[] = []
   const notes = new Map<string, string>()
   const tables: MergeTable[] = []
   for (const { schema, name, rows } of dumped) {
     const label = labelOf({ schema, name })
-    const refuse = (message: string): void => { problems.push({ field: label, message: `${label} ${message}` }) }
+    const refuse = (reason: string, what: string): void => { problems.push({ field: label, reason, message: `${label} ${what}` }) }
     const before = find(archived.tables, schema, name)
     const now = find(live.tables, schema, name)
-    if (before === undefined) refuse('is not in the archive, though its metadata says so')
+    if (before === undefined) refuse('table-not-in-archive', 'is not in the archive, though its metadata says so')
     else if (now === undefined) {
-      if (rows > 0) refuse('was dropped')
+      if (rows > 0) refuse('table-dropped', 'was dropped')
       else notes.set(label, 'The table was dropped; the backup has no rows of it.')
     } else if (!isTenant(now)) {
-      if (rows > 0) refuse(`belongs to no organization any more (${now.class})`)
+      if (rows > 0) refuse('table-without-owner', `belongs to no organization any more (${now.class})`)
     } else {
       const { columns, added } = compareColumns(before, now, refuse)
-      if (now.hasRules) refuse('has rules (CREATE RULE), which one statement can\'t get past')
+      if (now.hasRules) refuse('table-with-rules', 'has rules (CREATE RULE), which one statement can\'t get past')
       if (added.length > 0) notes.set(label, `Columns added since the backup keep their value or take their default: ${added.join(', ')}.`)
       const number = tables.length + 1
       tables.push({
@@ -88,7 +88,7 @@ export function compareSchemas (live: TenantGraph, archived: Catalog, dumped: re
   }
   refuseLostPaths(live, tables, problems)
   if (problems.length > 0) {
-    throw new AppError('SCHEMA_DRIFT', 'The schema has changed since the backup in ways that it can\'t be restored into.', { errors: problems })
+    throw new AppError('SCHEMA_DRIFT', 'schema-changed', 'The schema has changed since the backup in ways that it can\'t be restored into.', { errors: problems })
   }
   for (const table of live.tables) {
     if (isTenant(table) && !tables.some((merged) => merged.table === table)) {
@@ -102,19 +102,19 @@ function find<Table extends CatalogTable> (tables: readonly Table[], schema: str
   return tables.find((table) => table.schema === schema && table.name === name)
 }
 
-function compareColumns (before: CatalogTable, now: TenantTable, refuse: (message: string) => void): { columns: string[], added: string[] } {
+function compareColumns (before: CatalogTable, now: TenantTable, refuse: (reason: string, what: string) => void): { columns: string[], added: string[] } {
   const stored = before.columns.filter(({ generated }) => !generated)
   const columns: string[] = []
   for (const column of stored) {
     const current = now.columns.find(({ name }) => name === column.name)
-    if (current === undefined) refuse(`has no column ${column.name} any more`)
-    else if (current.generated) refuse(`computes the column ${column.name} now`)
-    else if (current.type !== column.type) refuse(`had ${column.name} as ${column.type}, which is ${current.type} now`)
+    if (current === undefined) refuse('column-dropped', `has no column ${column.name} any more`)
+    else if (current.generated) refuse('column-generated', `computes the column ${column.name} now`)
+    else if (current.type !== column.type) refuse('column-type-changed', `had ${column.name} as ${column.type}, which is ${current.type} now`)
     else columns.push(column.name)
   }
   const added = now.columns.filter(({ name, generated }) => !generated && !stored.some((column) => column.name === name))
   for (const column of added) {
-    if (!canBeLeftOut(column)) refuse(`needs a value in ${column.name}, which the backup does not have: give the column a default`)
+    if (!canBeLeftOut(column)) refuse('column-needs-value', `needs a value in ${column.name}, which the backup does not have: give the column a default`)
   }
   return { columns, added: added.map(({ name }) => name) }
 }
@@ -124,7 +124,7 @@ function canBeLeftOut ({ notNull, hasDefault, identity }: CatalogColumn): boolea
 }
 
 /** The owner of an archived row is found in the archive alone, so every key on the way must be in it. */
-function refuseLostPaths (live: TenantGraph, tables: MergeTable[], problems: Array<{ field: string, message: string }>): void {
+function refuseLostPaths (live: TenantGraph, tables: MergeTable[], problems: Problem[]): void {
   const columnsOf = (oid: number): string[] | undefined => tables.find(({ table }) => table.oid === oid)?.columns
   for (const { table } of tables) {
     const lost = table.anchor.find((key) =>
@@ -133,6 +133,7 @@ function refuseLostPaths (live: TenantGraph, tables: MergeTable[], problems: Arr
     if (lost === undefined) continue
     problems.push({
       field: table.label,
+      reason: 'owner-key-not-in-archive',
       message: `${table.label} finds its owner by the key ${lost.name} of ${tableOf(live, lost.table).label}, which the backup does not have`
     })
   }

@@ -29,7 +29,7 @@ export async function heldRows (
     const held = outside.rows > 0 ? outside : await countKept(session, graph, child, key, lost)
     if (held.rows === 0) continue
     const why = outside.rows > 0 ? whoseOutside(tableOf(graph, key.table)) : whyKept(child, key)
-    conflicts.push({ field: parent.table.label, message: describe(graph, key, parent, held, why) })
+    conflicts.push({ field: parent.table.label, reason: outside.rows > 0 ? 'referenced-from-outside' : 'referenced-by-kept-rows', message: describe(graph, key, parent, held, why) })
   }
   return conflicts
 }

@@ -32,7 +32,7 @@ export async function loadRows (
       await session.unsafe(`ANALYZE ${archive}`)
       const [loaded] = await session.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${archive}`)
       if (Number(loaded!.rows) !== rows) {
-        throw new AppError('ARCHIVE_INVALID', `The archive holds ${countedRows(Number(loaded!.rows), table.label)}, its metadata says ${rows}.`)
+        throw new AppError('ARCHIVE_INVALID', 'archive-row-count', `The archive holds ${countedRows(Number(loaded!.rows), table.label)}, its metadata says ${rows}.`)
       }
     }
   } finally {
@@ -57,7 +57,7 @@ async function copyRows (
     signal.throwIfAborted()
     const lost = lostConnection(error) ?? databaseError(error)
     if (lost.code === 'DATABASE_UNAVAILABLE') throw lost
-    throw new AppError('RESTORE_CONFLICT', `The archive's rows of ${table.label} do not fit the table as it is now.`, {
+    throw new AppError('RESTORE_CONFLICT', 'rows-do-not-fit', `The archive's rows of ${table.label} do not fit the table as it is now.`, {
       remedy: 'Have a developer compare the types of its columns (the values of an enum, the checks of a domain) with those at the time of the backup, then restore again.',
       cause: error
     })

@@ -106,7 +106,7 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
       notes,
       warnings,
       async apply () {
-        if (dryRun) throw new AppError('INTERNAL_ERROR', 'A rehearsal can\'t be applied.')
+        if (dryRun) throw new AppError('INTERNAL_ERROR', 'rehearsal-applied', 'A rehearsal can\'t be applied.')
         await within(signal, failure, async () => {
           // Nothing takes a sequence back, so a rehearsal leaves them alone.
           await advanceSequences(session, oidsOf(dumped), highestIn(session, dumped))

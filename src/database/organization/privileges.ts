@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { AppError } from '../../errors.js'
+import { AppError, type Problem } from '../../errors.js'
 import { quoteIdentifier } from '../identifiers.js'
 import { changeOf } from './diff.js'
 import { updatedColumns, type MergeTable } from './drift.js'
@@ -15,7 +15,7 @@ export async function requireTemporaryTables (session: postgres.Sql): Promise<vo
   const [database] = await session<[{ name: string, user: string, allowed: boolean }]>`
     SELECT current_database()::text AS name, current_user::text AS user, has_database_privilege(current_database(), 'TEMPORARY') AS allowed`
   const { name, user, allowed } = database
-  if (!allowed) refuse([`temporary tables: GRANT TEMPORARY ON DATABASE ${quoteIdentifier(name)} TO ${quoteIdentifier(user)}`])
+  if (!allowed) refuse([{ reason: 'temporary-tables', message: `temporary tables: GRANT TEMPORARY ON DATABASE ${quoteIdentifier(name)} TO ${quoteIdentifier(user)}` }])
 }
 
 /**
@@ -44,27 +44,27 @@ export async function mayLockRows (session: postgres.Sql, { oid }: TenantTable):
   return row.allowed
 }
 
-function refuse (shortfalls: string[]): void {
+function refuse (shortfalls: Problem[]): void {
   if (shortfalls.length === 0) return
-  throw new AppError('PREFLIGHT_FAILED', 'The database user lacks what the restore needs.', {
-    errors: shortfalls.map((message) => ({ message })), remedy
+  throw new AppError('PREFLIGHT_FAILED', 'rights-missing', 'The database user lacks what the restore needs.', {
+    errors: shortfalls, remedy
   })
 }
 
 /** CREATE SCHEMA IF NOT EXISTS asks for the right even where the schema exists. */
-async function missingForMarker (session: postgres.Sql, database: string, user: string): Promise<string[]> {
+async function missingForMarker (session: postgres.Sql, database: string, user: string): Promise<Problem[]> {
   const [row] = await session<[{ allowed: boolean }]>`SELECT has_database_privilege(current_database(), 'CREATE') AS allowed`
-  return row.allowed ? [] : [`a schema of its own in the database: GRANT CREATE ON DATABASE ${database} TO ${user}`]
+  return row.allowed ? [] : [{ reason: 'create-schema-right-missing', message: `a schema of its own in the database: GRANT CREATE ON DATABASE ${database} TO ${user}` }]
 }
 
 interface Needed { privilege: string, oid: number, relation: string, label: string, columns: string[] }
 
 async function missingOnTables (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], { changes, parkings }: ExchangePlan, user: string
-): Promise<string[]> {
+): Promise<Problem[]> {
   const { root, rootKey } = graph
-  const missing: string[] = []
-  if (!await mayLockRows(session, root!)) missing.push(`locking the row of ${root!.label}: GRANT UPDATE (${quoteIdentifier(rootKey)}) ON ${root!.relation} TO ${user}`)
+  const missing: Problem[] = []
+  if (!await mayLockRows(session, root!)) missing.push({ reason: 'update-right-missing', message: `locking the row of ${root!.label}: GRANT UPDATE (${quoteIdentifier(rootKey)}) ON ${root!.relation} TO ${user}` })
   for (const merged of tables) {
     const { table, columns } = merged
     const { added, changed, removed } = changeOf(changes, merged)
@@ -75,7 +75,7 @@ async function missingOnTables (
       ...(removed > 0 ? [{ privilege: 'DELETE', columns: [] }] : [])
     ].map((need) => ({ ...need, oid: table.oid, relation: table.relation, label: table.label }))
     for (const need of needed) {
-      if (!await isGranted(session, need)) missing.push(`${need.privilege} on ${need.label}: GRANT ${need.privilege} ON ${need.relation} TO ${user}`)
+      if (!await isGranted(session, need)) missing.push({ reason: `${need.privilege.toLowerCase()}-right-missing`, message: `${need.privilege} on ${need.label}: GRANT ${need.privilege} ON ${need.relation} TO ${user}` })
     }
   }
   return missing
@@ -90,7 +90,7 @@ async function isGranted (session: postgres.Sql, { privilege, oid, columns }: Ne
 
 async function missingOnSequences (
   session: postgres.Sql, tables: readonly MergeTable[], laggingSequences: () => Promise<Array<{ sequence: string }>>, user: string
-): Promise<string[]> {
+): Promise<Problem[]> {
   const ask = async (sequences: string[], privileges: string): Promise<string[]> => {
     const rows = await session<Array<{ sequence: string }>>`
       SELECT DISTINCT sequence FROM unnest(${sequences}::text[]) AS s (sequence) WHERE NOT has_sequence_privilege(sequence::regclass, ${privileges}) ORDER BY 1`
@@ -98,23 +98,23 @@ async function missingOnSequences (
   }
   const found = (await sequencesOf(session, tables.filter(({ rows }) => rows > 0).map(({ table }) => table.oid))).map(({ sequence }) => sequence)
   const unreadable = await ask(found, 'SELECT')
-  if (unreadable.length > 0) return unreadable.map((sequence) => `SELECT and UPDATE on ${sequence}: GRANT SELECT, UPDATE ON SEQUENCE ${sequence} TO ${user}`)
+  if (unreadable.length > 0) return unreadable.map((sequence) => ({ reason: 'sequence-right-missing', message: `SELECT and UPDATE on ${sequence}: GRANT SELECT, UPDATE ON SEQUENCE ${sequence} TO ${user}` }))
   return (await ask((await laggingSequences()).map(({ sequence }) => sequence), 'UPDATE'))
-    .map((sequence) => `UPDATE on ${sequence}: GRANT UPDATE ON SEQUENCE ${sequence} TO ${user}`)
+    .map((sequence) => ({ reason: 'sequence-right-missing', message: `UPDATE on ${sequence}: GRANT UPDATE ON SEQUENCE ${sequence} TO ${user}` }))
 }
 
 async function missingOwnership (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], { changes }: ExchangePlan, user: string
-): Promise<string[]> {
+): Promise<Problem[]> {
   const triggers = (await firingTriggers(session, graph, tables, changes)).filter(({ owned }) => !owned)
   return [...new Set(triggers.map(({ relation }) => relation))].map((relation) => {
     const names = triggers.filter((trigger) => trigger.relation === relation).map(({ name }) => name).join(', ')
-    return `ownership of ${relation}, whose triggers (${names}) are switched off meanwhile: ALTER TABLE ${relation} OWNER TO ${user}, or GRANT its owner TO ${user}`
+    return { reason: 'ownership-missing', message: `ownership of ${relation}, whose triggers (${names}) are switched off meanwhile: ALTER TABLE ${relation} OWNER TO ${user}, or GRANT its owner TO ${user}` }
   })
 }
 
 /** Rows of a published table are updated and deleted only where a replica identity tells them apart. */
-async function missingIdentities (session: postgres.Sql, tables: readonly MergeTable[], { changes }: ExchangePlan): Promise<string[]> {
+async function missingIdentities (session: postgres.Sql, tables: readonly MergeTable[], { changes }: ExchangePlan): Promise<Problem[]> {
   const written = tables.filter((merged) => changeOf(changes, merged).changed + changeOf(changes, merged).removed > 0)
   const found = await session<Array<{ relation: string, publications: string }>>`
     SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation, string_agg(DISTINCT p.pubname::text, ', ') AS publications
@@ -130,6 +130,8 @@ async function missingIdentities (session: postgres.Sql, tables: readonly MergeT
       AND NOT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = c.oid AND i.indisvalid AND
         ((c.relreplident = 'd' AND i.indisprimary) OR (c.relreplident = 'i' AND i.indisreplident)))
     GROUP BY 1 ORDER BY 1`
-  return found.map(({ relation, publications }) =>
-    `a replica identity of ${relation}, which is published (${publications}): ALTER TABLE ${relation} REPLICA IDENTITY FULL`)
+  return found.map(({ relation, publications }) => ({
+    reason: 'replica-identity-missing',
+    message: `a replica identity of ${relation}, which is published (${publications}): ALTER TABLE ${relation} REPLICA IDENTITY FULL`
+  }))
 }

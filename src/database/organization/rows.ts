@@ -110,7 +110,7 @@ function copyBlock (graph: TenantGraph, table: TenantTable, organizationId: stri
 function rowsFailed (error: unknown, signal: AbortSignal): unknown {
   signal.throwIfAborted()
   if (error instanceof ProgramError && error.stderr.includes('lock timeout')) {
-    return new AppError('DATABASE_BUSY', 'Another session changes the structure of a table.', {
+    return new AppError('DATABASE_BUSY', 'structure-locked', 'Another session changes the structure of a table.', {
       remedy: 'Wait until the migration or maintenance that runs on the database has ended, then try again.', cause: error
     })
   }

@@ -108,7 +108,7 @@ async function relax (script: string, { replaced, comments }: OutwardConstraints
     left.delete(written)
     return [{ kind: 'statement', bytes: Buffer.from(replacement, 'latin1') }]
   }]))
-  if (left.size > 0) throw new AppError('DUMP_FAILED', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
+  if (left.size > 0) throw new AppError('DUMP_FAILED', 'foreign-key-not-found', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
   return relaxed.toString('latin1')
 }
 

@@ -65,7 +65,7 @@ export async function triggersOff (
       // Rolling back gives the locks that were got free, so that the others can write meanwhile.
       await session.unsafe('ROLLBACK TO SAVEPOINT triggers')
       if (attempt === tries) {
-        throw new AppError('DATABASE_BUSY', 'Other sessions kept writing to a table that has triggers.', {
+        throw new AppError('DATABASE_BUSY', 'triggers-kept-busy', 'Other sessions kept writing to a table that has triggers.', {
           remedy: 'Wait until long transactions have ended, then try again.', cause: error
         })
       }

@@ -42,7 +42,7 @@ export async function verifyMerge (
     // A row that an update moves to another partition counts as deleted and inserted.
     if (counted.inserted + counted.updated === planned.inserted + planned.updated &&
       counted.deleted + counted.updated === planned.deleted + planned.updated) continue
-    throw new AppError('RESTORE_CONFLICT', `More or less was written to ${writes.get(oid)?.label ?? 'a table'} than the restore planned; nothing was changed.`, {
+    throw new AppError('RESTORE_CONFLICT', 'writes-differ-from-plan', `More or less was written to ${writes.get(oid)?.label ?? 'a table'} than the restore planned; nothing was changed.`, {
       remedy: 'Look for rules or cascades that write to this table, and leave it out in TENANCY_FILE if need be.'
     })
   }

@@ -42,7 +42,7 @@ export async function planCensus (sql: Sql, tenantTable: string, organizationId:
   if (tables.length === 0) return null
   const { table, key, obstacles } = findRoot(tables, tenantTable)
   if (table === undefined || obstacles.length > 0) {
-    throw new AppError('TENANCY_UNSUPPORTED', `It can't be told how many organizations share the database. ${obstacles.join(' ')}`, {
+    throw new AppError('TENANCY_UNSUPPORTED', 'organizations-uncountable', `It can't be told how many organizations share the database. ${obstacles.join(' ')}`, {
       remedy: 'Set TENANT_TABLE to the table that has one row an organization, or DATABASE_SCOPE=instance when the whole database belongs to one.'
     })
   }
@@ -57,10 +57,10 @@ export async function planCensus (sql: Sql, tenantTable: string, organizationId:
 /** @throws AppError OTHER_ORGANIZATIONS_AFFECTED with their number, never their names */
 export function refuseWithOthers ({ all, others }: Organizations, why: string): void {
   if (others === 0) return
-  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', `The database holds ${all} organizations, and ${why}.`)
+  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', 'other-organizations', `The database holds ${all} organizations, and ${why}.`)
 }
 
 /** What an organization without a row of its own gets: nothing of the database. */
 export function organizationNotFound (tenantTable: string): AppError {
-  return new AppError('ORGANIZATION_NOT_FOUND', `The organization has no row in ${tenantTable}.`)
+  return new AppError('ORGANIZATION_NOT_FOUND', 'organization-without-row', `The organization has no row in ${tenantTable}.`)
 }

@@ -46,7 +46,7 @@ export function parseTenancy (content: string): Tenancy {
 }
 
 function invalid (what: string, cause?: unknown): AppError {
-  return new AppError('CONFIG_INVALID', `TENANCY_FILE ${what}.`, {
+  return new AppError('CONFIG_INVALID', 'tenancy-file-invalid', `TENANCY_FILE ${what}.`, {
     remedy: 'Write TENANCY_FILE as {"tables": {"schema.table": {"owner": "column"}}} or {"exclude": true} for a table.',
     cause
   })

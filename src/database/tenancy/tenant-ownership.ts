@@ -1,5 +1,5 @@
 import type postgres from 'postgres'
-import { AppError } from '../../errors.js'
+import { AppError, type Problem } from '../../errors.js'
 import { quoteIdentifier, quoteLiteral } from '../identifiers.js'
 import type { ForeignKey } from './tenant-catalog.js'
 import { describeKey, isTenant, type TenantGraph, type TenantTable } from './tenant-table.js'
@@ -23,8 +23,8 @@ const listedPerKey = 50
 /** @throws AppError TENANCY_UNSUPPORTED when the schema itself stands in the way */
 export function requireTenancy (graph: TenantGraph): void {
   if (graph.obstacles.length === 0) return
-  throw new AppError('TENANCY_UNSUPPORTED', 'The database can\'t be split by organization.', {
-    errors: graph.obstacles.map((message) => ({ message }))
+  throw new AppError('TENANCY_UNSUPPORTED', 'not-divisible', 'The database can\'t be split by organization.', {
+    errors: graph.obstacles.map((message) => ({ reason: 'obstacle', message }))
   })
 }
 
@@ -57,11 +57,11 @@ export async function findViolations (sql: postgres.Sql, graph: TenantGraph, org
 export async function checkOwnership (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<void> {
   const { listed, count } = await findViolations(sql, graph, organizationId)
   if (count === 0) return
-  const errors = listed.slice(0, 100).map(({ table, row, key, why }) => ({
-    field: table, message: `${table}${row === null ? '' : ` (${row})`}: ${why}: ${key}`
+  const errors: Problem[] = listed.slice(0, 100).map(({ table, row, key, why }) => ({
+    field: table, reason: 'claimed-twice', message: `${table}${row === null ? '' : ` (${row})`}: ${why}: ${key}`
   }))
-  if (count > errors.length) errors.push({ field: '', message: `and ${count - errors.length} more` })
-  throw new AppError('TENANCY_VIOLATION', `${count} ${count === 1 ? 'row belongs' : 'rows belong'} to more than one organization.`, {
+  if (count > errors.length) errors.push({ field: '', reason: 'more', message: `and ${count - errors.length} more` })
+  throw new AppError('TENANCY_VIOLATION', 'rows-of-several-organizations', `${count} ${count === 1 ? 'row belongs' : 'rows belong'} to more than one organization.`, {
     errors,
     remedy: 'Correct the rows that are listed, or have the operator name in TENANCY_FILE the column that decides who owns the ' +
       'rows of the table ({"tables": {"schema.table": {"owner": "column"}}}), or leave the table out ({"exclude": true}).'

@@ -65,7 +65,7 @@ t.test('quotes names and texts', async (t) => {
 })
 
 t.test('translates errors without their statement', async (t) => {
-  const own = new AppError('DUMP_FAILED', 'x')
+  const own = new AppError('DUMP_FAILED', 'x', 'x')
   t.equal(databaseError(own), own)
   for (const code of ['ECONNREFUSED', 'ENOTFOUND', 'CONNECT_TIMEOUT', 'CONNECTION_CLOSED', '28P01', '28000', '3D000', '57P03', '53300', '08006', 'SELF_SIGNED_CERT_IN_CHAIN']) {
     const error = databaseError(Object.assign(new Error('with s3cret'), { code, query: 's3cret', parameters: ['s3cret'] }))
