@@ -91,7 +91,7 @@ t.test('names that the file system takes for one are found before anything is ex
     const target = join(await testFolder(t), 'target')
     await t.rejects(extractFiles({
       archive: { ...archive, files: [...archive.files, twice] }, organizationId, target, owner: null, signal: new AbortController().signal, onBytes () {}
-    }), { code: 'ARCHIVE_INVALID', message: /another entry's way/ })
+    }), { code: 'ARCHIVE_INVALID', reason: 'entry-in-the-way' })
   }
 })
 
@@ -244,7 +244,7 @@ t.test('a dump that unpacks to very much is given up in the middle', async t => 
   const archive = await openArchive(await fileWith(t, bytes), bytes.length, organizationId, testKeys)
   tried += 1
   let unpacked = 0
-  await t.rejects((async () => { for await (const block of readDump(archive, archive.database!, () => {})) unpacked += block.length })(), { code: 'DUMP_INVALID', message: /more than 100 times/ })
+  await t.rejects((async () => { for await (const block of readDump(archive, archive.database!, () => {})) unpacked += block.length })(), { code: 'DUMP_INVALID', reason: 'dump-unpacks-too-large' })
   t.ok(unpacked <= 1 << 30)
   refused += 1
   t.equal((await contentOf(archive, archive.database!)).length, dump.length)

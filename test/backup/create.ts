@@ -175,7 +175,7 @@ t.test('a table that may not be read fails the backup and leaves nothing', async
   const database = await databaseWithRows(t)
   await withSql({ ...database.connection, ...superuserOf(database) }, {}, async sql => await sql`CREATE TABLE hidden AS SELECT 1 AS id`)
   const { core, backupDir } = await testCore(t, { url: database.url })
-  await t.rejects(createBackup(core, request, testJob()), { code: 'PREFLIGHT_FAILED', message: /hidden/ })
+  await t.rejects(createBackup(core, request, testJob()), { code: 'PREFLIGHT_FAILED', reason: 'unreadable-objects', message: /hidden/ })
   t.strictSame(await leftIn(backupDir), [])
   t.ok(await sessionsEnd(database))
 })

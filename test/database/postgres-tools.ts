@@ -42,7 +42,7 @@ t.test('a binDir that is too old is passed over', async (t) => {
 
 t.test('says what is missing, and the way out', async (t) => {
   const binDir = await installed(t, '97.1')
-  await t.rejects(findPostgresTools({ binDir, serverMajor: 98 }), { code: 'DATABASE_TOOLS_MISSING', message: /PostgreSQL 98, found .*97\.1/, remedy: /postgresql-client-98/ })
+  await t.rejects(findPostgresTools({ binDir, serverMajor: 98 }), { code: 'DATABASE_TOOLS_MISSING', reason: 'client-tools-too-old', message: /97\.1/, remedy: /postgresql-client-98/ })
   await t.rejects(findServerBinaries({ major: 9 }), { code: 'DATABASE_TOOLS_MISSING', remedy: /postgresql-9/ })
 })
 

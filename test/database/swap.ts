@@ -41,7 +41,7 @@ t.test('names are exchanged at once, and sessions are ended, busy or idle in a t
 t.test('one rename that can\'t be takes the other back', async t => {
   const { connection, live, fresh, checkpoint, both } = await setUp(t)
   await withSql(connection, { database: 'postgres' }, async sql => { await sql.unsafe(`CREATE DATABASE ${live}_taken`) })
-  await t.rejects(renameDatabases(connection, [both[0]!, { from: fresh, to: `${live}_taken` }]), { code: 'DATABASE_ERROR', message: /already exists/ })
+  await t.rejects(renameDatabases(connection, [both[0]!, { from: fresh, to: `${live}_taken` }]), { code: 'DATABASE_ERROR', reason: 'sqlstate-42p04' })
   await t.rejects(renameDatabases(connection, [both[0]!, { from: `${live}_absent`, to: live }]), { code: 'DATABASE_UNAVAILABLE' })
   t.same([await whoIs(connection, live), await whoIs(connection, checkpoint), await whoIs(connection, fresh)], ['old', null, 'new'])
 })

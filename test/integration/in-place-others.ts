@@ -62,9 +62,9 @@ t.test('objects that have changed hands since the backup are refused by name, be
   await sql.unsafe('CREATE SCHEMA "my.own"; CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS \'SELECT 1\'')
   const backup = await tenants.create('database')
   const cases: Array<[give: string, takeBack: string, expected: object]> = [
-    ['ALTER SCHEMA "my.own" OWNER TO bob', 'ALTER SCHEMA "my.own" OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ message: /^The schema "my\.own" belongs to the role .*: run ALTER SCHEMA "my\.own" OWNER TO/ }] }],
-    ['ALTER FUNCTION f OWNER TO bob', 'ALTER FUNCTION f OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ message: /^The function public\.f\(integer\) belongs to/ }] }],
-    ['ALTER TABLE items OWNER TO bob; GRANT SELECT ON items TO app', 'ALTER TABLE items OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ message: /^The table public\.items belongs to/ }] }]
+    ['ALTER SCHEMA "my.own" OWNER TO bob', 'ALTER SCHEMA "my.own" OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ reason: 'object-of-another-role', message: /ALTER SCHEMA "my\.own" OWNER TO/ }] }],
+    ['ALTER FUNCTION f OWNER TO bob', 'ALTER FUNCTION f OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ reason: 'object-of-another-role', message: /function public\.f\(integer\)/ }] }],
+    ['ALTER TABLE items OWNER TO bob; GRANT SELECT ON items TO app', 'ALTER TABLE items OWNER TO app', { code: 'PREFLIGHT_FAILED', errors: [{ reason: 'object-of-another-role', message: /table public\.items/ }] }]
   ]
   for (const [give, takeBack, expected] of cases) {
     await asAdmin(give)

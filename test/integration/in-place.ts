@@ -54,13 +54,13 @@ t.test('what can\'t be loaded as a whole is refused, and nothing is changed', as
     'a COMMIT and a BEGIN of its own': { change: { sql: dump => dump.replace(/^COPY public\.assets /m, 'COMMIT;\nBEGIN;\n$&') }, expected: { code: 'DUMP_INVALID' } },
     'rows missing': {
       change: { sql: dump => dump.replace(/^1\tAcme\n/m, '') },
-      expected: { code: 'DUMP_INVALID', message: /manufacturers has 5 rows in place of 6/ }
+      expected: { code: 'DUMP_INVALID', reason: 'row-count', message: /manufacturers.* 5 .* 6/ }
     },
-    'an error in the middle': { change: { sql: dump => dump.replace(/^COPY public\.users /m, 'SELECT 1/0;\n$&') }, expected: { code: 'DUMP_INVALID', message: /division by zero/ } },
+    'an error in the middle': { change: { sql: dump => dump.replace(/^COPY public\.users /m, 'SELECT 1/0;\n$&') }, expected: { code: 'DUMP_INVALID', reason: 'load-failed', message: /division by zero/ } },
     'psql ended': { change: { sql: dump => dump.replace(/^COPY public\.users /m, '\\q\n$&') }, expected: { code: 'DUMP_INVALID' } },
     'large objects': {
       change: { metadata: ({ database }) => { database!.largeObjects = 3 } },
-      expected: { code: 'PREFLIGHT_FAILED', errors: [{ message: /large objects, whose dump commits by itself midway: let the database user create databases/ }] }
+      expected: { code: 'PREFLIGHT_FAILED', errors: [{ reason: 'large-objects-in-place' }] }
     }
   }
   for (const [name, { change, expected }] of Object.entries(cases)) {
@@ -86,7 +86,7 @@ t.test('what another role has built upon our tables is not taken along', async t
   await sql`UPDATE users SET "fullName" = 'as it is now'`
   const before = await checksumDatabase(sql)
   const refused = await tenants.post<{ message: string, remedy: string }>(`restore/${backup.id}`, {}, 409)
-  t.match(refused, { code: 'RESTORE_CONFLICT', message: /another role/, errors: [{ message: /reporting\.people/ }] })
+  t.match(refused, { code: 'RESTORE_CONFLICT', reason: 'dependent-objects', errors: [{ message: /reporting\.people/ }] })
   t.same(await checksumDatabase(sql), before)
   t.same((await tenants.list()).map(({ id }) => id), [backup.id], 'no checkpoint of what did not happen')
 })
@@ -130,7 +130,7 @@ t.test('a load that takes too long is stopped by LOAD_TIMEOUT', async t => {
   const backup = await tenants.create('database')
   const before = await checksumDatabase(tenants.database.sql)
   const endless = await forge(tenants.core, backup, { sql: dump => dump.replace(/^COPY public\.users /m, 'DO $$$$ BEGIN LOOP END LOOP; END $$$$;\n$&') })
-  t.match(await tenants.post(`restore/${endless}`, { rollbackOnFailure: false }, 422), { code: 'LOAD_LIMIT_EXCEEDED', message: /longer than 3 s/ })
+  t.match(await tenants.post(`restore/${endless}`, { rollbackOnFailure: false }, 422), { code: 'LOAD_LIMIT_EXCEEDED', reason: 'load-time' })
   t.same(await checksumDatabase(tenants.database.sql), before)
   t.same(await leftOvers(tenants.database), [])
 })
@@ -160,7 +160,7 @@ t.test('an organization that comes while the restore is under way is not replace
     await newcomer`COMMIT`
     newcomer.release()
     const answer = await refused
-    t.match(answer, { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /holds 2 organizations/ })
+    t.match(answer, { code: 'OTHER_ORGANIZATIONS_AFFECTED', reason: 'other-organizations' })
     t.notMatch(JSON.stringify(answer), /globex/i)
     await sql`DELETE FROM organizations WHERE id = 'globex-secret'`
     t.same(await checksumDatabase(sql), before)

@@ -14,9 +14,9 @@ t.test('an organization that is alone has the whole database backed up, until an
   t.equal(swapped.report.database?.mode, 'swap')
   await sql`INSERT INTO organizations VALUES ('globex-secret', 'Globex', now())`
   const refused = await tenants.post<{ message: string }>(`restore/${backup.id}`, { dryRun: true }, 409)
-  t.match(refused, { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /holds 2 organizations/ })
+  t.match(refused, { code: 'OTHER_ORGANIZATIONS_AFFECTED', reason: 'other-organizations' })
   t.notMatch(JSON.stringify(refused), /globex/i)
-  t.match(await tenants.post(`restores/${swapped.restoreId}/undo`, undefined, 409), { code: 'OTHER_ORGANIZATIONS_AFFECTED', message: /this would replace/ })
+  t.match(await tenants.post(`restores/${swapped.restoreId}/undo`, undefined, 409), { code: 'OTHER_ORGANIZATIONS_AFFECTED', reason: 'other-organizations' })
   t.same((await sql`SELECT id FROM organizations ORDER BY id`).map(({ id }) => id as string), ['acme', 'globex-secret'])
   t.equal((await tenants.create()).databaseScope, 'organization')
 })
@@ -50,7 +50,7 @@ t.test('where tables are there and TENANT_TABLE can\'t tell whose they are, noth
       const backup = await tenants.create('database')
       await tenants.database.sql.unsafe(sql)
       const before = await rowsNow(tenants)
-      const refused = { code: 'TENANCY_UNSUPPORTED', message: /organizations/, remedy: /TENANT_TABLE.*DATABASE_SCOPE=instance/ }
+      const refused = { code: 'TENANCY_UNSUPPORTED', reason: 'organizations-uncountable', remedy: /TENANT_TABLE.*DATABASE_SCOPE=instance/ }
       for (const organizationId of ['acme', 'nobody']) t.match(await tenants.post('create', { type: 'database' }, 409, organizationId), refused)
       for (const dryRun of [true, false]) t.match(await tenants.post(`restore/${backup.id}`, { dryRun }, 409), refused)
       t.equal(await rowsNow(tenants), before)
@@ -71,7 +71,7 @@ t.test('an organization without its row gets no backup, but can bring the row ba
     const after = await rowsNow(tenants)
     for (const organizationId of ['acme', 'nobody']) {
       t.match(await tenants.post('create', { type: 'full' }, 404, organizationId), {
-        code: 'ORGANIZATION_NOT_FOUND', message: /no row in public\.organizations/, remedy: /^If the organization was deleted, restore one of its backups/
+        code: 'ORGANIZATION_NOT_FOUND', reason: 'organization-without-row', message: /public\.organizations/, remedy: /^If the organization was deleted, restore one of its backups/
       })
     }
     const { restoreId } = await tenants.restore(backup.id)
@@ -104,7 +104,7 @@ t.test('rows that two organizations have a claim on refuse the backup, until the
   await sql`INSERT INTO comments VALUES ('stray', 'acme-asset-1', 'globex-user-1', 'the secret of globex', now())`
   const refused = await tenants.post('create', { type: 'database' }, 409)
   t.match(refused, {
-    code: 'TENANCY_VIOLATION', remedy: /TENANCY_FILE/, errors: [{ field: 'public.comments', message: /public\.comments \(id=stray\).*authorId/ }]
+    code: 'TENANCY_VIOLATION', remedy: /TENANCY_FILE/, errors: [{ field: 'public.comments', reason: 'claimed-twice', message: /id=stray.*authorId/ }]
   })
   t.notMatch(JSON.stringify(refused), /secret of globex/)
   await writeFile(file, '{"tables": {"comments": {"owner": "assetId"}}}')

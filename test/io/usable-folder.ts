@@ -55,6 +55,6 @@ t.test('rights that the service\'s user lacks are named with the user', { skip: 
   const [said, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
   t.equal(status, 0)
   const [used, made] = said.split('\n').map(line => JSON.parse(line || 'null') as unknown)
-  t.match(used, { code, message: /^Using BACKUP_DIR failed \(EACCES\): permission denied/, remedy: /the service's user \(65534\)/ })
-  t.match(made, { code, message: 'BACKUP_DIR can\'t be made (EACCES): permission denied.', remedy: /let the service's user \(65534\) read and write there.*correct BACKUP_DIR/ })
+  t.match(used, { code, reason: 'file-eacces', message: /BACKUP_DIR/, remedy: /the service's user \(65534\)/ })
+  t.match(made, { code, reason: 'folder-not-made', message: /BACKUP_DIR/, remedy: /let the service's user \(65534\) read and write there.*correct BACKUP_DIR/ })
 })

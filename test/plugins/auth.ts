@@ -28,7 +28,7 @@ t.test('who may pass', async t => {
     t.match(response.json(), { statusCode: 401, error: 'Unauthorized', code: 'UNAUTHORIZED', message: String, remedy: /Bearer/ }, name)
     t.equal(response.headers['www-authenticate'], 'Bearer', name)
   }
-  t.match((await ask(as('OWNER', 'acme', { exp: unixTime() - 10 }))).json(), { message: 'The access token has expired.' })
+  t.match((await ask(as('OWNER', 'acme', { exp: unixTime() - 10 }))).json(), { reason: 'token-expired' })
 
   for (const role of ['MANAGER', 'MEMBER', 'VIEWER', 'owner', '']) {
     const response = await ask(as(role))
@@ -44,7 +44,7 @@ t.test('who may pass', async t => {
 
   const numbered = (organizationId: unknown) => as('OWNER', 'acme', { organizationId })
   for (const id of [1.5, -0.5, 2 ** 53, 1e21, true, [42], { toString: 'acme' }]) {
-    t.match((await ask(numbered(id))).json(), { statusCode: 400, code: 'ORGANIZATION_ID_INVALID', message: /whole number/ }, JSON.stringify(id))
+    t.match((await ask(numbered(id))).json(), { statusCode: 400, code: 'ORGANIZATION_ID_INVALID', reason: 'token-organization-id' }, JSON.stringify(id))
   }
   t.equal((await ask(numbered(42))).statusCode, 200, 'a whole number')
 

@@ -70,7 +70,7 @@ t.test('one service has it', async t => {
   const [first, second] = [createLocalRepository({ directory }), createLocalRepository({ directory })]
   await first.open()
   await first.open()
-  await t.rejects(second.open(), { code: 'CONFIG_INVALID', message: /Another service/ })
+  await t.rejects(second.open(), { code: 'CONFIG_INVALID', reason: 'another-service' })
   t.strictSame(await first.organizations(), [], 'the lock is no organization')
   await first.close()
   await second.open()
@@ -88,7 +88,7 @@ t.test('a folder that is removed or replaced under a running service is missed, 
   await catalog.add(record)
   t.equal((await catalog.list('acme', { limit: 1 })).backups.length, 1)
   await rename(directory, join(folder, 'away'))
-  const removed = { code: 'REPOSITORY_UNAVAILABLE', message: /removed or replaced/ }
+  const removed = { code: 'REPOSITORY_UNAVAILABLE', reason: 'folder-replaced' }
   await t.rejects(repository.check(), removed)
   await t.rejects(catalog.list('acme', { limit: 1 }), removed)
   await t.rejects(catalog.get('acme', record.id), removed, 'it is not said that there is no such backup')

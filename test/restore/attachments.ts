@@ -33,7 +33,7 @@ t.test('a prepared transaction is named, before anything is begun', async t => {
     t.teardown(async () => { await withSql(connection, {}, async sql => { await sql.unsafe(`ROLLBACK PREPARED 'the payroll of ${name}'`) }).catch(() => {}) })
     for (const dryRun of [true, false]) {
       const refused = await tenants.post<{ errors: unknown[] }>(`restore/${backup.id}`, { dryRun }, 409)
-      t.match(refused, { code: 'PREFLIGHT_FAILED', errors: [{ message: new RegExp(`prepared transaction 'the payroll of ${name}'.*ROLLBACK PREPARED`) }] })
+      t.match(refused, { code: 'PREFLIGHT_FAILED', errors: [{ reason: 'prepared-transaction', message: new RegExp(`'the payroll of ${name}'`) }] })
       t.equal(refused.errors.length, 1)
     }
     t.same(await tenants.restores(), [])
@@ -52,7 +52,7 @@ t.test('a subscription keeps the database from being exchanged or dropped', asyn
   const backup = await tenants.create('database')
   await tenants.admin('CREATE SUBSCRIPTION "from the head office" CONNECTION \'host=127.0.0.1\' PUBLICATION everything WITH (connect = false, slot_name = NONE)')
   t.match(await tenants.post(`restore/${backup.id}`, { dryRun: true }, 409), {
-    code: 'PREFLIGHT_FAILED', errors: [{ message: /subscription "from the head office".*DROP SUBSCRIPTION/ }]
+    code: 'PREFLIGHT_FAILED', errors: [{ reason: 'subscription', message: /"from the head office"/ }]
   })
   await tenants.admin('DROP SUBSCRIPTION "from the head office"')
   await tenants.restore(backup.id)

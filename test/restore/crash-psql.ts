@@ -6,7 +6,7 @@ t.test('psql killed while it loads is a failure, and nothing has happened', asyn
   const site = await createSite(t)
   const run = await startChild(site, await restoreOther(site))
   t.ok(await killPsql(run, run.answer))
-  t.match(await run.answer, { error: { code: 'DATABASE_ERROR', message: /psql was ended by SIGKILL/ } })
+  t.match(await run.answer, { error: { code: 'DATABASE_ERROR', reason: 'psql-killed', message: /SIGKILL/ } })
   t.equal(await site.look(), 'bb')
   t.same(await site.leftovers(), [], 'cleaned up without a restart')
 })

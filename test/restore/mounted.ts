@@ -89,7 +89,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     await mkdir(inner)
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', inner])
     try {
-      await t.rejects(restoreBackup(core, request(states.a.backupId), testJob()), { code: 'PREFLIGHT_FAILED', message: /mounted inside the upload folder, at "photos\/two words"/ })
+      await t.rejects(restoreBackup(core, request(states.a.backupId), testJob()), { code: 'PREFLIGHT_FAILED', reason: 'mount-inside', message: /"photos\/two words"/ })
     } finally {
       execFileSync('umount', [inner])
     }
@@ -142,7 +142,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     // In the midst of the exchange, which begins with these; renames were tried before.
     await runChild(site, { do: 'restore', backupId, keep: true }, { kind: 'kill', at: 12, from: 'attributes-fresh' })
     site.unmount()
-    await t.rejects(recoverRestores(core), { code: 'STORAGE_UNAVAILABLE', message: /is not mounted/ })
+    await t.rejects(recoverRestores(core), { code: 'STORAGE_UNAVAILABLE', reason: 'not-mounted' })
     site.mount()
     t.match(await recover(site), { state: before === 'aa' ? 'bb' : 'aa', leftovers: [] }, 'what had begun goes on')
   })
@@ -175,7 +175,7 @@ t.test('what is mounted inside a folder after its restore is neither carried off
     return t.pass('mounting is not allowed here')
   }
   await whileMounted(join(live, 'share'), async () => {
-    await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob()), { code: 'RESTORE_NOT_UNDOABLE', message: /mounted inside the upload folder, at "share"/, remedy: /Unmount it/ })
+    await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob()), { code: 'RESTORE_NOT_UNDOABLE', reason: 'mount-inside', message: /"share"/, remedy: /Unmount it/ })
     t.same(await readdir(join(live, 'share')), ['precious'])
   })
   await whileMounted(join(uploadDir, stagingFolder, restoreId, 'former', 'share'), async () => { await releaseCheckpoints(core, organizationId, null) })

@@ -39,8 +39,8 @@ t.test('what belongs to another user is not movable', { skip: isRoot ? false : '
   process.seteuid!(nobody)
   try {
     await requireMovable([ours], join(folder, 'blocker'))
-    await t.rejects(requireMovable([blocked], join(folder, 'blocker-2')), { code: 'STORAGE_UNAVAILABLE', message: /may not move "theirs"/, remedy: /chown/ })
-    await t.rejects(requireMovable([join(folder, 'file')], join(folder, 'blocker-3')), { code: 'STORAGE_UNAVAILABLE', message: /may not move "file"/ })
+    await t.rejects(requireMovable([blocked], join(folder, 'blocker-2')), { code: 'STORAGE_UNAVAILABLE', reason: 'folder-not-movable', message: /theirs/, remedy: /chown/ })
+    await t.rejects(requireMovable([join(folder, 'file')], join(folder, 'blocker-3')), { code: 'STORAGE_UNAVAILABLE', reason: 'folder-not-movable', message: /file/ })
   } finally {
     process.seteuid!(0)
   }
@@ -72,7 +72,7 @@ t.test('a dry run is refused as the restore is where the live files can\'t be mo
       const before = await listTree(live)
       for (const dryRun of [true, false]) {
         await t.rejects(restoreBackup(core, { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: true, dryRun, startedBy: 't' }, testJob()),
-          { code: 'STORAGE_UNAVAILABLE', message: /may not move/ }, `${stuck} dryRun: ${dryRun}`)
+          { code: 'STORAGE_UNAVAILABLE', reason: 'folder-not-movable' }, `${stuck} dryRun: ${dryRun}`)
         t.same((await listTree(live)).filter(line => !line.startsWith('""')), before.filter(line => !line.startsWith('""')))
       }
     } finally {

@@ -31,7 +31,7 @@ t.test('a dry run tells that there can be no checkpoint', async t => {
   const { freeBytes } = core.repository
   Object.assign(core.repository, { freeBytes: async () => 0 })
   for (const dryRun of [true, false]) {
-    t.match(await tenants.post(`restore/${backup.id}`, { dryRun }, 507), { code: 'DISK_FULL', errors: [{ message: /^BACKUP_DIR needs \d+ bytes free and has 0/ }], remedy: /^Free disk space/ })
+    t.match(await tenants.post(`restore/${backup.id}`, { dryRun }, 507), { code: 'DISK_FULL', errors: [{ reason: 'disk-full', message: /BACKUP_DIR/ }], remedy: /^Free disk space/ })
   }
   Object.assign(core.repository, { freeBytes })
 
@@ -50,5 +50,5 @@ t.test('a database that somebody has closed is told with the way to open it', as
   const { database: { name, sql, adminUrl } } = tenants
   await sql.end()
   await withSql({ ...parseConnectionUrl(adminUrl), database: 'postgres' }, {}, async admin => { await admin.unsafe(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`) })
-  t.match(await tenants.post('create', { type: 'database' }, 503), { code: 'DATABASE_UNAVAILABLE', message: /not currently accepting connections/, remedy: /ALLOW_CONNECTIONS true/ })
+  t.match(await tenants.post('create', { type: 'database' }, 503), { code: 'DATABASE_UNAVAILABLE', reason: 'connections-not-allowed', remedy: /ALLOW_CONNECTIONS true/ })
 })

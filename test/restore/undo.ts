@@ -45,13 +45,13 @@ t.test('a restore and its undo, and one checkpoint at most', async t => {
   await undo(s, first.restoreId)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])
-  await t.rejects(undo(s, first.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /is back already/, remedy: 'There is nothing to undo.' })
+  await t.rejects(undo(s, first.restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'already-undone', remedy: 'There is nothing to undo.' })
 
   const second = await restore(s, 'a')
   t.notMatch(second.report.warnings, [/Only the newest/], 'there was nothing left to undo')
   const third = await restore(s, 'b')
   t.match(third.report.warnings, [new RegExp(`with this one, restore ${second.restoreId} of .* can't be`)])
-  await t.rejects(undo(s, second.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /only the newest restore has one/ })
+  await t.rejects(undo(s, second.restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'no-checkpoint' })
   t.same((await listRestores(s.core, organizationId)).map(({ restoreId, undoable }) => [restoreId, undoable]),
     [[third.restoreId, true], [second.restoreId, false], [first.restoreId, false]])
   t.equal((await databases(s)).length, 2)
@@ -70,13 +70,13 @@ t.test('half a checkpoint is never gone back to', async t => {
   const { restoreId } = await restore(s, 'a')
   const checkpoint = (await databases(s)).find(name => name.startsWith('dab_')) as string
   await withSql(s.connection, {}, async sql => { await sql.unsafe(`DROP DATABASE ${checkpoint}`) })
-  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /checkpoint of the database/ })
+  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'database-checkpoint-gone' })
   t.equal(await s.look(), 'aa')
 
   const again = await restore(s, 'b')
   const base = join(s.uploadDir, stagingFolder, again.restoreId)
   await rename(join(base, 'former'), join(base, 'gone'))
-  await t.rejects(undo(s, again.restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /uploaded files/ })
+  await t.rejects(undo(s, again.restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'former-files-gone' })
   t.equal(await s.look(), 'bb')
 })
 
@@ -88,7 +88,7 @@ t.test('nor to one below somebody else\'s restore', async t => {
   const theirs = await restoreBackup(s.core, {
     organizationId: 'other', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy
   }, testJob())
-  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', message: /no longer the one/ })
+  await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'database-replaced' })
   t.equal(await s.look(), 'aa', 'the files have not moved either')
   await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, testJob())
   await undo(s, restoreId)
@@ -155,7 +155,7 @@ t.test('a damaged journal stops the restores of its organization and nothing els
   await writeFile(join(folder, name as string), 'damaged\n', { flag: 'r+' })
   await mkdir(join(folder, `${randomUUID()}.journal`))
   await recoverRestores(s.core)
-  await t.rejects(restore(s, 'b'), { code: 'JOURNAL_DAMAGED', message: /damaged/ })
+  await t.rejects(restore(s, 'b'), { code: 'JOURNAL_DAMAGED', reason: 'journal-damaged' })
   t.equal(await s.look(), 'aa')
 })
 
@@ -163,7 +163,7 @@ t.test('a session that can\'t be ended is named, and everything is as before', a
   const s = await createSite(t)
   const admin = openSql({ ...s.connection, user: 'postgres', password: (await sharedCluster()).password }, { applicationName: 'nightly job' })
   await admin`SELECT 1`
-  for (const dryRun of [true, false]) await t.rejects(restore(s, 'a', { dryRun }), { code: 'DATABASE_BUSY', message: /postgres \(nightly job\)/ }, `dryRun: ${dryRun}`)
+  for (const dryRun of [true, false]) await t.rejects(restore(s, 'a', { dryRun }), { code: 'DATABASE_BUSY', reason: 'sessions-remain', message: /postgres \(nightly job\)/ }, `dryRun: ${dryRun}`)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])
   await admin.end()

@@ -196,5 +196,5 @@ t.test('a repository that can\'t be used gives 503 and a remedy', async t => {
   await rm(backupDir, { recursive: true })
   await writeFile(backupDir, 'no folder')
   const response = await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })
-  t.match(response.json(), { statusCode: 503, code: 'REPOSITORY_UNAVAILABLE', message: /BACKUP_DIR is a file/, remedy: /folder/ })
+  t.match(response.json(), { statusCode: 503, code: 'REPOSITORY_UNAVAILABLE', reason: 'folder-is-a-file', remedy: /folder/ })
 })

@@ -32,7 +32,7 @@ t.test('ready', async t => {
   t.same((await ready()).json(), { status: 'ready', database: 'available', storage: 'available', repository: 'available' })
 
   await rm(uploadDir, { recursive: true })
-  t.match((await ready()).json(), { statusCode: 503, code: 'STORAGE_UNAVAILABLE', message: 'Not ready: storage.', errors: [{ field: 'storage' }] })
+  t.match((await ready()).json(), { statusCode: 503, code: 'STORAGE_UNAVAILABLE', reason: 'not-ready', errors: [{ field: 'storage' }] })
   await rm(backupDir, { recursive: true })
   await writeFile(backupDir, 'no folder')
   const { errors } = (await ready()).json<{ errors: Array<{ field: string }> }>()
@@ -52,7 +52,7 @@ t.test('the log is told when readiness changes, not at each probe', async t => {
   await mkdir(uploadDir)
   await probe(200)
   t.match(lines, [
-    { level: 50, code: 'STORAGE_UNAVAILABLE', msg: 'Not ready: storage.', remedy: /Make the folder, or mount it/, errors: [{ field: 'storage', message: /UPLOAD_DIR is not there/ }] },
+    { level: 50, code: 'STORAGE_UNAVAILABLE', msg: 'Not ready: storage.', remedy: /Make the folder, or mount it/, errors: [{ field: 'storage', reason: 'folder-missing' }] },
     { level: 30, msg: 'Ready again.' }
   ])
   t.equal(lines.length, 2)
@@ -70,7 +70,7 @@ t.test('not ready where BACKUP_DIR has no room', async t => {
   await writeFile(join(disk.folder, 'full'), Buffer.alloc(3 << 20))
   const response = await app.inject({ url: '/health/ready' })
   t.equal(response.statusCode, 507)
-  t.match(response.json(), { code: 'DISK_FULL', message: 'Not ready: repository.', remedy: /Free disk space/, errors: [{ field: 'repository', message: /less than 64 MiB free/ }] })
+  t.match(response.json(), { code: 'DISK_FULL', reason: 'not-ready', remedy: /Free disk space/, errors: [{ field: 'repository', reason: 'repository-nearly-full' }] })
 })
 
 t.test('not ready without a database, nor while jobs are refused', async t => {
@@ -81,7 +81,7 @@ t.test('not ready without a database, nor while jobs are refused', async t => {
   t.notMatch(response.body, /secret/)
   jobs.refuse(new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
   t.match((await app.inject({ url: '/health/ready' })).json(), {
-    code: 'CONFIG_INVALID', message: 'Another service runs on EMBEDDED_DB_DIR.', remedy: 'Stop it.', errors: [{ field: 'database' }]
+    code: 'CONFIG_INVALID', reason: 'another-service', remedy: 'Stop it.', errors: [{ field: 'database' }]
   }, 'the reason why the database is not started comes before its absence')
 
   const { url } = await createTestDatabase(t)

@@ -13,7 +13,7 @@ import { hasPooler, startPooler, type PoolerOptions } from '../../support/pooler
 import { createTestDatabase } from '../../support/postgres.js'
 import { coreOf, createFolders, organizationId } from '../../support/restore-site.js'
 
-const refusal = { code: 'CONFIG_INVALID', message: /connection pooler/, remedy: /the PostgreSQL server itself/ }
+const refusal = { code: 'CONFIG_INVALID', reason: 'connection-pooler', remedy: /the PostgreSQL server itself/ }
 const skip = await hasPooler() ? false : 'PgBouncer is not installed'
 
 t.test('the server itself is taken for itself, whatever the connection sets', async t => {
@@ -46,7 +46,7 @@ t.test('PgBouncer is refused by every door, in every mode, and nothing is left i
       const pooled = await startPooler(t, connection, pooler)
       const core = coreOf({ ...folders, databaseUrl: pooled })
       await t.rejects(core.database.start(), refusal, 'a start')
-      await t.rejects(checkReadiness(core), { code: 'CONFIG_INVALID', errors: [{ field: 'database', message: /connection pooler/ }] }, 'readiness')
+      await t.rejects(checkReadiness(core), { code: 'CONFIG_INVALID', errors: [{ field: 'database', reason: 'connection-pooler' }] }, 'readiness')
       await t.rejects(createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob()), refusal, 'a backup')
       await t.rejects(readTenancy(core), refusal, 'the tenancy')
       for (const dryRun of [true, false]) await t.rejects(restoreBackup(core, { ...restore, dryRun }, testJob()), refusal, `a restore, dryRun ${dryRun}`)

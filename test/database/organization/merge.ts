@@ -139,7 +139,7 @@ t.test('rows that others hold on to are not taken away', async (t) => {
   await sql`INSERT INTO crm."Comments" (task_id, author_id, body) SELECT ${task.id}, min(id), 'B on A' FROM users WHERE "organizationId" = 'b'`
   const others = await otherRows(sql, 'a', tenancy)
   await t.rejects(restore(t, live.connection, archived, { ...a, tenancy }), {
-    code: 'RESTORE_CONFLICT', errors: [{ message: /rows of crm.tasks \(.*\) would go, but 1 row .* crm.Comments \(task_id\)/ }]
+    code: 'RESTORE_CONFLICT', errors: [{ reason: 'referenced-from-outside', field: 'crm.tasks', message: /1 row .* crm\.Comments \(task_id\)/ }]
   })
   t.strictSame(await otherRows(sql, 'a', tenancy), others)
   await t.rejects(restore(t, live.connection, archived, a), { code: 'TENANCY_VIOLATION' })
@@ -153,7 +153,7 @@ t.test('rows that others hold on to are not taken away', async (t) => {
   await restore(t, live.connection, crossing, { ...a, tenancy })
   t.equal((await sql`SELECT FROM crm."Comments" WHERE body = 'A on B'`).length, 1)
   await sql`DELETE FROM crm.tasks WHERE id = ${theirs.id}`
-  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), { code: 'RESTORE_CONFLICT', errors: [{ message: /crm.Comments \(task_id\)/ }] })
+  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), { code: 'RESTORE_CONFLICT', errors: [{ reason: 'referenced-from-outside', message: /crm\.Comments \(task_id\)/ }] })
 })
 
 t.test('an archive with foreign rows is refused', async (t) => {
@@ -163,7 +163,7 @@ t.test('an archive with foreign rows is refused', async (t) => {
   // The key to the organization stops it where the archive is loaded; without that key, the merge does.
   await t.rejects(loadScript(t, forged.script), { code: 'DUMP_INVALID' })
   const unguarded = { ...forged, script: Buffer.from(forged.script.toString().replace(/ADD CONSTRAINT "users_organizationId_fkey" .*;/, 'ADD CHECK (true);')) }
-  await t.rejects(restore(t, live.connection, unguarded, a), { code: 'RESTORE_CONFLICT', errors: [{ message: /2 rows of Audit Log/ }, { message: /1 row of public.users in the archive is not/ }, {}] })
+  await t.rejects(restore(t, live.connection, unguarded, a), { code: 'RESTORE_CONFLICT', errors: [{ message: /2 rows of Audit Log/ }, { reason: 'rows-of-another-owner', field: 'public.users', message: /1 row/ }, {}] })
   const short = { ...archived, dump: { ...archived.dump, tables: archived.dump.tables.map((table) => ({ ...table, rows: table.rows + 1 })) } }
   await t.rejects(restore(t, live.connection, short, a), { code: 'ARCHIVE_INVALID' })
 })
@@ -200,7 +200,7 @@ t.test('a cascade that the plan does not know rolls everything back', async (t) 
   const merge = await mergeFrom(t, live.connection, archived, a)
   // As if something within the statement wrote to a table that has nothing to do with it.
   await merge.session`UPDATE public.countries SET name = name`
-  await t.rejects(merge.apply(), { code: 'RESTORE_CONFLICT', message: /public.countries/ })
+  await t.rejects(merge.apply(), { code: 'RESTORE_CONFLICT', reason: 'writes-differ-from-plan', message: /public\.countries/ })
   await merge.rollback()
   t.strictSame(await otherRows(live.sql, 'a'), others)
   t.match(await rowsOf(live.sql, 'a'), { 'public.organizations': [/changed/] })
@@ -211,7 +211,7 @@ t.test('what the organization writes meanwhile is not lost unseen', async (t) =>
   await damage(live.sql)
   const merge = await mergeFrom(t, live.connection, archived, a)
   await live.sql`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('a', 2, 'meanwhile')`
-  await t.rejects(merge.apply(), { code: 'RESTORE_CONFLICT', message: /changed during the restore: crm.tasks/ })
+  await t.rejects(merge.apply(), { code: 'RESTORE_CONFLICT', reason: 'changed-meanwhile', message: /crm\.tasks/ })
   await merge.rollback()
   t.equal((await live.sql`SELECT FROM crm.tasks WHERE title = 'meanwhile'`).length, 1)
 
@@ -283,7 +283,7 @@ t.test('schema changes since the backup', async (t) => {
   t.strictSame((await rowsOf(sql, 'a'))['crm.tasks'], before['crm.tasks'])
 
   await sql`ALTER TYPE mood RENAME VALUE 'busy' TO 'hectic'`
-  await t.rejects(mergeFrom(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', message: /rows of public.users do not fit/, remedy: /values of an enum/ }, 'a value that a type has no more')
+  await t.rejects(mergeFrom(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', reason: 'rows-do-not-fit', message: /public\.users/, remedy: /values of an enum/ }, 'a value that a type has no more')
 
   await sql.unsafe(`
     ALTER TABLE users DROP mood, ADD needed integer;
@@ -294,10 +294,10 @@ t.test('schema changes since the backup', async (t) => {
   await t.rejects(mergeFrom(t, live.connection, archived, a), {
     code: 'SCHEMA_DRIFT',
     errors: [
-      { message: 'crm.labels was dropped' },
-      { message: 'crm.tasks had cost as numeric, which is text now' },
-      { message: 'public.users has no column mood any more' },
-      { message: 'public.users needs a value in needed, which the backup does not have: give the column a default' }
+      { field: 'crm.labels', reason: 'table-dropped' },
+      { field: 'crm.tasks', reason: 'column-type-changed', message: /cost.*numeric.*text/ },
+      { field: 'public.users', reason: 'column-dropped', message: /mood/ },
+      { field: 'public.users', reason: 'column-needs-value', message: /needed/ }
     ]
   })
 })

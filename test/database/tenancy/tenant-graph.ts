@@ -154,7 +154,7 @@ t.test('many contradictions are counted, not all listed', async (t) => {
   await sql`INSERT INTO crm."Comments" (task_id, author_id) SELECT t.id, u.id FROM crm.tasks t, users u, generate_series(1, 5)
     WHERE t.organization_id = 'a' AND u."organizationId" = 'b'`
   const graph = await readTenantGraph(sql, { tenantTable })
-  await t.rejects(checkOwnership(sql, graph, 'a'), { message: '180 rows belong to more than one organization.', errors: { length: 51 } })
+  await t.rejects(checkOwnership(sql, graph, 'a'), { reason: 'rows-of-several-organizations', message: /180/, errors: { length: 51 } })
 })
 
 t.test('a column without a foreign key can be declared', async (t) => {
@@ -171,7 +171,7 @@ t.test('a column without a foreign key can be declared', async (t) => {
 t.test('the tenancy file is checked', async (t) => {
   const folder = t.testdir({ good: '{"tables": {"a.b": {"owner": "c"}, "d": {"exclude": true}}}' })
   t.strictSame(await readTenancyFile(join(folder, 'good')), { tables: { 'a.b': { owner: 'c' }, d: { exclude: true } } })
-  await t.rejects(readTenancyFile(join(folder, 'none')), { code: 'CONFIG_INVALID', message: /can't be read/ })
+  await t.rejects(readTenancyFile(join(folder, 'none')), { code: 'CONFIG_INVALID', reason: 'tenancy-file-unreadable' })
   for (const text of ['', '[]', '{}', '{"tables": {"a": {}}}', '{"tables": {"a": {"owner": ""}}}', '{"tables": {"a": {"exclude": false}}}', '{"tables": {}, "x": 1}']) {
     t.throws(() => parseTenancy(text), { code: 'CONFIG_INVALID' }, text)
   }
