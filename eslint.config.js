@@ -18,6 +18,10 @@ const forbid = (...groups) => ({
   }]
 })
 const noBarrels = { selector: 'ExportAllDeclaration', message: 'No barrels: import from where it is.' }
+const plainReason = {
+  selector: 'NewExpression[callee.name="AppError"][arguments.1.type="Literal"]:not([arguments.1.value=/^[a-z0-9]+(-[a-z0-9]+)*$/])',
+  message: 'A reason is words in small letters joined by hyphens, such as overlapping-entries.'
+}
 const noHttp = { group: http, message: 'The core knows no HTTP.' }
 const noConfig = { group: ['**/config.js', '**/environment.js'], message: 'Settings are handed in; only the composition root reads the environment.' }
 
@@ -94,7 +98,7 @@ export default tseslint.config(
   {
     files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts', 'openapi/**/*.ts', 'scripts/**/*.ts'],
     rules: {
-      'no-restricted-syntax': ['error', noBarrels],
+      'no-restricted-syntax': ['error', noBarrels, plainReason],
       'words/no-vague-subject': 'error'
     }
   },
@@ -102,7 +106,7 @@ export default tseslint.config(
     // Messages too, since which text ends up in SQL can't be told from it.
     files: ['src/database/**/*.ts', 'src/restore/database-diff.ts', 'src/restore/*-participant.ts'],
     rules: {
-      'no-restricted-syntax': ['error', noBarrels, ...['TemplateElement[value.raw=/[^\\x00-\\x7f]/]', 'Literal[raw=/[^\\x00-\\x7f]/]'].map(selector => ({
+      'no-restricted-syntax': ['error', noBarrels, plainReason, ...['TemplateElement[value.raw=/[^\\x00-\\x7f]/]', 'Literal[raw=/[^\\x00-\\x7f]/]'].map(selector => ({
         selector, message: 'SQL is written in ASCII: a database in LATIN1 or WIN1252 does not have every other character (SQLSTATE 22P05).'
       }))]
     }

@@ -804,6 +804,8 @@ export interface components {
             /** @description The phrase of the HTTP status */
             error: string;
             code: components["schemas"]["ErrorCode"];
+            /** @description Which case of the code it is, for programs, such as overlapping-entries: it stays when the message is reworded, and new ones come */
+            reason: string;
             /** @description What went wrong, for people */
             message: string;
             /** @description What can be done about it */
@@ -812,11 +814,15 @@ export interface components {
             errors?: {
                 /** @description Where it is, such as body.dryRun */
                 field?: string;
+                /** @description Which case of the code it is, for programs, such as overlapping-entries: it stays when the message is reworded, and new ones come */
+                reason: string;
                 message: string;
             }[];
         };
         JobError: {
             code: components["schemas"]["ErrorCode"];
+            /** @description Which case of the code it is, for programs, such as overlapping-entries: it stays when the message is reworded, and new ones come */
+            reason: string;
             /** @description What went wrong, for people */
             message: string;
             /** @description What can be done about it */
@@ -825,6 +831,8 @@ export interface components {
             errors?: {
                 /** @description Where it is, such as body.dryRun */
                 field?: string;
+                /** @description Which case of the code it is, for programs, such as overlapping-entries: it stays when the message is reworded, and new ones come */
+                reason: string;
                 message: string;
             }[];
         };

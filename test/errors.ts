@@ -25,7 +25,7 @@ t.test('every code of the catalogue is thrown somewhere', async t => {
 t.test('the log gets the path and the errors behind one that is known, and the stack of one that is not', t => {
   const cause = Object.assign(new Error('ENOENT: no such file or directory'), { path: '/srv/uploads' })
   const known = errorFields(new AppError('STORAGE_UNAVAILABLE', 'folder-missing', 'It is away.', { remedy: 'Mount it.', cause: new AggregateError([new Error('outer', { cause })], 'both') }))
-  t.same(known, { code: 'STORAGE_UNAVAILABLE', remedy: 'Mount it.', errors: undefined, path: '/srv/uploads', causes: ['both', 'outer', cause.message] })
+  t.same(known, { code: 'STORAGE_UNAVAILABLE', reason: 'folder-missing', remedy: 'Mount it.', errors: undefined, path: '/srv/uploads', causes: ['both', 'outer', cause.message] })
   t.equal(errorFields(new AppError('INTERNAL_ERROR', 'unexpected', 'Unexpected.', { cause })).err, cause)
   t.end()
 })

@@ -12,7 +12,7 @@ export type Action =
   | { do: 'recover' }
 
 export interface ChildTask { folders: Folders, action: Action, fault: Fault }
-export interface ChildAnswer { points: string[], restoreId?: string, error?: { code?: string, message: string } }
+export interface ChildAnswer { points: string[], restoreId?: string, error?: { code?: string, reason?: string, message: string } }
 
 /** A service that does one thing, and something to itself on the way. */
 const { folders, action, fault } = JSON.parse(process.argv[2] as string) as ChildTask
@@ -33,7 +33,7 @@ try {
     await recoverRestores(core)
   }
 } catch (error) {
-  const { code, message } = error as { code?: string, message: string }
-  answer.error = { code, message }
+  const { code, reason, message } = error as { code?: string, reason?: string, message: string }
+  answer.error = { code, reason, message }
 }
 process.stdout.write(JSON.stringify(answer), () => { process.exit(0) })
