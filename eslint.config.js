@@ -7,7 +7,8 @@ const layers = [
   ['errors', 'log', 'core', 'io'],
   ['database', 'storage'],
   ['jobs', 'repository', 'archive'],
-  ['backup', 'restore', 'retention', 'schedule', 'health']
+  ['backup', 'restore', 'retention', 'schedule', 'health'],
+  ['operations']
 ]
 const http = ['fastify', 'fastify/*', 'fastify-plugin', '@fastify/*', '**/plugins/*', '**/routes/**', '**/app.js', '**/server.js']
 

@@ -3,8 +3,8 @@ import { pino } from 'pino'
 import { buildApp } from '../src/app.js'
 import { loadConfig } from '../src/config.js'
 import { createCore } from '../src/create-core.js'
+import { createJobs } from '../src/create-jobs.js'
 import { Tenancy } from '../src/database/tenancy/tenancy-file.js'
-import { createJobRunner } from '../src/jobs/runner.js'
 
 /** What is committed here and made from the code: the API document, the types of its client, and the schema of TENANCY_FILE. */
 export async function renderFiles (): Promise<Array<{ name: string, content: string }>> {
@@ -21,7 +21,8 @@ export async function renderFiles (): Promise<Array<{ name: string, content: str
 async function makeDocument (): Promise<object> {
   const config = loadConfig({ JWT_SECRET: 'only to describe the service, not to run it' })
   const log = pino({ level: 'silent' })
-  const app = await buildApp({ config, core: createCore(config, log), jobs: createJobRunner({ log }) })
+  const core = createCore(config, log)
+  const app = await buildApp({ config, core, jobs: createJobs(core, { places: config.maxJobs }) })
   try {
     await app.ready()
     return app.swagger()

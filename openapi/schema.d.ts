@@ -189,7 +189,7 @@ export interface paths {
         };
         /**
          * List jobs
-         * @description The running job of the organization and the last hundred finished ones. A restart of the service forgets them, but the backup that a job made and the restore that it was have its id; an upload is found by the archive's own id, an undo by the state of the restore.
+         * @description The running job of the organization and the last hundred finished ones, which a restart of the service keeps. A job that the service was killed in is in no list, but a restore has its job's id, and so has a backup that was made.
          */
         get: operations["listJobs"];
         put?: never;
@@ -420,6 +420,7 @@ export interface components {
          *       "id": "c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52",
          *       "kind": "create",
          *       "organizationId": "acme",
+         *       "startedBy": "olivia@example.com",
          *       "state": "running",
          *       "phase": "files",
          *       "bytesDone": 31457280,
@@ -437,10 +438,12 @@ export interface components {
             /** Format: uuid */
             id: string;
             /** @enum {string} */
-            kind: "create" | "restore" | "undo" | "upload" | "delete";
+            kind: "create" | "import" | "restore" | "undo" | "delete";
             organizationId: string;
             /** Format: uuid */
             backupId?: string;
+            /** @description The user who asked for it */
+            startedBy: string;
             /** @enum {string} */
             state: "queued" | "running" | "succeeded" | "failed" | "cancelled";
             /** @description What is being done now */

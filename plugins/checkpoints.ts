@@ -1,6 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { expireCheckpoints } from '../src/restore/recover.js'
+import { upkeep } from '../src/jobs/operation.js'
+import { expireOldCheckpoints } from '../src/operations/checkpoints.js'
 
 interface CheckpointsOptions { intervalMs?: number }
 
@@ -10,7 +11,7 @@ async function checkpointsPlugin (app: FastifyInstance, { intervalMs = 60_000 }:
 
   async function expire (): Promise<void> {
     try {
-      await app.jobs.upkeep(async () => { await expireCheckpoints(app.core) })
+      if (app.gate.reason() === null && app.jobs.isIdle()) await upkeep(app.jobs, expireOldCheckpoints, {})
     } catch (error) {
       app.log.warn({ err: error }, 'checkpoints could not be expired; trying again later')
     } finally {

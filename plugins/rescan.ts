@@ -1,6 +1,5 @@
 import type { FastifyInstance } from 'fastify'
 import fp from 'fastify-plugin'
-import { isActive } from '../src/jobs/job.js'
 
 interface RescanOptions { intervalMs?: number }
 
@@ -11,12 +10,10 @@ interface RescanOptions { intervalMs?: number }
 async function rescanPlugin (app: FastifyInstance, { intervalMs = 15_000 }: RescanOptions): Promise<void> {
   let looking: Promise<void> | undefined
 
-  const isBusy = (organizationId: string): boolean => app.jobs.list(organizationId).some(isActive)
-
   async function look (): Promise<void> {
     try {
       // Until the start is through, it does this itself.
-      if (app.jobs.refusal() === null) await app.core.catalog.rescan(isBusy)
+      if (app.gate.reason() === null) await app.core.catalog.rescan(app.jobs.isBusy)
     } catch (error) {
       app.log.warn({ err: error }, 'BACKUP_DIR could not be looked through; trying again later')
     }

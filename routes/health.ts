@@ -7,7 +7,7 @@ const healthRoutes: FastifyPluginAsyncTypebox = async app => {
 
   /** The log was told why jobs are refused, when it began. */
   async function requireReady (): Promise<void> {
-    const refusal = app.jobs.refusal()
+    const refusal = app.gate.reason()
     if (refusal === null) await requireUsable()
     else await checkReadiness(app.core, refusal)
   }

@@ -1,6 +1,6 @@
 import { PassThrough, type Readable } from 'node:stream'
 import { isActive, type Job } from '../src/jobs/job.js'
-import type { JobRunner } from '../src/jobs/runner.js'
+import type { Queue } from '../src/jobs/queue.js'
 
 const heartbeatMs = 15_000
 
@@ -8,8 +8,8 @@ const heartbeatMs = 15_000
  * A job as server-sent events, from now until its end. Destroying the stream unsubscribes it.
  * @throws AppError JOB_NOT_FOUND
  */
-export function openJobEvents (jobs: JobRunner, organizationId: string, jobId: string): Readable {
-  const job = jobs.get(organizationId, jobId)
+export async function openJobEvents (jobs: Queue, organizationId: string, jobId: string): Promise<Readable> {
+  const job = await jobs.get(organizationId, jobId)
   const stream = new PassThrough()
 
   function tell (job: Job): void {
@@ -22,7 +22,7 @@ export function openJobEvents (jobs: JobRunner, organizationId: string, jobId: s
 
   tell(job)
   if (isActive(job)) {
-    const unsubscribe = jobs.subscribe(jobId, tell)
+    const unsubscribe = jobs.watch(jobId, tell)
     // Keeps proxies from closing a connection on which nothing happens.
     const heartbeat = setInterval(() => { stream.write(': heartbeat\n\n') }, heartbeatMs).unref()
     stream.once('close', () => {

@@ -9,11 +9,11 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
     schema: backupOperation({
       operationId: 'listJobs',
       summary: 'List jobs',
-      description: 'The running job of the organization and the last hundred finished ones. A restart of the service forgets them, but the backup that a job made and the restore that it was have its id; an upload is found by the archive\'s own id, an undo by the state of the restore.',
+      description: 'The running job of the organization and the last hundred finished ones, which a restart of the service keeps. A job that the service was killed in is in no list, but a restore has its job\'s id, and so has a backup that was made.',
       tags: ['jobs'],
       response: { 200: listOf(Job, 'The jobs, newest first') }
-    })
-  }, async ({ identity }) => app.jobs.list(identity.organizationId))
+    }, 'REPOSITORY_UNAVAILABLE')
+  }, async ({ identity }) => await app.jobs.list(identity.organizationId))
 
   app.get('/:jobId', {
     schema: backupOperation({
@@ -23,8 +23,8 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
       tags: ['jobs'],
       params: JobParams,
       response: { 200: { ...ref(Job), description: 'The job' } }
-    }, 'JOB_NOT_FOUND')
-  }, async ({ identity, params }) => app.jobs.get(identity.organizationId, params.jobId))
+    }, 'JOB_NOT_FOUND', 'REPOSITORY_UNAVAILABLE')
+  }, async ({ identity, params }) => await app.jobs.get(identity.organizationId, params.jobId))
 
   app.delete('/:jobId', {
     schema: backupOperation({
@@ -34,8 +34,8 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
       tags: ['jobs'],
       params: JobParams,
       response: { 200: { ...ref(Job), description: 'The job, which is about to end' } }
-    }, 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_NOT_FOUND', 'JOB_CONFLICT')
-  }, async ({ identity, params }) => app.jobs.cancel(identity.organizationId, params.jobId))
+    }, 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_NOT_FOUND', 'JOB_CONFLICT', 'REPOSITORY_UNAVAILABLE')
+  }, async ({ identity, params }) => await app.jobs.cancel(identity.organizationId, params.jobId))
 
   app.get('/:jobId/events', {
     schema: backupOperation({
@@ -50,9 +50,9 @@ const jobRoutes: FastifyPluginAsyncTypebox = async app => {
           content: { 'text/event-stream': { schema: { $ref: `${Job.$id}#` } } }
         }
       }
-    }, 'JOB_NOT_FOUND')
+    }, 'JOB_NOT_FOUND', 'REPOSITORY_UNAVAILABLE')
   }, async ({ identity, params }, reply) => {
-    const events = openJobEvents(app.jobs, identity.organizationId, params.jobId)
+    const events = await openJobEvents(app.jobs, identity.organizationId, params.jobId)
     return await reply.headers({ 'content-type': 'text/event-stream', 'cache-control': 'no-store', 'x-accel-buffering': 'no' }).send(events)
   })
 }

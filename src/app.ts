@@ -21,12 +21,12 @@ import healthRoutes from '../routes/health.js'
 import homeRoutes from '../routes/home.js'
 import type { Config } from './config.js'
 import type { Core } from './core.js'
-import type { JobRunner } from './jobs/runner.js'
+import type { Jobs } from './create-jobs.js'
 
 export interface AppParts {
   config: Config
   core: Core
-  jobs: JobRunner
+  jobs: Jobs
 }
 
 /** The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs. */
@@ -42,7 +42,7 @@ export async function buildApp ({ config, core, jobs }: AppParts): Promise<Fasti
     http: { headersTimeout: 30_000 },
     // Closing waits for running jobs, which have a grace of their own; Fastify's ten seconds would cut them off.
     pluginTimeout: 0,
-    // While closing, running jobs can still be asked about; new ones are refused by the runner.
+    // While closing, running jobs can still be asked about; new ones are refused by the gate.
     return503OnClosing: false,
     schemaController: { compilersFactory: { buildSerializer: shareSerializers } },
     frameworkErrors: sendError,

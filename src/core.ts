@@ -1,6 +1,7 @@
 import type { Log } from './log.js'
 import type { Compression } from './archive/compression.js'
 import type { SigningKeys } from './archive/signature.js'
+import type { IncomingArchives } from './backup/incoming.js'
 import type { DatabaseStrategy } from './database/strategy.js'
 import type { Catalog } from './repository/catalog.js'
 import type { Repository } from './repository/repository.js'
@@ -33,5 +34,6 @@ export interface Core {
   storage: StorageStrategy
   repository: Repository
   catalog: Catalog
+  incoming: IncomingArchives
   log: Log
 }

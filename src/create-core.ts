@@ -1,3 +1,4 @@
+import { createIncomingArchives } from './backup/incoming.js'
 import type { Config } from './config.js'
 import type { Core } from './core.js'
 import { createEmbeddedDatabase } from './database/embedded/embedded.js'
@@ -27,6 +28,7 @@ export function createCore (config: Config, log: Log): Core {
       : createLocalStorage({ uploadDir: settings.uploadDir }),
     repository,
     catalog: createCatalog(repository, signing, log),
+    incoming: createIncomingArchives(),
     log
   }
 }

@@ -10,7 +10,7 @@ export const errorCatalogue = {
   BACKUP_NOT_FOUND: 'List the backups of your organization with GET /api/backup/list.',
   BACKUP_EXISTS: 'Use the backup that is there; if it is damaged, delete it, then upload again.',
   RESTORE_NOT_FOUND: 'List the restores of your organization with GET /api/backup/restores.',
-  JOB_NOT_FOUND: 'List the jobs of your organization with GET /api/backup/jobs. A restart of the service forgets them: a restore and a backup that was made have their job\'s id in GET /api/backup/restores and GET /api/backup/list. What was uploaded is in the list under its own id, what was deleted is gone from it, and what was undone is told by the state of its restore.',
+  JOB_NOT_FOUND: 'List the jobs of your organization with GET /api/backup/jobs. A job that the service was killed in is in no list: a restore of its id is in GET /api/backup/restores, and a backup in GET /api/backup/list.',
   ORGANIZATION_ID_INVALID: 'Use an organization id of 1 to 64 letters, digits, "_" or "-" that is not a reserved name.',
   JOB_CONFLICT: 'Wait for the running job to end, or cancel it with DELETE /api/backup/jobs/{jobId}, and try again.',
   JOB_CANCELLED: 'Start it again when you want it.',

@@ -3,10 +3,10 @@ import { buildApp } from './app.js'
 import { readArguments } from './arguments.js'
 import { type Config, describeSettings, loadConfig } from './config.js'
 import { createCore } from './create-core.js'
+import { createJobs } from './create-jobs.js'
 import { databaseError } from './database/connection/connection.js'
 import { AppError, systemCode } from './errors.js'
 import { letThreadsGiveWay } from './io/priority.js'
-import { createJobRunner } from './jobs/runner.js'
 import { createLogger } from './logger.js'
 import { listenForSignals } from './signals.js'
 import { createStartup, type Startup } from './startup.js'
@@ -36,7 +36,7 @@ async function serve (config: Config): Promise<void> {
   log.info(describeSettings(config), 'Starting')
   for (const { given, meant } of config.misspelt) log.warn({ variable: given, meant }, 'A variable is set that this service does not read: it may be misspelt')
   const core = createCore(config, log)
-  const jobs = createJobRunner({ log, places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })
+  const jobs = createJobs(core, { places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })
   const startup: Startup = createStartup(core, jobs, { makeUploadDir: config.makeUploadDir })
   let app: FastifyInstance | null = null
   let stopping: Promise<void> | null = null
@@ -73,7 +73,7 @@ async function serve (config: Config): Promise<void> {
     },
     hurry (signal) {
       log.warn({ signal }, 'cancelling the running jobs')
-      void jobs.stop(0)
+      void jobs.queue.stop(0)
     }
   })
   process.on('uncaughtException', fail)

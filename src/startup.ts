@@ -2,8 +2,9 @@ import { mkdir } from 'node:fs/promises'
 import type { Core } from './core.js'
 import { AppError, errorFields } from './errors.js'
 import { folderNotMade } from './io/usable-folder.js'
-import type { JobRunner } from './jobs/runner.js'
-import { recoverRestores } from './restore/recover.js'
+import { upkeep } from './jobs/operation.js'
+import type { Jobs } from './create-jobs.js'
+import { recover } from './operations/recover.js'
 
 export interface Startup {
   /** Tries once, and goes on trying in the background when that fails. Jobs are refused, with the reason, until it is through. */
@@ -19,12 +20,8 @@ export interface Startup {
  * crash left unfinished are finished. A database or folder that is not there yet must not keep the service from
  * telling so, hence the retries.
  */
-export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, makeUploadDir = false } = {}): Startup {
-  const recover = async () => {
-    // A restore that still runs would look like one that a crash cut off.
-    await jobs.idle()
-    await recoverRestores(core)
-  }
+export function createStartup (core: Core, { queue, gate }: Jobs, { retryMs = 5000, makeUploadDir = false } = {}): Startup {
+  const recovery = async () => { await upkeep(queue, recover, {}) }
   const steps = [
     async () => { if (makeUploadDir) await makeFolder(core.settings.uploadDir) },
     // Before anything is cleared away: what another service writes there must not be taken for what a crash left.
@@ -32,7 +29,7 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
     async () => { await core.database.start() },
     async () => { await core.repository.removePartials() },
     async () => { await core.catalog.reconcile() },
-    recover
+    recovery
   ]
   let timer: NodeJS.Timeout | undefined
   let trying: Promise<void> = Promise.resolve()
@@ -47,14 +44,14 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
         steps.shift()
       }
       if (stopped) return
-      jobs.refuse(null)
+      gate.set(null)
       told = ''
       await tellReady(core)
     } catch (error) {
       const reason = error instanceof AppError
         ? error
         : new AppError('INTERNAL_ERROR', 'start-failed', 'The service could not get ready.', { cause: error })
-      jobs.refuse(reason)
+      gate.set(reason)
       tellFailure(reason)
       if (!stopped) timer = setTimeout(() => { trying = attempt() }, retryMs)
     }
@@ -68,14 +65,14 @@ export function createStartup (core: Core, jobs: JobRunner, { retryMs = 5000, ma
 
   return {
     async begin () {
-      jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.', { remedy: 'Try again in a moment.' }))
+      gate.set(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.', { remedy: 'Try again in a moment.' }))
       trying = attempt()
       await trying
     },
     finishRestores (reason) {
-      jobs.refuse(reason)
+      gate.set(reason)
       if (steps.length > 0) return
-      steps.push(recover)
+      steps.push(recovery)
       timer = setTimeout(() => { trying = attempt() }, retryMs)
     },
     async stop () {

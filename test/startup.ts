@@ -6,35 +6,35 @@ import t, { type Test } from 'tap'
 import type { Core } from '../src/core.js'
 import { AppError } from '../src/errors.js'
 import { createStartup } from '../src/startup.js'
-import type { JobRunner } from '../src/jobs/runner.js'
+import type { Gate } from '../src/jobs/gate.js'
 import { buildTestApp } from './support/app.js'
 import { keptLog } from './support/kept-log.js'
 import { createTestDatabase } from './support/postgres.js'
 
 const retryMs = 10
 
-/** Resolves when the runner is told that jobs may run. */
-async function readiness (jobs: JobRunner): Promise<void> {
-  const { refuse } = jobs
+/** Resolves when the gate is opened. */
+async function readiness (gate: Gate): Promise<void> {
+  const { set } = gate
   await new Promise<void>(resolve => {
-    jobs.refuse = reason => {
-      refuse(reason)
+    gate.set = reason => {
+      set(reason)
       if (reason === null) resolve()
     }
   })
 }
 
 /** Resolves when so many tries have failed from now on. */
-async function failures (jobs: JobRunner, count: number): Promise<void> {
-  const { refuse } = jobs
+async function failures (gate: Gate, count: number): Promise<void> {
+  const { set } = gate
   let left = count
   await new Promise<void>(resolve => {
-    jobs.refuse = reason => {
-      refuse(reason)
+    gate.set = reason => {
+      set(reason)
       if (reason !== null && --left === 0) resolve()
     }
   })
-  jobs.refuse = refuse
+  gate.set = set
 }
 
 /** A database that is down until open() is called: a port that nobody listens at, then one that leads to it. */
@@ -79,16 +79,16 @@ const order = (core: Core, seen: string[]) => {
 
 t.test('jobs are refused until everything is in order, and what is done is not done again', async t => {
   const { url, open } = await closedDoor(t)
-  const { core, jobs } = await buildTestApp(t, { databaseUrl: url })
+  const { core, jobs, gate } = await buildTestApp(t, { databaseUrl: url })
   const seen: string[] = []
   order(core, seen)
-  const startup = createStartup(core, jobs, { retryMs })
+  const startup = createStartup(core, { queue: jobs, gate }, { retryMs })
   await startup.begin()
-  t.match(jobs.refusal(), { code: 'DATABASE_UNAVAILABLE' })
-  const ready = readiness(jobs)
+  t.match(gate.reason(), { code: 'DATABASE_UNAVAILABLE' })
+  const ready = readiness(gate)
   await open()
   await ready
-  t.equal(jobs.refusal(), null)
+  t.equal(gate.reason(), null)
   t.same(seen.slice(-2), ['partials', 'catalog'])
   t.same(new Set(seen.slice(0, -2)), new Set(['database']))
   await startup.stop()
@@ -96,43 +96,43 @@ t.test('jobs are refused until everything is in order, and what is done is not d
 
 t.test('a repository that is not there yet is waited for', async t => {
   const { url } = await createTestDatabase(t)
-  const { core, jobs } = await buildTestApp(t, { databaseUrl: url, env: { BACKUP_DIR: `${t.testdir({})}/later` } })
+  const { core, jobs, gate } = await buildTestApp(t, { databaseUrl: url, env: { BACKUP_DIR: `${t.testdir({})}/later` } })
   const { removePartials } = core.repository
   let broken = true
   core.repository.removePartials = async () => {
     if (broken) throw new Error('the disk is not mounted')
     await removePartials.call(core.repository)
   }
-  const startup = createStartup(core, jobs, { retryMs })
+  const startup = createStartup(core, { queue: jobs, gate }, { retryMs })
   await startup.begin()
-  t.match(jobs.refusal(), { code: 'INTERNAL_ERROR' })
-  t.notMatch(jobs.refusal()?.message, /mounted/)
-  const ready = readiness(jobs)
+  t.match(gate.reason(), { code: 'INTERNAL_ERROR' })
+  t.notMatch(gate.reason()?.message, /mounted/)
+  const ready = readiness(gate)
   broken = false
   await ready
   await startup.stop()
 })
 
 t.test('stop ends the trying', async t => {
-  const { core, jobs } = await buildTestApp(t)
-  const startup = createStartup(core, jobs, { retryMs: 3_600_000 })
+  const { core, jobs, gate } = await buildTestApp(t)
+  const startup = createStartup(core, { queue: jobs, gate }, { retryMs: 3_600_000 })
   await startup.begin()
   await startup.stop()
-  t.match(jobs.refusal(), { code: 'DATABASE_UNAVAILABLE' })
+  t.match(gate.reason(), { code: 'DATABASE_UNAVAILABLE' })
 })
 
 t.test('a restore that stands unfinished refuses jobs until it is finished', async t => {
   const { url } = await createTestDatabase(t)
-  const { core, jobs } = await buildTestApp(t, { databaseUrl: url })
-  const startup = createStartup(core, jobs, { retryMs })
+  const { core, jobs, gate } = await buildTestApp(t, { databaseUrl: url })
+  const startup = createStartup(core, { queue: jobs, gate }, { retryMs })
   await startup.begin()
-  t.equal(jobs.refusal(), null)
+  t.equal(gate.reason(), null)
   const reason = new AppError('RESTORE_UNFINISHED', 'not-finished', 'Half way.')
-  const ready = readiness(jobs)
+  const ready = readiness(gate)
   startup.finishRestores(reason)
-  t.equal(jobs.refusal(), reason)
+  t.equal(gate.reason(), reason)
   await ready
-  t.equal(jobs.refusal(), null)
+  t.equal(gate.reason(), null)
   await startup.stop()
 })
 
@@ -149,11 +149,11 @@ t.test('a folder that is set and can\'t be used is named, with its path and the 
   for (const { uploads, backups, path, msg, remedy, mend } of cases) {
     const folder = t.testdir({ file: 'a file', there: {} })
     const { log, lines } = keptLog()
-    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, log, env: { UPLOAD_DIR: join(folder, uploads), BACKUP_DIR: join(folder, backups) } })
-    const startup = createStartup(core, jobs, { retryMs })
+    const { core, jobs, gate, app } = await buildTestApp(t, { databaseUrl: url, log, env: { UPLOAD_DIR: join(folder, uploads), BACKUP_DIR: join(folder, backups) } })
+    const startup = createStartup(core, { queue: jobs, gate }, { retryMs })
     await startup.begin()
-    await failures(jobs, 3)
-    const refusal = jobs.refusal()
+    await failures(gate, 3)
+    const refusal = gate.reason()
     const ready = await app.inject({ url: '/health/ready' })
     t.match(ready.json(), { statusCode: 503, code: refusal?.code, message: refusal?.message, remedy })
     t.notMatch(ready.body, folder, 'the answer has no path of the host')
@@ -161,7 +161,7 @@ t.test('a folder that is set and can\'t be used is named, with its path and the 
     t.match(errors, [{ msg, remedy, path: new RegExp(`^${join(folder, path)}(/|$)`), causes: [/^E[A-Z]+: /] }])
     t.equal(errors.length, 1, 'three tries have one line')
     t.notMatch(JSON.stringify(lines), /\.:|    at /)
-    const ended = readiness(jobs)
+    const ended = readiness(gate)
     await mend(join(folder, path))
     await ended
     await startup.stop()
@@ -170,12 +170,12 @@ t.test('a folder that is set and can\'t be used is named, with its path and the 
 })
 
 t.test('another reason is told when it comes, and so is the same one after it was gone', async t => {
-  const { core, jobs } = await buildTestApp(t)
+  const { core, jobs, gate } = await buildTestApp(t)
   const { log, lines } = keptLog()
   const reasons = ['one', 'one', 'two', 'two', 'one'].map(name => new AppError('DATABASE_UNAVAILABLE', 'no-such-database', `The database ${name} is not there.`))
   core.database.start = async () => { const reason = reasons.shift(); if (reason !== undefined) throw reason }
-  const startup = createStartup({ ...core, log }, jobs, { retryMs })
-  const ready = readiness(jobs)
+  const startup = createStartup({ ...core, log }, { queue: jobs, gate }, { retryMs })
+  const ready = readiness(gate)
   await startup.begin()
   await ready
   await startup.stop()
@@ -183,10 +183,10 @@ t.test('another reason is told when it comes, and so is the same one after it wa
 })
 
 t.test('what is not known is logged with its stack', async t => {
-  const { core, jobs } = await buildTestApp(t)
+  const { core, jobs, gate } = await buildTestApp(t)
   const { log, lines } = keptLog()
   core.database.start = async () => { throw new TypeError('a fault of ours') }
-  const startup = createStartup({ ...core, log }, jobs, { retryMs })
+  const startup = createStartup({ ...core, log }, { queue: jobs, gate }, { retryMs })
   await startup.begin()
   await startup.stop()
   t.match(lines.find(({ level }) => level === 50), { code: 'INTERNAL_ERROR', err: { message: 'a fault of ours', stack: /    at / } })
@@ -196,8 +196,8 @@ t.test('a default upload folder is made; one that was set and is missing is an e
   const { url } = await createTestDatabase(t)
   for (const makeUploadDir of [true, false]) {
     const uploadDir = `${t.testdir({})}/data/uploads`
-    const { core, jobs, app } = await buildTestApp(t, { databaseUrl: url, env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: `${uploadDir}/backups` } })
-    const startup = createStartup(core, jobs, { retryMs, makeUploadDir })
+    const { core, jobs, gate, app } = await buildTestApp(t, { databaseUrl: url, env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: `${uploadDir}/backups` } })
+    const startup = createStartup(core, { queue: jobs, gate }, { retryMs, makeUploadDir })
     await startup.begin()
     await startup.stop()
     const ready = await app.inject({ url: '/health/ready' })
@@ -209,12 +209,12 @@ t.test('a default upload folder is made; one that was set and is missing is an e
 t.test('a missing upload folder is told at the start, with the way out', async t => {
   const { url } = await createTestDatabase(t)
   const { log, lines } = keptLog()
-  const { core, jobs, uploadDir } = await buildTestApp(t, { databaseUrl: url, log })
+  const { core, jobs, gate, uploadDir } = await buildTestApp(t, { databaseUrl: url, log })
   await rmdir(uploadDir)
-  const startup = createStartup(core, jobs, { retryMs })
+  const startup = createStartup(core, { queue: jobs, gate }, { retryMs })
   await startup.begin()
   await startup.stop()
-  t.equal(jobs.refusal(), null, 'the database can be backed up')
+  t.equal(gate.reason(), null, 'the database can be backed up')
   t.match(lines.filter(({ msg }) => /ready/.test(String(msg))), [{
     level: 40, code: 'STORAGE_UNAVAILABLE', msg: 'ready for backups and restores of the database alone: The folder UPLOAD_DIR is not there.', remedy: /Make the folder, or mount it/
   }])

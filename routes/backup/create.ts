@@ -1,9 +1,10 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BackupType } from '../../src/archive/metadata.js'
-import { createBackup } from '../../src/backup/create.js'
 import { Job } from '../../src/jobs/job.js'
+import { submit } from '../../src/jobs/operation.js'
+import { create } from '../../src/operations/create.js'
+import { BackupAnswer } from '../../src/repository/view.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
-import { BackupAnswer, showBackup } from '../schemas/backup.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
@@ -33,10 +34,9 @@ const createRoute: FastifyPluginAsyncTypebox = async app => {
   }, async (request, reply) => {
     const { organizationId, userId, email } = request.identity
     const { type, description } = request.body
-    const { job, done } = app.jobs.start({
-      kind: 'create',
-      organizationId,
-      run: async context => showBackup(await createBackup(app.core, { id: context.jobId, organizationId, type, description, createdBy: userId, createdByEmail: email }, context))
+    const { job, done } = submit(app.jobs, create, {
+      startedBy: email ?? userId,
+      params: { organizationId, type, ...(description === undefined ? {} : { description }), createdBy: userId, createdByEmail: email }
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     const backup = await done

@@ -1,7 +1,8 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
-import { deleteAnyBackup } from '../../src/restore/delete-backup.js'
-import { DeleteResult, type Deletion } from '../schemas/deleted.js'
+import { submit } from '../../src/jobs/operation.js'
+import { deleteBackup } from '../../src/operations/delete.js'
+import { DeleteResult } from '../schemas/deleted.js'
 import { backupOperation, BackupParams } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
@@ -15,18 +16,9 @@ const deleteRoute: FastifyPluginAsyncTypebox = async app => {
       params: BackupParams,
       response: { 200: { ...ref(DeleteResult), description: 'It is deleted' } }
     }, 'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'BACKUP_NOT_FOUND', 'JOB_CONFLICT', 'REPOSITORY_UNAVAILABLE')
-  }, async ({ identity: { organizationId }, params: { backupId } }) => {
+  }, async ({ identity: { organizationId, userId, email }, params: { backupId } }) => {
     await getBackup(app.core, { organizationId, backupId })
-    const { done } = app.jobs.start({
-      kind: 'delete',
-      light: true,
-      organizationId,
-      backupId,
-      run: async (): Promise<Deletion> => {
-        await deleteAnyBackup(app.core, { organizationId, backupId })
-        return { object: 'deletion', message: 'Backup deleted successfully', backupId }
-      }
-    })
+    const { done } = submit(app.jobs, deleteBackup, { backupId, startedBy: email ?? userId, params: { organizationId, backupId } })
     const { message } = await done
     return { message, backupId }
   })

@@ -1,6 +1,6 @@
 import type { FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
-import { BackupAnswer, showBackup } from '../schemas/backup.js'
+import { BackupAnswer, showBackup } from '../../src/repository/view.js'
 import { backupOperation, BackupParams } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 

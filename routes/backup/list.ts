@@ -1,6 +1,6 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BackupType } from '../../src/archive/metadata.js'
-import { BackupAnswer, showBackup } from '../schemas/backup.js'
+import { BackupAnswer, showBackup } from '../../src/repository/view.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation } from '../schemas/operation.js'
 import { listOf } from '../schemas/shared.js'

@@ -1,7 +1,8 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
 import { Job } from '../../src/jobs/job.js'
-import { restoreBackup } from '../../src/restore/restore.js'
+import { submit } from '../../src/jobs/operation.js'
+import { restore } from '../../src/operations/restore.js'
 import { RestoreResult } from '../../src/restore/report.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
 import { headers } from '../schemas/error.js'
@@ -37,15 +38,9 @@ const restoreRoute: FastifyPluginAsyncTypebox = async app => {
   }, async (request, reply) => {
     const { identity: { organizationId, userId, email }, params: { backupId }, body } = request
     const { databaseScope } = await getBackup(app.core, { organizationId, backupId })
-    const { job, done } = app.jobs.start({
-      kind: 'restore',
-      organizationId,
-      backupId,
-      exclusive: databaseScope === 'instance',
-      run: async context => await restoreBackup(app.core, {
-        // So that what became of a job that a crash ended can be looked up.
-        restoreId: context.jobId, organizationId, backupId, ...body, startedBy: email ?? userId
-      }, context)
+    const startedBy = email ?? userId
+    const { job, done } = submit(app.jobs, restore, {
+      backupId, startedBy, params: { organizationId, backupId, ...body, startedBy, ofInstance: databaseScope === 'instance' }
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     return await reply.code(200).send(await done)

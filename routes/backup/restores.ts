@@ -1,9 +1,10 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { AppError } from '../../src/errors.js'
 import { Job } from '../../src/jobs/job.js'
+import { submit } from '../../src/jobs/operation.js'
+import { undo } from '../../src/operations/undo.js'
 import { listRestores } from '../../src/restore/history.js'
 import { RestoreResult, RestoreSummary } from '../../src/restore/report.js'
-import { undoRestore } from '../../src/restore/undo.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader, RestoreParams } from '../schemas/operation.js'
@@ -45,13 +46,12 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
     const restore = (await listRestores(app.core, organizationId)).find(known => known.restoreId === restoreId)
     if (restore === undefined) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', `There is no restore ${restoreId}.`)
     const { backupId, report } = restore
-    const { job, done } = app.jobs.start({
-      kind: 'undo',
-      organizationId,
+    const startedBy = email ?? userId
+    const { job, done } = submit(app.jobs, undo, {
       backupId,
+      startedBy,
       // Without a report nothing says that other organizations would not notice.
-      exclusive: report === undefined || report.database?.scope === 'instance',
-      run: async context => await undoRestore(app.core, { organizationId, restoreId, startedBy: email ?? userId }, context)
+      params: { organizationId, restoreId, startedBy, ofInstance: report === undefined || report.database?.scope === 'instance' }
     })
     if (prefersAsync(request)) return await reply.code(202).headers(acceptedHeaders(job, app.config.publicUrl)).send(job)
     return await reply.code(200).send(await done)

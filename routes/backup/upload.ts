@@ -1,10 +1,12 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
-import { receiveBackup } from '../../src/backup/upload.js'
+import type { Static } from '@sinclair/typebox'
 import { AppError } from '../../src/errors.js'
+import { submit } from '../../src/jobs/operation.js'
+import { importArchive } from '../../src/operations/import.js'
+import { BackupAnswer } from '../../src/repository/view.js'
 import { fileOfForm } from '../form-file.js'
-import { BackupAnswer, showBackup } from '../schemas/backup.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
@@ -23,6 +25,9 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/zip', (_request, stream, done) => { done(null, stream) })
   app.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, stream: Readable) => await fileOfForm(request.headers, stream, 'archive'))
+
+  const take = async (params: Static<typeof importArchive.params>, startedBy: string): Promise<BackupAnswer> =>
+    await submit(app.jobs, importArchive, { startedBy, params }).done
 
   app.post('/upload', {
     bodyLimit: Number.MAX_SAFE_INTEGER,
@@ -48,20 +53,18 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     'BAD_REQUEST', 'PAYLOAD_TOO_LARGE', 'UNSUPPORTED_MEDIA_TYPE', 'JOB_CONFLICT', 'JOB_CANCELLED', 'BACKUP_EXISTS',
     'CHECKSUM_MISMATCH', 'ARCHIVE_INVALID', 'ARCHIVE_UNTRUSTED', 'ARCHIVE_VERSION_UNSUPPORTED', 'REPOSITORY_UNAVAILABLE', 'DISK_FULL')
   }, async (request, reply) => {
-    const { body, identity: { organizationId }, query: { checksum } } = request
+    const { body, identity: { organizationId, userId, email }, query: { checksum } } = request
     if (!(body instanceof Readable)) throw new AppError('BAD_REQUEST', 'no-body', 'The request has no body.', { remedy: 'Send the archive as the body, with the content type application/zip.' })
     const digest = sha256Of(request.headers['repr-digest'])
     // A form is longer than the archive in it.
     const length = body === request.raw ? request.headers['content-length'] : undefined
-    const { done } = app.jobs.start({
-      kind: 'upload',
-      light: true,
+    const incomingId = app.core.incoming.add(body)
+    const backup = await take({
       organizationId,
-      run: async context => showBackup(await receiveBackup(app.core, {
-        organizationId, stream: body, size: length === undefined ? undefined : Number(length), checksums: [checksum, digest].filter(given => given !== undefined)
-      }, context))
-    })
-    const backup = await done
+      incomingId,
+      ...(length === undefined ? {} : { size: Number(length) }),
+      checksums: [checksum, digest].filter(given => given !== undefined)
+    }, email ?? userId).finally(() => { app.core.incoming.remove(incomingId) })
     return await reply.code(201).header('location', `${app.config.publicUrl}/api/backup/${backup.id}`).send(backup)
   })
 

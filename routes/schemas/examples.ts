@@ -1,7 +1,7 @@
 import type { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import type { Job } from '../../src/jobs/job.js'
 import type { RestoreReport, RestoreResult, RestoreSummary } from '../../src/restore/report.js'
-import type { BackupAnswer } from './backup.js'
+import type { BackupAnswer } from '../../src/repository/view.js'
 import type { DeleteResult } from './deleted.js'
 
 const backupId = '7d4f2c1e-98a3-4b57-8f2e-6c0b1d9e3a54'
@@ -73,6 +73,7 @@ const job: Job = {
   id: 'c2a9e6f4-5b17-4d38-b6e1-0f9a8c7d6e52',
   kind: 'create',
   organizationId: 'acme',
+  startedBy: 'olivia@example.com',
   state: 'running',
   phase: 'files',
   bytesDone: 31_457_280,

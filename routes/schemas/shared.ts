@@ -2,7 +2,7 @@ import { Type, type Static, type TSchema, type TUnsafe } from '@sinclair/typebox
 import { TenancyReport } from '../../src/database/tenancy/tenant-graph.js'
 import { Job } from '../../src/jobs/job.js'
 import { CodeChange, FolderReport, RestoreReport, RestoreResult, RestoreSummary, TableReport } from '../../src/restore/report.js'
-import { BackupAnswer } from './backup.js'
+import { BackupAnswer } from '../../src/repository/view.js'
 import { DeleteResult, Deletion } from './deleted.js'
 import { ErrorCode, ErrorResponse, JobError } from './error.js'
 import { examples } from './examples.js'

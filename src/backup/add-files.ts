@@ -10,7 +10,7 @@ import type { ArchiveWriter } from '../archive/writer.js'
 import type { Core } from '../core.js'
 import { AppError, type Problem } from '../errors.js'
 import { fileError, isRefusal, placeOf, type KnownFolder } from '../io/durable.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import type { EntryList } from '../storage/entry-list.js'
 import type { StoredEntry } from '../storage/strategy.js'
 

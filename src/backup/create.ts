@@ -7,7 +7,7 @@ import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } f
 import type { Core } from '../core.js'
 import { AppError } from '../errors.js'
 import { fileError } from '../io/durable.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import { recordOf, type Backup } from '../repository/record.js'
 import type { PartialArchive } from '../repository/repository.js'
 import { createEntryList } from '../storage/entry-list.js'

@@ -1,7 +1,7 @@
 import type { FileHandle } from 'node:fs/promises'
 import { AppError } from '../errors.js'
 import { sha256Of } from '../io/hash-file.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import type { Backup } from '../repository/record.js'
 
 /**

@@ -1,7 +1,7 @@
 import { Type, type Static } from '@sinclair/typebox'
 
 export const JobKind = Type.Union([
-  Type.Literal('create'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('upload'), Type.Literal('delete')
+  Type.Literal('create'), Type.Literal('import'), Type.Literal('restore'), Type.Literal('undo'), Type.Literal('delete')
 ])
 export type JobKind = Static<typeof JobKind>
 
@@ -22,6 +22,7 @@ export const Job = Type.Object({
   kind: JobKind,
   organizationId: Type.String(),
   backupId: Type.Optional(Type.String({ format: 'uuid' })),
+  startedBy: Type.String({ description: 'The user who asked for it' }),
   state: JobState,
   phase: Type.String({ description: 'What is being done now' }),
   bytesDone: Type.Integer({ minimum: 0 }),

@@ -16,6 +16,7 @@ const writeBufferBytes = 4 << 20
 const syncEveryBytes = 64 << 20
 /** Below the 128 KiB from which scripts/serve.sh has the system take a block back as soon as it is free: a download takes a third less CPU than with 256 KiB. */
 const readBufferBytes = 124 << 10
+const activity = 'activity'
 const namePattern = /^backup-([0-9a-f-]{36})\.(zip|json)$/
 
 /**
@@ -156,11 +157,23 @@ export function createLocalRepository ({ directory, within = null }: { directory
       return folder
     }),
 
+    activityFolder: async (organizationId, day) => await guarded('Finding the activity folder', async () => {
+      const folder = join(folderOf(organizationId), activity)
+      if (day === undefined) {
+        await access(directory)
+        return folder
+      }
+      await makeFolders(folderOf(organizationId), folder, join(folder, day))
+      return join(folder, day)
+    }),
+
     removePartials: async () => await guarded('Clearing unfinished archives', async () => {
       for (const organizationId of await listOrganizations(directory)) {
-        const folder = folderOf(organizationId)
-        const partials = (await listFolder(folder)).filter(name => name.startsWith('.') && name.endsWith(partialSuffix))
-        for (const name of partials) await rm(join(folder, name), { force: true })
+        const days = join(folderOf(organizationId), activity)
+        for (const folder of [folderOf(organizationId), ...(await listFolder(days)).map(day => join(days, day))]) {
+          const partials = (await listFolder(folder)).filter(name => name.startsWith('.') && name.endsWith(partialSuffix))
+          for (const name of partials) await rm(join(folder, name), { force: true })
+        }
       }
     }),
 

@@ -60,6 +60,8 @@ export interface Repository {
   deleteRecord (organizationId: string, backupId: string): Promise<void>
   /** Folder of the organization's restore journals. It need not be there, unless `make` is set. */
   journalFolder (organizationId: string, options?: { make?: boolean }): Promise<string>
+  /** Folder of what was done for the organization, which need not be there; that of a day (yyyy-mm-dd) is made. */
+  activityFolder (organizationId: string, day?: string): Promise<string>
   /** Removes what an unfinished write left behind. Called at start-up, before anything is written. */
   removePartials (): Promise<void>
   /** Bytes that can still be written. */

@@ -1,6 +1,6 @@
 import { AppError } from '../errors.js'
 import type { Log } from '../log.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import type { Journal, Line } from './journal.js'
 import type { Participant } from './participant.js'
 import type { RestoreReport } from './report.js'

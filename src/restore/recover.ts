@@ -110,6 +110,15 @@ export async function releaseCheckpoints (core: Core, organizationId: string, ke
   await eachJournal(core, [organizationId], isOther, async journal => { await tidyUp(core, journal, release) })
 }
 
+/** After a restore, of which a journal that can't be read now must not look like a failure; it is tried again later. */
+export async function dropEarlierCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
+  try {
+    await releaseCheckpoints(core, organizationId, keep)
+  } catch (error) {
+    core.log.warn({ err: error, organizationId }, 'An old checkpoint could not be dropped now')
+  }
+}
+
 /** Visits the journals that `isMeant`, all of them even when some fail. @throws the first failure */
 async function eachJournal (
   core: Core, organizationIds: readonly string[], isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>

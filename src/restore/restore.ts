@@ -8,13 +8,13 @@ import type { ScratchNames } from '../database/load/scratch.js'
 import { findPostgresTools } from '../database/postgres-tools.js'
 import { readTenancyFile } from '../database/tenancy/tenancy-file.js'
 import { AppError } from '../errors.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import { createCheckpointBackup } from './checkpoint-backup.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
 import { listRestores } from './history.js'
 import { createJournal, type Begin } from './journal.js'
 import { preflight, requireNoOthers, type DatabaseMode, type Preflight } from './preflight.js'
-import { finishRestores, releaseCheckpoints } from './recover.js'
+import { dropEarlierCheckpoints, finishRestores, releaseCheckpoints } from './recover.js'
 import type { RestoreReport, RestoreResult } from './report.js'
 import { restorableParts } from './restorable-parts.js'
 import { openTransaction, type Inputs } from './transaction.js'
@@ -106,10 +106,11 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
       if (found.mode === 'swap' && found.server?.live !== null) await requireNoOthers(core, organizationId)
     })
     core.log.info({ organizationId, backupId, restoreId, outageMs: done.outageMs }, 'Restore committed')
-    const dropOld = async (): Promise<void> => { await dropOldCheckpoints(core, organizationId, keepCheckpoint ? restoreId : request.undoOf ?? null) }
+    const keep = keepCheckpoint ? restoreId : request.undoOf ?? null
     // To drop a database PostgreSQL writes a checkpoint of its own, and files are many. A caller that wants none kept may need the
     // room at once, and a checkpoint that is a backup is seen in the list.
-    await (keepCheckpoint && checkpointBackupId === null ? job.afterwards(dropOld) : dropOld())
+    if (keepCheckpoint && checkpointBackupId === null) await job.followUp({ kind: 'release-checkpoints', params: { organizationId, keep } })
+    else await dropEarlierCheckpoints(core, organizationId, keep)
     return answer(request, restoreId, done)
   } finally {
     await journal.close()
@@ -121,15 +122,6 @@ async function lastChanceWarnings (core: Core, { organizationId, undoOf }: Resto
   const undoable = (await listRestores(core, organizationId)).filter(restore => restore.undoable && restore.restoreId !== undoOf)
   return undoable.map(({ restoreId, startedAt }) =>
     `Only the newest restore can be undone: with this one, restore ${restoreId} of ${startedAt} can't be any more, and what it replaced is in no checkpoint.`)
-}
-
-/** The restore is done, so a journal that can't be read now must not look like a failure of it; it is tried again later. */
-async function dropOldCheckpoints (core: Core, organizationId: string, keep: string | null): Promise<void> {
-  try {
-    await releaseCheckpoints(core, organizationId, keep)
-  } catch (error) {
-    core.log.warn({ err: error, organizationId }, 'An old checkpoint could not be dropped now')
-  }
 }
 
 async function inputsOf (

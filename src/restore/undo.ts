@@ -1,6 +1,6 @@
 import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
-import type { JobContext } from '../jobs/progress.js'
+import type { JobContext } from '../jobs/context.js'
 import { release, undo } from './coordinator.js'
 import { listRestores } from './history.js'
 import { openJournal, type Journal } from './journal.js'

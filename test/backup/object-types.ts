@@ -101,7 +101,7 @@ t.test('objects that come back', async t => {
     t.same(warnings.filter(text => /^A restore/.test(text)), [], scope)
   }
   const { id } = await create('instance')
-  await restoreBackup(core('instance'), { organizationId: 'A', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob())
+  await restoreBackup(core('instance'), { organizationId: 'A', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob({ core: core('instance') }))
   await withSql(database.connection, {}, async sql => {
     for (const { type, there } of chosen) t.ok(Object.values((await sql.unsafe(`SELECT (${there})::text AS there`))[0]!)[0], type)
   })
@@ -126,7 +126,7 @@ t.test('the same in place, where nothing can be tried beforehand', async t => {
   const chosen = types.filter(({ instance, inPlace, sql }) => inPlace === undefined && (instance === 'restored' || (instance === 'warned' && /publication|fs\(\)/i.test(sql))))
   const { core, create, database } = await open(t, chosen.filter(({ instance }) => instance === 'restored'), { createdb: false, createrole: false })
   const restore = async (backupId: string): Promise<unknown> =>
-    await restoreBackup(core('instance'), { organizationId: 'A', backupId, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob())
+    await restoreBackup(core('instance'), { organizationId: 'A', backupId, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob({ core: core('instance') }))
   const { id, schemaProof } = await create('instance')
   t.match(schemaProof, { state: 'not-tried' })
   await t.resolves(restore(id), 'objects that come back')

@@ -76,7 +76,7 @@ t.test('a failure that no catalog tells of is found, and the restore names the s
   const { id, schemaProof, warnings } = await createBackup(core, request, testJob())
   t.match(schemaProof, { state: 'failed', failures: [{ object: 'the aggregate public.odd(bigint)', message: /internal/ }] })
   t.match(warnings, [/^A restore will fail at the aggregate public\.odd\(bigint\): .*internal.* For the operator: .*make another backup\.$/])
-  await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob()), {
+  await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob({ core })), {
     code: 'DUMP_INVALID', reason: 'load-failed', message: /the aggregate public\.odd\(bigint\).*internal/, remedy: /the aggregate public\.odd\(bigint\).* by hand/
   })
 })
@@ -90,7 +90,7 @@ t.test('rows that a CHECK refuses are told of with the table and the way', async
   const { id, schemaProof, warnings }: Backup = await createBackup(core, request, testJob())
   t.match(schemaProof, { state: 'loaded' })
   t.match(warnings, [/^A restore can fail at the CHECK org_is_there of public\.items: its function names public\.organizations, .* For the operator: check other tables in a trigger/])
-  await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob()), {
+  await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob({ core })), {
     code: 'DUMP_INVALID', reason: 'load-failed', message: /the rows of public\.items.*org_is_there/, remedy: /let the CHECK look at its row alone.* the rows of public\.items.* by hand/
   })
 })

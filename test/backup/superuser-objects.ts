@@ -48,7 +48,7 @@ for (const [name, { sql: statements, warning, wholeOnly = false, role = {} }] of
       if (scope === 'organization') t.match((await readTenancy(core)).notes.filter(text => text.startsWith('A restore will fail')), told)
       // The user of an organization's restore needs CREATEDB in any case.
       if (scope === 'organization' && (wholeOnly || role.createdb === false)) continue
-      const restored = restoreBackup(core, { organizationId: 'acme', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob())
+      const restored = restoreBackup(core, { organizationId: 'acme', backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: true, startedBy: 't' }, testJob({ core }))
       if (warning === null) await t.resolves(restored)
       else await t.rejects(restored, { code: /^(PREFLIGHT_FAILED|DUMP_INVALID)$/ }, 'and it is true')
     }

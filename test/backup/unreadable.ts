@@ -98,7 +98,7 @@ t.test('a dry run names the live file that it can\'t compare, which the restore 
   await chmod(join(live, 'photos/one.jpg'), 0)
   const restore = async (dryRun: boolean) => await asService(async () => await restoreBackup(core, {
     organizationId: 'acme', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun, startedBy: 't'
-  }, testJob()))
+  }, testJob({ core })))
   t.match((await restore(true)).report.warnings, [/^The file "photos\/one\.jpg" that is there now is counted as changed.*Reading an uploaded file failed \(EACCES\).*at "UPLOAD_DIR\/acme\/photos\/one\.jpg"\.$/])
   t.same((await restore(false)).report.warnings, [])
 })
@@ -113,7 +113,7 @@ t.test('folders of the service itself are named', async t => {
   await chmod(uploadDir, 0o500)
   t.match(await refusalOf(async () => await restoreBackup(core, {
     organizationId: 'acme', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't'
-  }, testJob())), { code: 'STORAGE_UNAVAILABLE', message: /UPLOAD_DIR/, remedy: /writ/ })
+  }, testJob({ core }))), { code: 'STORAGE_UNAVAILABLE', message: /UPLOAD_DIR/, remedy: /writ/ })
   await chmod(uploadDir, 0o700)
 })
 

@@ -11,6 +11,7 @@ import { freePort } from '../../src/io/free-port.js'
 import { buildTestApp } from '../support/app.js'
 import { findNginx, startNginx } from '../support/nginx.js'
 import { projectFile } from '../support/project.js'
+import { startWork, untilIdle } from '../support/work.js'
 
 const nginx = findNginx()
 const page = await readFile(projectFile('docs/reverse-proxy.md'), 'utf8')
@@ -53,7 +54,7 @@ t.test('behind nginx as the documentation sets it up, below a path', { skip: ngi
   t.same((await (await fetch(next, { headers: as() })).json() as Array<{ id: string }>).map(backup => backup.id), [id])
   const accepted = await create({ prefer: 'respond-async' })
   t.equal(accepted.headers.get('location'), `${base}/api/backup/jobs/${(await accepted.json() as Job).id}`)
-  await jobs.idle()
+  await untilIdle(jobs)
 
   const part = await fetch(`${base}/api/backup/${id}/download`, { headers: { ...as(), range: 'bytes=10-19' } })
   t.equal(part.status, 206)
@@ -73,7 +74,7 @@ t.test('behind nginx as the documentation sets it up, below a path', { skip: ngi
   t.match({ status: refused.status, body: await refused.json() }, { status: 403, body: { code: 'FORBIDDEN' } }, 'a large upload that is refused says why')
 
   let finish: (value: unknown) => void = () => {}
-  const { job, done } = jobs.start({ kind: 'create', organizationId: 'acme', run: async () => await new Promise(resolve => { finish = resolve }) })
+  const { job, done } = startWork(jobs, { run: async () => await new Promise(resolve => { finish = resolve }) })
   const [events] = await once(get(`${base}/api/backup/jobs/${job.id}/events`, { headers: as() }), 'response') as [IncomingMessage]
   const [first] = await once(events, 'data') as [Buffer]
   t.match(first.toString(), /^event: progress/, 'an event arrives while the job runs')

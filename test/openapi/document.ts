@@ -102,7 +102,7 @@ t.test('answers tell what they are', async t => {
   const { result, kind } = (schemas.Job as { properties: { result: { discriminator: { propertyName: string, mapping: Record<string, string> } }, kind: { enum: string[] } } }).properties
   t.equal(result.discriminator.propertyName, 'object')
   for (const [object, place] of Object.entries(result.discriminator.mapping)) t.equal(objectOf(place.split('/').at(-1)!).properties.object.const, object)
-  t.same([...kind.enum].sort(), ['create', 'delete', 'restore', 'undo', 'upload'], 'there is no kind that nothing makes')
+  t.same([...kind.enum].sort(), ['create', 'delete', 'import', 'restore', 'undo'], 'there is no kind that nothing makes')
   t.same((schemas.ErrorCode as { enum: string[] }).enum, Object.keys(errorCatalogue))
 })
 

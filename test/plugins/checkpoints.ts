@@ -6,7 +6,7 @@ import jobsPlugin from '../../plugins/jobs.js'
 import { buildTestApp } from '../support/app.js'
 
 t.test('looks again and again, also after a failure, until the service closes', async t => {
-  const { core, jobs } = await buildTestApp(t)
+  const { core, jobs, gate } = await buildTestApp(t)
   let looks = 0
   let seen: () => void = () => {}
   const thrice = new Promise<void>(resolve => { seen = resolve })
@@ -18,7 +18,7 @@ t.test('looks again and again, also after a failure, until the service closes', 
   }
   const app = Fastify()
   await app.register(corePlugin, { core })
-  await app.register(jobsPlugin, { jobs })
+  await app.register(jobsPlugin, { jobs: { queue: jobs, gate } })
   await app.register(checkpointsPlugin, { intervalMs: 1 })
   await app.ready()
   // The timer alone does not keep a process alive.

@@ -9,7 +9,7 @@ import rescanPlugin from '../../plugins/rescan.js'
 import { derivedKey } from '../../src/archive/signature.js'
 import { AppError } from '../../src/errors.js'
 import { readinessWarnings } from '../../src/health/readiness.js'
-import { createJobRunner } from '../../src/jobs/runner.js'
+import { createJobs } from '../../src/create-jobs.js'
 import { archiveBytes } from '../support/archive.js'
 import { buildTestApp, testSecret } from '../support/app.js'
 
@@ -23,7 +23,7 @@ t.test('archives that are copied in are listed, or named by GET /health/ready, w
 
   const app = Fastify()
   await app.register(corePlugin, { core })
-  await app.register(jobsPlugin, { jobs: createJobRunner({ log: core.log }) })
+  await app.register(jobsPlugin, { jobs: createJobs(core, { places: 1 }) })
   await app.register(rescanPlugin, { intervalMs: 1 })
   await app.ready()
   const awake = setInterval(() => {}, 1000)
@@ -42,12 +42,11 @@ t.test('nothing is looked for before the start is through', async t => {
   let looks = 0
   let asked = 0
   core.catalog.rescan = async () => { looks += 1 }
-  const jobs = createJobRunner({ log: core.log })
-  jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'starting'))
-  const { refusal } = jobs
+  const { queue, gate } = createJobs(core, { places: 1 })
+  gate.set(new AppError('SERVICE_STOPPING', 'service-starting', 'starting'))
   const app = Fastify()
   await app.register(corePlugin, { core })
-  await app.register(jobsPlugin, { jobs: { ...jobs, refusal () { asked += 1; return refusal() } } })
+  await app.register(jobsPlugin, { jobs: { queue, gate: { ...gate, reason () { asked += 1; return gate.reason() } } } })
   await app.register(rescanPlugin, { intervalMs: 1 })
   await app.ready()
   const awake = setInterval(() => {}, 1000)

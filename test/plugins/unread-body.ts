@@ -7,6 +7,7 @@ import Fastify from 'fastify'
 import t, { type Test } from 'tap'
 import unreadBodyPlugin from '../../plugins/unread-body.js'
 import { buildTestApp } from '../support/app.js'
+import { startWork } from '../support/work.js'
 
 const large = 200 << 20
 /** More than the buffers of a connection hold. */
@@ -29,9 +30,8 @@ interface Refusal {
 async function setUp (t: Test) {
   const { app, as, jobs } = await buildTestApp(t, { env: { UPLOAD_MAX_BYTES: '1000000' } })
   await app.listen({ host: '127.0.0.1', port: 0 })
-  const busy = jobs.start({ kind: 'create', organizationId: 'busy', run: async ({ signal }) => { await once(signal, 'abort') } })
-  busy.done.catch(() => {})
-  t.teardown(() => { jobs.cancel('busy', busy.job.id) })
+  const busy = startWork(jobs, { organizationId: 'busy', run: async ({ signal }) => { await once(signal, 'abort') } })
+  t.teardown(async () => { await jobs.cancel('busy', busy.job.id) })
   const refusals: Refusal[] = [
     { name: 'no token', status: 401, code: 'UNAUTHORIZED', headers: { ...zip, authorization: '' } },
     { name: 'not an OWNER', status: 403, code: 'FORBIDDEN', headers: { ...zip, ...as('MANAGER') } },

@@ -4,6 +4,7 @@ import { renameDatabases } from '../../src/database/swap.js'
 import { startCluster, type TestCluster } from '../support/postgres.js'
 import { setUpTenants, type Tenants, type TenantsOptions } from '../support/tenants.js'
 import type { Test } from 'tap'
+import { untilIdle } from '../support/work.js'
 
 let cluster: TestCluster
 
@@ -71,7 +72,7 @@ t.test('what stays with the former database is told, and keeps nobody from dropp
   t.match(again.report.warnings, [/^Only the newest restore can be undone/], 'it is another database now')
   t.equal(again.report.warnings.length, 1)
   // The first checkpoint is dropped after the answer.
-  await tenants.jobs.idle()
+  await untilIdle(tenants.jobs)
   await withSql(cluster.connection, {}, async sql => {
     const databases = await sql<Array<{ datname: string }>>`SELECT datname FROM pg_database WHERE datdba = (SELECT oid FROM pg_roles WHERE rolname = ${name}) ORDER BY 1`
     t.match(databases.map(({ datname }) => datname), [/^dab_checkpoint_/, name], 'the first checkpoint is gone')

@@ -58,11 +58,11 @@ for (const scope of ['instance', 'organization'] as const) {
     await sql.unsafe('DELETE FROM items WHERE id > 10')
     await sql.end()
     const request = { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
-    await restoreBackup(core, { ...request, dryRun: true }, testJob())
-    const { restoreId } = await restoreBackup(core, request, testJob())
+    await restoreBackup(core, { ...request, dryRun: true }, testJob({ core }))
+    const { restoreId } = await restoreBackup(core, request, testJob({ core }))
     const count = async (): Promise<number> => await withSql(core.database.connection(), {}, async own => Number((await own`SELECT count(*) AS n FROM items`)[0]!.n))
     t.equal(await count(), rows)
-    await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob())
+    await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core }))
     t.equal(await count(), 10)
     t.same(await leftovers(core, user), [])
   })
@@ -76,11 +76,11 @@ for (const scope of ['instance', 'organization'] as const) {
     const { id } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
     const request = { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
     const intruder = enter(cluster.connection, user)
-    await restoreBackup(core, request, testJob())
+    await restoreBackup(core, request, testJob({ core }))
     const session = await intruder
     t.match(await listRestores(core, organizationId), [{ state: 'rehearsed' }])
     t.match(await leftovers(core, user), [/^dab_restore_/, ...(scope === 'organization' ? [/^dab_loader_/] : [])], 'the database is still there')
-    await restoreBackup(core, request, testJob())
+    await restoreBackup(core, request, testJob({ core }))
     t.match(await listRestores(core, organizationId), [{ state: 'rehearsed' }, { state: 'rehearsed' }], 'the next one works')
     await session.end()
     await expireCheckpoints(core)

@@ -14,7 +14,7 @@ async function warningsOf (t: Parameters<typeof testCore>[0], links: number): Pr
   const { id, warnings } = await createBackup(core, { organizationId: 'acme', type: 'files', createdBy: 't', createdByEmail: null }, testJob())
   const restore = async (dryRun: boolean): Promise<string[]> => (await restoreBackup(core, {
     organizationId: 'acme', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun, startedBy: 't'
-  }, testJob())).report.warnings.filter(warning => warning.startsWith('The backup '))
+  }, testJob({ core }))).report.warnings.filter(warning => warning.startsWith('The backup '))
   return { backup: warnings, dryRun: await restore(true), restore: await restore(false) }
 }
 

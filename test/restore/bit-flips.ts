@@ -127,7 +127,7 @@ t.test('no restore takes an archive that was flipped, cut, swapped or renamed in
     try {
       await restoreBackup(site.core, {
         organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't'
-      }, testJob())
+      }, testJob({ core: site.core }))
       undetected.push(what)
       t.fail(what)
     } catch (error) {
@@ -139,7 +139,7 @@ t.test('no restore takes an archive that was flipped, cut, swapped or renamed in
   t.comment(`${Object.keys(changed).length} changed archives: ${detected} refused, ${undetected.length} restored`)
   t.same(await site.leftovers(), [])
   await writeFile(path, bytes)
-  await restoreBackup(site.core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, testJob())
+  await restoreBackup(site.core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, testJob({ core: site.core }))
   t.equal(await site.look(), 'aa', 'as it was it is taken')
 })
 

@@ -25,7 +25,7 @@ for (const [mode, { scope, ...role }] of Object.entries({
       ALTER TABLE items ADD CONSTRAINT org_is_there CHECK (org_exists(org))`)
     const before = await databaseFingerprint(connection)
     for (const dryRun of [true, false]) {
-      await t.rejects(restoreBackup(core, { ...asked, backupId: id, dryRun }, testJob()), {
+      await t.rejects(restoreBackup(core, { ...asked, backupId: id, dryRun }, testJob({ core })), {
         code: 'CHECKPOINT_IMPOSSIBLE', reason: 'load-failed', message: /rows of public\.items/, remedy: /rollbackOnFailure: false/
       }, dryRun ? 'its dry run says so' : 'refused')
       t.equal(await databaseFingerprint(connection), before)
@@ -33,9 +33,9 @@ for (const [mode, { scope, ...role }] of Object.entries({
       t.equal((await core.catalog.list('A', { limit: 9 })).backups.length, 1)
     }
     await sql.unsafe('ALTER TABLE items DROP CONSTRAINT org_is_there')
-    await restoreBackup(core, { ...asked, backupId: id, dryRun: true }, testJob())
+    await restoreBackup(core, { ...asked, backupId: id, dryRun: true }, testJob({ core }))
     t.same(await leftovers(core, user), [], 'a dry run keeps no checkpoint')
-    await restoreBackup(core, { ...asked, backupId: id, dryRun: false }, testJob())
+    await restoreBackup(core, { ...asked, backupId: id, dryRun: false }, testJob({ core }))
     t.same(await sql`SELECT DISTINCT left(name, 4) AS name FROM items`, [{ name: 'item' }])
   })
 }

@@ -4,10 +4,13 @@ import { expireCheckpoints, finishRestores } from '../../src/restore/recover.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { listRestores } from '../../src/restore/history.js'
 import { undoRestore } from '../../src/restore/undo.js'
-import { createJobRunner } from '../../src/jobs/runner.js'
-import type { JobContext } from '../../src/jobs/progress.js'
+import type { Core } from '../../src/core.js'
+import { createJobs } from '../../src/create-jobs.js'
+import { operations } from '../../src/operations/all.js'
+import type { JobContext } from '../../src/jobs/context.js'
 import { testJob } from '../support/job.js'
 import { createSite, organizationId } from '../support/restore-site.js'
+import { startWork, withWork } from '../support/work.js'
 
 t.setTimeout(300_000)
 
@@ -26,8 +29,9 @@ globalThis.Date = class extends TrueDate {
 t.beforeEach(() => { offset = 0 })
 
 /** A job in which the clock jumps when it comes to each phase. */
-function jumping (days: number, phases = new Set<string>()): JobContext {
+function jumping (core: Core, days: number, phases = new Set<string>()): JobContext {
   return testJob({
+    core,
     onPhase: phase => {
       phases.add(phase)
       offset += days * day
@@ -39,11 +43,11 @@ t.test('a clock that jumps in the middle of a backup or restore loses nothing', 
   const { core, states, look, leftovers } = await createSite(t)
   const restore = async (state: 'a' | 'b', days: number) => await restoreBackup(core, {
     organizationId, backupId: states[state].backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 'tester'
-  }, jumping(days))
+  }, jumping(core, days))
   const done: string[] = []
   for (const days of [-1, 400]) {
     const phases = new Set<string>()
-    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, jumping(days, phases))
+    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, jumping(core, days, phases))
     t.ok(phases.size > 2)
     t.equal((await core.catalog.get(organizationId, id))?.state, 'available')
     for (const state of ['a', 'b'] as const) {
@@ -60,7 +64,7 @@ t.test('a clock that jumps in the middle of a backup or restore loses nothing', 
   const last = await restore('a', -1)
   await finishRestores(core, [organizationId])
   t.same((await listRestores(core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [last.restoreId], 'the checkpoint is that of the last restore')
-  await undoRestore(core, { organizationId, restoreId: last.restoreId, startedBy: 'tester' }, jumping(-1))
+  await undoRestore(core, { organizationId, restoreId: last.restoreId, startedBy: 'tester' }, jumping(core, -1))
   t.equal(await look(), 'bb')
   t.same(await leftovers(), [])
 })
@@ -69,7 +73,7 @@ t.test('a checkpoint does not expire because the clock jumps ahead', async t => 
   const { core, states } = await createSite(t)
   const restored = await restoreBackup(core, {
     organizationId, backupId: states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 'tester'
-  }, testJob())
+  }, testJob({ core }))
   offset = 400 * day
   await expireCheckpoints(core)
   t.match(await listRestores(core, organizationId), [{ restoreId: restored.restoreId, undoable: true }])
@@ -97,19 +101,19 @@ t.test('a backup that is made after the clock was set back says so', async t => 
 })
 
 t.test('a job ends after its start, and tells its progress all the while', async t => {
-  const { core: { log } } = await createSite(t)
-  const jobs = createJobRunner({ log })
-  const { job, done } = jobs.start({
-    kind: 'create', organizationId, run: async ({ progress }) => {
+  const { core } = await createSite(t)
+  const { queue: jobs } = createJobs(core, { places: 1, operations: withWork(operations) })
+  const { job, done } = startWork(jobs, {
+    organizationId, run: async ({ progress }) => {
       progress.phase('before')
       offset = -day
-      const told = new Promise<void>(resolve => { jobs.subscribe(job.id, ({ bytesDone }) => { if (bytesDone > 0) resolve() }) })
+      const told = new Promise<void>(resolve => { jobs.watch(job.id, ({ bytesDone }) => { if (bytesDone > 0) resolve() }) })
       const moving = setInterval(() => { progress.advance(1) }, 10)
       await told
       clearInterval(moving)
     }
   })
   await done
-  const ended = jobs.get(organizationId, job.id)
+  const ended = await jobs.get(organizationId, job.id)
   t.ok(ended.finishedAt! >= ended.startedAt)
 })

@@ -26,7 +26,7 @@ t.test('a restore of no files leaves no folder, also when it is killed after the
 
   await arrive()
   const request = { organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, startedBy: 'tester' }
-  const { report } = await restoreBackup(core, { ...request, dryRun: true }, testJob())
+  const { report } = await restoreBackup(core, { ...request, dryRun: true }, testJob({ core }))
   t.match(report.warnings, ['The backup holds no files: all that are in the upload folder now go.'])
   const { points } = (await runChild(site, { do: 'restore', backupId, keep: false }))!
   t.notOk(await isThere())

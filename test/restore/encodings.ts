@@ -34,11 +34,11 @@ for (const encoding of ['LATIN1', 'WIN1252', 'SQL_ASCII'] as const) {
       const changed = await read()
       await sql.end()
       const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
-      const { report } = await restoreBackup(core, request, testJob())
+      const { report } = await restoreBackup(core, request, testJob({ core }))
       t.equal(report.database?.mode, mode)
-      const { restoreId } = await restoreBackup(core, { ...request, dryRun: false }, testJob())
+      const { restoreId } = await restoreBackup(core, { ...request, dryRun: false }, testJob({ core }))
       t.equal(await read(), before, 'restored')
-      await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob())
+      await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core }))
       t.equal(await read(), changed, 'undone')
       const [live] = await withSql(connection, {}, async own => await own<[{ encoding: string }]>`SELECT current_setting('server_encoding') AS encoding`)
       t.equal(live.encoding, encoding)
@@ -56,5 +56,5 @@ t.test('rows are named in messages, also long ones', async t => {
   const { id } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
   await sql.unsafe('UPDATE items SET org = \'globex\', id = 2')
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
-  await t.rejects(restoreBackup(core, request, testJob()), { code: 'RESTORE_CONFLICT', errors: [{ message: /é\.\.\./ }] })
+  await t.rejects(restoreBackup(core, request, testJob({ core })), { code: 'RESTORE_CONFLICT', errors: [{ message: /é\.\.\./ }] })
 })

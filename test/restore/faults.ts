@@ -52,6 +52,6 @@ t.test('a full disk', { skip: process.getuid?.() === 0 ? false : 'needs root to 
   await writeFile(join(folder, 'ballast'), randomBytes(65 << 20))
   const before = await fingerprints(core)
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
-  await t.rejects(restoreBackup(core, request, testJob()), { code: 'DISK_FULL' }, 'told beforehand')
+  await t.rejects(restoreBackup(core, request, testJob({ core })), { code: 'DISK_FULL' }, 'told beforehand')
   t.same(await fingerprints(core), before)
 })

@@ -65,7 +65,7 @@ t.test('a database with everything in it is the same after a restore, by an ordi
   t.not(await dump(connection), before.dump)
 
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't' }
-  const { report } = await restoreBackup(core, request, testJob())
+  const { report } = await restoreBackup(core, request, testJob({ core }))
   t.same(report.warnings, [])
   t.equal(await dump(connection), before.dump)
   t.equal(await databaseFingerprint(connection), before.rows)

@@ -35,8 +35,8 @@ async function setUp (t: Test, { mounted = false } = {}) {
     backUp: async () => (await createBackup(core, { organizationId, type: 'files', createdBy: 't', createdByEmail: null }, testJob())).id,
     restore: async (backupId: string, changes: { dryRun?: boolean } = {}): Promise<RestoreResult> => await restoreBackup(core, {
       organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't', ...changes
-    }, testJob()),
-    undo: async (restoreId: string) => await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob())
+    }, testJob({ core })),
+    undo: async (restoreId: string) => await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core }))
   }
 }
 
@@ -138,7 +138,7 @@ t.test('a folder that is not there any more', { skip }, async t => {
   const stranger = { ...core, signing: { current: core.signing.current, previous: [] }, settings: { ...core.settings, acceptUnsignedArchives: true } }
   const { derivedKey } = await import('../../src/archive/signature.js')
   stranger.signing.current = derivedKey('y'.repeat(32))
-  await restoreBackup(stranger, { organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, testJob())
+  await restoreBackup(stranger, { organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }, testJob({ core: stranger }))
   t.same((await owners())[0], { uid: 0, gid: 0 }, 'an archive that is not signed here decides nothing')
 })
 

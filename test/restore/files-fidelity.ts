@@ -27,7 +27,7 @@ async function setUp (t: Test, env: NodeJS.ProcessEnv = {}) {
     backUp: async (): Promise<Backup> => await createBackup(core, { organizationId, type: 'files', createdBy: 't', createdByEmail: null }, testJob()),
     restore: async (backupId: string, changes: { dryRun?: boolean, rollbackOnFailure?: boolean } = {}): Promise<RestoreReport> => (await restoreBackup(core, {
       organizationId, backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't', ...changes
-    }, testJob())).report
+    }, testJob({ core }))).report
   }
 }
 

@@ -27,11 +27,11 @@ for (const mode of ['swap', 'in-place', 'merge'] as const) {
     await sql`DELETE FROM "a|b"."parts|" WHERE id <= 20`
     await sql.end({ timeout: 1 })
     const request = { organizationId: 'A', backupId: id, validateChecksum: false, rollbackOnFailure: true, startedBy: 't' }
-    const { report } = await restoreBackup(core, { ...request, dryRun: true }, testJob())
+    const { report } = await restoreBackup(core, { ...request, dryRun: true }, testJob({ core }))
     t.equal(report.database?.mode, mode)
-    const { restoreId } = await restoreBackup(core, { ...request, dryRun: false }, testJob())
+    const { restoreId } = await restoreBackup(core, { ...request, dryRun: false }, testJob({ core }))
     t.equal(await rows(), 60)
-    await undoRestore(core, { organizationId: 'A', restoreId, startedBy: 't' }, testJob())
+    await undoRestore(core, { organizationId: 'A', restoreId, startedBy: 't' }, testJob({ core }))
     t.equal(await rows(), 40)
   })
 }

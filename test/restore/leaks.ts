@@ -11,7 +11,7 @@ t.test('a thread that crashes fails the restore, whichever it is, and leaves not
   const site = await createSite(t)
   const restore = async (dryRun: boolean): Promise<unknown> => await restoreBackup(site.core, {
     organizationId, backupId: site.states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun, startedBy: 'tester'
-  }, testJob())
+  }, testJob({ core: site.core }))
   await restore(true)
   const before = await traces()
 

@@ -36,7 +36,7 @@ t.test('clients that ask through a restore see the old state, then the new one, 
   const clients = [client(), client()]
   const { report } = await restoreBackup(site.core, {
     organizationId, backupId: site.states.a.backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't'
-  }, testJob({ onPhase: phase => { phases.push(phase) } })).finally(() => { over = true })
+  }, testJob({ core: site.core, onPhase: phase => { phases.push(phase) } })).finally(() => { over = true })
   t.ok(Number.isInteger(report.outageMs), 'the report tells how long they were shut out')
   t.same(phases.slice(-1), ['commit'])
   for (const answers of await Promise.all(clients)) {

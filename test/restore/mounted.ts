@@ -78,7 +78,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
   const { core, live, states } = site
 
   await t.test('is rehearsed without a trace', async t => {
-    const { report } = await restoreBackup(core, request(states.a.backupId, { dryRun: true }), testJob())
+    const { report } = await restoreBackup(core, request(states.a.backupId, { dryRun: true }), testJob({ core }))
     t.match(report, { files: { folders: [{ folder: '.', added: 1, removed: 1, unchanged: 1 }, { folder: 'photos', added: 1, changed: 1, removed: 1 }] }, warnings: [/a mount of its own/] })
     t.equal(await site.look(), 'bb', 'not even a time')
     t.notOk((await readdir(live)).includes(stagingFolder))
@@ -89,7 +89,7 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     await mkdir(inner)
     execFileSync('mount', ['-t', 'tmpfs', 'tmpfs', inner])
     try {
-      await t.rejects(restoreBackup(core, request(states.a.backupId), testJob()), { code: 'PREFLIGHT_FAILED', reason: 'mount-inside', message: /"photos\/two words"/ })
+      await t.rejects(restoreBackup(core, request(states.a.backupId), testJob({ core })), { code: 'PREFLIGHT_FAILED', reason: 'mount-inside', message: /"photos\/two words"/ })
     } finally {
       execFileSync('umount', [inner])
     }
@@ -99,14 +99,14 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
   })
 
   await t.test('is restored and undone; what the restore keeps is in no backup', async t => {
-    const { restoreId } = await restoreBackup(core, request(states.a.backupId), testJob())
+    const { restoreId } = await restoreBackup(core, request(states.a.backupId), testJob({ core }))
     t.equal(await site.look(), 'aa')
     t.same(await readdir(join(live, stagingFolder)), [restoreId])
     t.ok([...(await core.storage.list(organizationId)).entries].every(({ path }) => !path.startsWith(stagingFolder)))
-    await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob())
+    await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob({ core }))
     t.equal(await site.look(), 'bb')
     t.notOk((await readdir(live)).includes(stagingFolder), 'nothing of ours is left among the files')
-    await restoreBackup(core, request(states.a.backupId), testJob())
+    await restoreBackup(core, request(states.a.backupId), testJob({ core }))
     await releaseCheckpoints(core, organizationId, null)
     t.equal(await site.look(), 'aa')
     t.notOk((await readdir(live)).includes(stagingFolder))
@@ -158,7 +158,7 @@ t.test('what is mounted inside a folder after its restore is neither carried off
   await writeFile(join(share, 'precious'), 'somebody else\'s')
   await mkdir(join(live, 'share'), { recursive: true })
   const { id } = await createBackup(core, { organizationId, type: 'files', createdBy: 'tester', createdByEmail: null }, testJob())
-  const { restoreId } = await restoreBackup(core, request(id), testJob())
+  const { restoreId } = await restoreBackup(core, request(id), testJob({ core }))
 
   async function whileMounted (place: string, work: () => Promise<void>): Promise<void> {
     execFileSync('mount', ['--bind', share, place], { stdio: 'ignore' })
@@ -175,7 +175,7 @@ t.test('what is mounted inside a folder after its restore is neither carried off
     return t.pass('mounting is not allowed here')
   }
   await whileMounted(join(live, 'share'), async () => {
-    await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob()), { code: 'RESTORE_NOT_UNDOABLE', reason: 'mount-inside', message: /"share"/, remedy: /Unmount it/ })
+    await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob({ core })), { code: 'RESTORE_NOT_UNDOABLE', reason: 'mount-inside', message: /"share"/, remedy: /Unmount it/ })
     t.same(await readdir(join(live, 'share')), ['precious'])
   })
   await whileMounted(join(uploadDir, stagingFolder, restoreId, 'former', 'share'), async () => { await releaseCheckpoints(core, organizationId, null) })

@@ -71,14 +71,14 @@ t.test('a dry run is refused as the restore is where the live files can\'t be mo
     try {
       const before = await listTree(live)
       for (const dryRun of [true, false]) {
-        await t.rejects(restoreBackup(core, { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: true, dryRun, startedBy: 't' }, testJob()),
+        await t.rejects(restoreBackup(core, { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: true, dryRun, startedBy: 't' }, testJob({ core })),
           { code: 'STORAGE_UNAVAILABLE', reason: 'folder-not-movable' }, `${stuck} dryRun: ${dryRun}`)
         t.same((await listTree(live)).filter(line => !line.startsWith('""')), before.filter(line => !line.startsWith('""')))
       }
     } finally {
       attribute('-', stuck)
     }
-    await restoreBackup(core, { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob())
+    await restoreBackup(core, { organizationId, backupId: id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob({ core }))
   }
   await attempt(live)
   await rm(live, { recursive: true })

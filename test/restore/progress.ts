@@ -17,7 +17,7 @@ for (const [mode, options] of Object.entries(cases)) {
     const modest = await forge(tenants.core, backup, { files: true, metadata: ({ counts }) => { counts.bytes = 1 } })
     for (const backupId of [backup.id, modest]) {
       let [done, total, beyond] = [0, 0, 0]
-      const job = testJob()
+      const job = testJob({ core: tenants.core })
       const { report } = await restoreBackup(tenants.core, {
         organizationId: 'acme', backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 'tester'
       }, {

@@ -326,7 +326,7 @@ async function attempt (place: Place, made: Made, { dryRun, rollbackOnFailure }:
     ...(made.backupId === undefined ? {} : { backupId: made.backupId }), ...(made.organizationId === undefined ? {} : { organizationId: made.organizationId })
   }
   try {
-    await restoreBackup(made.core ?? place.core, request, testJob())
+    await restoreBackup(made.core ?? place.core, request, testJob({ core: made.core ?? place.core }))
     return null
   } catch (error) {
     const { code, reason, message, remedy, errors = [] } = error as { code: string, reason: string, message: string, remedy?: string, errors?: Array<{ message: string }> }
@@ -429,12 +429,12 @@ t.test('a dry run is refused for no more than the restore is', async t => {
   if (made === null) t.comment('only root can make a file that can\'t be read')
   try {
     const request = { organizationId, backupId: place.states.a.backupId, validateChecksum: false, rollbackOnFailure: true, startedBy: 't' }
-    const { report } = await restoreBackup(place.core, { ...request, dryRun: true }, testJob())
+    const { report } = await restoreBackup(place.core, { ...request, dryRun: true }, testJob({ core: place.core }))
     t.match(report.database, { mode: 'swap', tables: [{ table: 'public.items', rows: 200 }, {}, {}] })
     t.match(report.warnings.join('\n'), /What would change in the live database can't be told/)
     if (made !== null) t.match(report.warnings.join('\n'), /"photos\/one" that is there now is counted as changed/)
-    const { restoreId } = await restoreBackup(place.core, { ...request, dryRun: false }, testJob())
-    await undoRestore(place.core, { organizationId, restoreId, startedBy: 't' }, testJob())
+    const { restoreId } = await restoreBackup(place.core, { ...request, dryRun: false }, testJob({ core: place.core }))
+    await undoRestore(place.core, { organizationId, restoreId, startedBy: 't' }, testJob({ core: place.core }))
   } finally {
     await made?.undo?.()
     await place.beside('ALTER DATABASE app ALLOW_CONNECTIONS true')

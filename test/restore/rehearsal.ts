@@ -31,7 +31,7 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   await sql`SELECT pg_stat_force_next_flush()`
   const before = [await fingerprints(core), await listTree(live), [...await counters()]]
   const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
-  const { report } = await restoreBackup(core, request, testJob())
+  const { report } = await restoreBackup(core, request, testJob({ core }))
   t.match(report.database?.tables, [
     { table: 'public.bare', rows: 3, added: 1, changed: 0, removed: 0, unchanged: 2, comparedBy: 'content' },
     { table: 'public.gone', rows: 1, added: 1, note: /would come back/ },
@@ -54,7 +54,7 @@ t.test('cancelled at any phase before the commit, nothing has happened', async t
   const before = await fingerprints(core)
   for (const at of ['verify', 'plan', 'prepare', 'report']) {
     const controller = new AbortController()
-    const job = testJob({ signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled')) } })
+    const job = testJob({ core, signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled')) } })
     const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
     await t.rejects(restoreBackup(core, request, job), { code: 'JOB_CANCELLED' }, at)
     t.same(await fingerprints(core), before, at)

@@ -65,10 +65,10 @@ for (const [mode, options] of Object.entries({
     }
     await change()
     const changed = await rows()
-    t.match((await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: true, dryRun: true }, testJob())).report.database, { mode })
-    const { restoreId } = await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: true, dryRun: false }, testJob())
+    t.match((await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: true, dryRun: true }, testJob({ core }))).report.database, { mode })
+    const { restoreId } = await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: true, dryRun: false }, testJob({ core }))
     t.same(await rows(), before)
-    await undoRestore(core, { organizationId: 'A', restoreId, startedBy: 't' }, testJob())
+    await undoRestore(core, { organizationId: 'A', restoreId, startedBy: 't' }, testJob({ core }))
     t.same(await rows(), changed)
     await sql.end({ timeout: 1 })
   })
@@ -94,7 +94,7 @@ t.test('a definition that would call another function with the search_path is lo
     const { id, warnings } = await createBackup(core, request, testJob())
     const told = warnings.filter(text => text.includes('search_path'))
     if (told.length > 0) t.match(told, [/the column public\.items\.tags would use a function or operator of the application/])
-    await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: false, dryRun: true }, testJob())
+    await restoreBackup(core, { ...asked, backupId: id, rollbackOnFailure: false, dryRun: true }, testJob({ core }))
     return /set_config\('search_path', (.*), false\);/.exec(await dumpOf(core, id))?.[1]
   }
   t.equal(await path(), '\'"public"\'')

@@ -48,7 +48,7 @@ async function asApplication<Result> (connection: Connection, use: (sql: postgre
 const create = async (core: Core): Promise<Backup> => await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
 const restore = async (core: Core, backupId: string, request: object = {}): Promise<RestoreResult> => await restoreBackup(core, {
   organizationId, backupId, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't', ...request
-}, testJob())
+}, testJob({ core }))
 
 /** Rows of the relations as text, in the form that a session of ours gives them. */
 async function rowsOf (connection: Connection, ...relations: string[]): Promise<Record<string, string[]>> {
@@ -111,7 +111,7 @@ for (const mode of ['swap', 'in-place'] as const) {
       for (const change of again.report.database?.tables ?? []) t.match(change, { added: 0, changed: 0, removed: 0 }, 'what is there already is no change')
       return
     }
-    await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob())
+    await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core }))
     t.same(await state(), damaged, 'the undo brings the settings back too')
   })
 }
@@ -145,7 +145,7 @@ t.test('a user that is set read-only makes backups, and is told before a restore
   const refused = { code: 'PREFLIGHT_FAILED', reason: 'user-read-only' }
   await t.rejects(restore(core, id, { dryRun: true }), refused)
   await t.rejects(restore(core, id), refused)
-  await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob()), refused)
+  await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core })), refused)
   t.same(await listRestores(core, organizationId), journals, 'nothing was begun')
   t.same(await rowsOf(connection, 'items'), { items: ['(1)'] })
 })

@@ -17,13 +17,13 @@ import { coreOf, createSite, organizationId, type Site } from '../support/restor
 
 const startedBy = 'tester'
 
-function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}, job = testJob()) {
+function restore (site: Site, state: 'a' | 'b', changes: Partial<RestoreRequest> = {}, job = testJob({ core: site.core })) {
   return restoreBackup(site.core, {
     organizationId, backupId: site.states[state].backupId, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy, ...changes
   }, job)
 }
 
-const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, testJob())
+const undo = async (site: Site, restoreId: string) => await undoRestore(site.core, { organizationId, restoreId, startedBy }, testJob({ core: site.core }))
 
 async function databases (site: Site): Promise<string[]> {
   return await withSql(site.connection, {}, async sql => (await sql<Array<{ name: string }>>`
@@ -33,7 +33,7 @@ async function databases (site: Site): Promise<string[]> {
 t.test('only the newest is shown as undoable, also while the older checkpoint is still there', async t => {
   const s = await createSite(t)
   await restore(s, 'a')
-  const second = await restore(s, 'b', {}, { ...testJob(), afterwards: async () => {} })
+  const second = await restore(s, 'b', {}, { ...testJob(), followUp: async () => {} })
   t.equal((await databases(s)).length, 3)
   t.same((await listRestores(s.core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [second.restoreId])
 })
@@ -87,10 +87,10 @@ t.test('nor to one below somebody else\'s restore', async t => {
   const { id } = await createBackup(s.core, other, testJob())
   const theirs = await restoreBackup(s.core, {
     organizationId: 'other', backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy
-  }, testJob())
+  }, testJob({ core: s.core }))
   await t.rejects(undo(s, restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'database-replaced' })
   t.equal(await s.look(), 'aa', 'the files have not moved either')
-  await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, testJob())
+  await undoRestore(s.core, { organizationId: 'other', restoreId: theirs.restoreId, startedBy }, testJob({ core: s.core }))
   await undo(s, restoreId)
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])

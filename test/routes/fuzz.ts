@@ -15,6 +15,7 @@ import { requestsFor, type FuzzRequest } from '../support/fuzz-requests.js'
 import { fillPath, readOperations, type Operation } from '../support/operations.js'
 import { createTestDatabase } from '../support/postgres.js'
 import { createContract, type Answer } from '../support/response-contract.js'
+import { untilIdle } from '../support/work.js'
 
 const runs = 200
 
@@ -104,7 +105,7 @@ t.test('whatever is asked, the answer is one that the document describes', async
       const { method, path } = request
       if (method === 'DELETE' && status === 200) ids = await makeIds(parts)
       // A job that a client has left goes on.
-      await parts.jobs.idle()
+      await untilIdle(parts.jobs)
       if (answer === null) return
       const wrong = check(operationAt(operations, method, path), method, answer)
       if (wrong !== null) throw new Error(`${method} ${path.slice(0, 200)}: ${wrong}\n${answer.body.slice(0, 500)}`)

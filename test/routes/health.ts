@@ -74,18 +74,18 @@ t.test('not ready where BACKUP_DIR has no room', async t => {
 })
 
 t.test('not ready without a database, nor while jobs are refused', async t => {
-  const { app, jobs } = await buildTestApp(t)
+  const { app, gate } = await buildTestApp(t)
   const response = await app.inject({ url: '/health/ready' })
   t.match(response.json(), { statusCode: 503, error: 'Service Unavailable', code: 'DATABASE_UNAVAILABLE', remedy: String, errors: [{ field: 'database' }] })
   t.ok(response.headers['retry-after'])
   t.notMatch(response.body, /secret/)
-  jobs.refuse(new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
+  gate.set(new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
   t.match((await app.inject({ url: '/health/ready' })).json(), {
     code: 'CONFIG_INVALID', reason: 'another-service', remedy: 'Stop it.', errors: [{ field: 'database' }]
   }, 'the reason why the database is not started comes before its absence')
 
   const { url } = await createTestDatabase(t)
   const starting = await buildTestApp(t, { databaseUrl: url })
-  starting.jobs.refuse(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.'))
+  starting.gate.set(new AppError('SERVICE_STOPPING', 'service-starting', 'The service is starting.'))
   t.match((await starting.app.inject({ url: '/health/ready' })).json(), { statusCode: 503, code: 'SERVICE_STOPPING' })
 })

@@ -2,18 +2,18 @@ import { once } from 'node:events'
 import { get, type IncomingMessage } from 'node:http'
 import t from 'tap'
 import type { Job } from '../../src/jobs/job.js'
-import type { JobContext } from '../../src/jobs/progress.js'
+import type { JobContext } from '../../src/jobs/context.js'
 import { openSql } from '../../src/database/connection/connection.js'
 import { buildTestApp, type TestApp } from '../support/app.js'
 import { createTestDatabase } from '../support/postgres.js'
+import { startWork } from '../support/work.js'
 
 /** A job that is open until it is told to end, or cancelled. */
 async function startJob ({ jobs }: TestApp, organizationId = 'acme') {
   let begin: (context: JobContext) => void = () => {}
   let finish: (value: unknown) => void = () => {}
   const began = new Promise<JobContext>(resolve => { begin = resolve })
-  const { job, done } = jobs.start({
-    kind: 'create',
+  const { job, done } = startWork(jobs, {
     organizationId,
     run: async context => await new Promise((resolve, reject) => {
       finish = resolve
@@ -101,10 +101,10 @@ t.test('events: progress, then the result, then the end', async t => {
 t.test('a watcher who leaves is forgotten, and the job goes on', async t => {
   const service = await buildTestApp(t)
   const { job, done, finish } = await startJob(service)
-  const { subscribe } = service.jobs
+  const { watch: subscribe } = service.jobs
   let left: () => void = () => {}
   const unsubscribed = new Promise<void>(resolve => { left = resolve })
-  service.jobs.subscribe = (...args) => {
+  service.jobs.watch = (...args) => {
     const unsubscribe = subscribe(...args)
     return () => {
       unsubscribe()
@@ -142,8 +142,8 @@ t.test('a client that leaves does not stop its job', async t => {
   await listing
   leaving.abort()
   await t.rejects(answer)
-  const [job] = jobs.list('acme')
-  const ended = new Promise<Job>(resolve => { jobs.subscribe(job?.id ?? '', job => { if (job.state !== 'running') resolve(job) }) })
+  const [job] = await jobs.list('acme')
+  const ended = new Promise<Job>(resolve => { jobs.watch(job?.id ?? '', job => { if (job.state !== 'running') resolve(job) }) })
   goOn()
   t.match(await ended, { state: 'succeeded' })
 })
@@ -177,8 +177,8 @@ t.test('a backup that waits for a locked table is cancelled while the lock is he
   const waiting = async (): Promise<number> => (await sql`SELECT FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass`).length
 
   const job = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: { ...as(), prefer: 'respond-async' }, payload: { type: 'database' } })).json<Job>()
-  const ended = new Promise<Job>(resolve => { jobs.subscribe(job.id, seen => { if (seen.finishedAt !== undefined) resolve(seen) }) })
-  while (await waiting() === 0) if (jobs.get('acme', job.id).finishedAt !== undefined) throw new Error('The backup has not waited.')
+  const ended = new Promise<Job>(resolve => { jobs.watch(job.id, seen => { if (seen.finishedAt !== undefined) resolve(seen) }) })
+  while (await waiting() === 0) if ((await jobs.get('acme', job.id)).finishedAt !== undefined) throw new Error('The backup has not waited.')
   await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${job.id}`, headers: as() })
   const { finishedAt, ...cancelled } = await ended
   t.match(cancelled, { state: 'cancelled', phase: 'snapshot', error: { code: 'JOB_CANCELLED' } })
@@ -192,7 +192,7 @@ t.test('a backup that waits for a locked table is cancelled while the lock is he
 
 t.test('closing waits for the jobs, tells the watchers, and refuses new jobs', async t => {
   const service = await buildTestApp(t)
-  const { app, as, jobs } = service
+  const { app, as, jobs, gate } = service
   const { job, finish } = await startJob(service)
   const { events } = await watch(service, job.id)
   await events.next()
@@ -206,7 +206,7 @@ t.test('closing waits for the jobs, tells the watchers, and refuses new jobs', a
   })
   const closed = app.close()
   await stopping
-  t.match(jobs.refusal(), { code: 'SERVICE_STOPPING' })
+  t.match(gate.reason(), { code: 'SERVICE_STOPPING' })
   finish('made in time')
   t.match((await events.next()).value, { event: 'result', job: { state: 'succeeded', result: 'made in time' } })
   await closed

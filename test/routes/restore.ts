@@ -5,6 +5,7 @@ import type { Job } from '../../src/jobs/job.js'
 import type { Backup } from '../../src/repository/record.js'
 import { buildTestApp } from '../support/app.js'
 import { createTestDatabase } from '../support/postgres.js'
+import { startWork, untilIdle } from '../support/work.js'
 
 t.test('a restore of the whole database runs beside no job of any organization', async t => {
   const { url, sql } = await createTestDatabase(t)
@@ -16,7 +17,7 @@ t.test('a restore of the whole database runs beside no job of any organization',
   const files = await create('files')
 
   let finish: () => void = () => {}
-  const other = jobs.start({ kind: 'create', organizationId: 'other', run: async () => { await new Promise<void>(resolve => { finish = resolve }) } })
+  const other = startWork(jobs, { organizationId: 'other', run: async () => { await new Promise<void>(resolve => { finish = resolve }) } })
   const restore = async (id: string) => await app.inject({ method: 'POST', url: `/api/backup/restore/${id}`, headers: as(), payload: { dryRun: true } })
   const refused = await restore(whole.id)
   t.match(refused.json(), { statusCode: 409, code: 'JOB_CONFLICT' })
@@ -31,7 +32,7 @@ t.test('delete and restore wait for no job of the organization', async t => {
   const { app, as, jobs } = await buildTestApp(t)
   const { id } = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })).json<Backup>()
   let finish: () => void = () => {}
-  const { job, done } = jobs.start({ kind: 'restore', organizationId: 'acme', backupId: id, run: async () => { await new Promise<void>(resolve => { finish = resolve }) } })
+  const { job, done } = startWork(jobs, { kind: 'restore', backupId: id, run: async () => { await new Promise<void>(resolve => { finish = resolve }) } })
   for (const [method, path] of [['DELETE', id], ['POST', `restore/${id}`]] as const) {
     const response = await app.inject({ method, url: `/api/backup/${path}`, headers: as() })
     t.match(response.json(), { statusCode: 409, code: 'JOB_CONFLICT', message: new RegExp(job.id) })
@@ -73,12 +74,12 @@ t.test('to ask for restores makes no folder', async t => {
   t.same(await readdir(backupDir), [])
 })
 
-t.test('what a job made or restored has its id, so that it is found when a restart has forgotten the job', async t => {
+t.test('finished jobs are found after a restart, with their results; what one made or restored has its id', async t => {
   const { app, as, jobs, uploadDir } = await buildTestApp(t)
   await mkdir(join(uploadDir, 'acme'))
   const run = async (url: string) => {
     const { id } = (await app.inject({ method: 'POST', url: `/api/backup/${url}`, headers: { ...as(), prefer: 'respond-async' }, payload: url === 'create' ? { type: 'files' } : {} })).json<Job>()
-    await jobs.idle()
+    await untilIdle(jobs)
     return id
   }
   const backupId = await run('create')
@@ -87,14 +88,17 @@ t.test('what a job made or restored has its id, so that it is found when a resta
   const archive = (await app.inject({ url: `/api/backup/${backupId}/download`, headers: as() })).rawPayload
   await app.inject({ method: 'DELETE', url: `/api/backup/${backupId}`, headers: as() })
   await app.inject({ method: 'POST', url: '/api/backup/upload', headers: { ...as(), 'content-type': 'application/zip' }, payload: archive })
-  const [upload, removal] = jobs.list('acme')
-  t.match([upload, removal], [{ kind: 'upload', state: 'succeeded' }, { kind: 'delete', state: 'succeeded' }])
+  const [upload, removal] = await jobs.list('acme')
+  t.match([upload, removal], [{ kind: 'import', state: 'succeeded' }, { kind: 'delete', state: 'succeeded' }])
   // As after a restart.
   const { app: again } = await buildTestApp(t, { env: { UPLOAD_DIR: uploadDir, BACKUP_DIR: join(uploadDir, '..', 'backups') } })
-  for (const id of [backupId, restoreId, undoId, upload!.id, removal!.id]) {
-    const forgotten = await again.inject({ url: `/api/backup/jobs/${id}`, headers: as() })
-    t.match(forgotten.json(), { statusCode: 404, code: 'JOB_NOT_FOUND', remedy: /restart .*GET \/api\/backup\/restores and GET \/api\/backup\/list.* uploaded .*its own id.*deleted is gone.*undone .*state of its restore/ })
-  }
+  const before = await jobs.list('acme')
+  t.same((await again.inject({ url: '/api/backup/jobs', headers: as() })).json(), before)
+  t.same(before.map(({ id }) => id), [upload!.id, removal!.id, undoId, restoreId, backupId])
+  for (const job of before) t.same((await again.inject({ url: `/api/backup/jobs/${job.id}`, headers: as() })).json(), job)
+  t.match(before[3], { kind: 'restore', startedBy: 'olivia@example.com', result: { object: 'restore', restoreId } })
+  t.match((await again.inject({ url: `/api/backup/jobs/${upload!.id}`, headers: as('OWNER', 'other') })).json(), { code: 'JOB_NOT_FOUND' })
+  t.match((await again.inject({ method: 'DELETE', url: `/api/backup/jobs/${restoreId}`, headers: as() })).json(), { code: 'JOB_CONFLICT', reason: 'job-ended' })
   t.match((await again.inject({ url: `/api/backup/${backupId}`, headers: as() })).json(), { id: backupId, state: 'available' })
   t.match((await again.inject({ url: '/api/backup/restores', headers: as() })).json(), [{ restoreId, backupId, state: 'undone' }])
 })

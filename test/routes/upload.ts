@@ -48,7 +48,7 @@ async function setUp (t: Test, env: NodeJS.ProcessEnv = {}): Promise<Uploads> {
     },
     stored: async () => {
       const names = await readdir(backupDir, { recursive: true })
-      return names.filter(name => !['acme', 'other'].includes(name) && !name.includes('restores'))
+      return names.filter(name => !['acme', 'other'].includes(name) && !/^[^/]+\/(restores|activity)/.test(name))
     }
   }
 }
@@ -65,7 +65,7 @@ t.test('an archive that was downloaded and deleted comes back as it was', async 
   t.equal(location, `/api/backup/${backup.id}`)
   t.ok(archive.equals(await readFile(join(backupDir, 'acme', `backup-${backup.id}.zip`))))
   t.same((await app.inject({ url: '/api/backup/list', headers: as() })).json(), [backup])
-  t.match((await app.inject({ url: '/api/backup/jobs', headers: as() })).json(), [{ kind: 'upload', state: 'succeeded', bytesDone: archive.length, bytesTotal: archive.length }])
+  t.match((await app.inject({ url: '/api/backup/jobs', headers: as() })).json(), [{ kind: 'import', state: 'succeeded', bytesDone: archive.length, bytesTotal: archive.length }])
 
   t.match(await upload(archive), { status: 409, body: { code: 'BACKUP_EXISTS' } })
   await rm(join(uploadDir, 'acme'), { recursive: true })
@@ -233,14 +233,14 @@ async function sendPart (address: string, token: string, archive: Buffer, type =
 async function untilReceiving ({ app, as }: TestApp): Promise<string> {
   for (;;) {
     const [job] = (await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Array<{ id: string, kind: string, bytesDone: number, state: string }>>()
-    if (job?.kind === 'upload' && job.bytesDone > 0 && job.state === 'running') return job.id
+    if (job?.kind === 'import' && job.bytesDone > 0 && job.state === 'running') return job.id
     await new Promise(resolve => setImmediate(resolve))
   }
 }
 
 async function untilEnded ({ jobs }: TestApp, id: string): Promise<string> {
   for (;;) {
-    const { state } = jobs.get('acme', id)
+    const { state } = await jobs.get('acme', id)
     if (state !== 'running') return state
     await new Promise(resolve => setImmediate(resolve))
   }
@@ -253,7 +253,7 @@ t.test('a connection that breaks leaves nothing', async t => {
   t.match(await parts.upload(parts.archive), { status: 409, body: { code: 'JOB_CONFLICT' } }, 'one at a time')
   sending.destroy()
   t.equal(await untilEnded(parts, id), 'failed')
-  t.match(parts.jobs.get('acme', id).error, { code: 'BAD_REQUEST', reason: 'upload-broken-off' })
+  t.match((await parts.jobs.get('acme', id)).error, { code: 'BAD_REQUEST', reason: 'upload-broken-off' })
   t.same(await parts.stored(), [])
 })
 

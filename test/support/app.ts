@@ -8,7 +8,11 @@ import { buildApp } from '../../src/app.js'
 import { type Config, loadConfig } from '../../src/config.js'
 import type { Core } from '../../src/core.js'
 import { createCore } from '../../src/create-core.js'
-import { createJobRunner, type JobRunner } from '../../src/jobs/runner.js'
+import { createJobs } from '../../src/create-jobs.js'
+import type { Gate } from '../../src/jobs/gate.js'
+import type { Queue } from '../../src/jobs/queue.js'
+import { operations } from '../../src/operations/all.js'
+import { withWork } from './work.js'
 
 /** The part of tap's `t` that is needed here. */
 interface Test {
@@ -26,7 +30,8 @@ export interface TestApp {
   app: FastifyInstance
   config: Config
   core: Core
-  jobs: JobRunner
+  jobs: Queue
+  gate: Gate
   uploadDir: string
   backupDir: string
   /** An access token; `claims` are added to it or replace its own, undefined removes one. */
@@ -54,7 +59,7 @@ export async function buildTestApp (t: Test, { databaseUrl, env = {}, log = pino
     ...env
   })
   const core = createCore(config, log)
-  const jobs = createJobRunner({ log, places: config.maxJobs })
+  const jobs = createJobs(core, { places: config.maxJobs, operations: withWork(operations) })
   const app = await buildApp({ config, core, jobs })
   t.teardown(async () => {
     await app.close()
@@ -65,7 +70,7 @@ export async function buildTestApp (t: Test, { databaseUrl, env = {}, log = pino
   const token: TestApp['token'] = (role = 'OWNER', organizationId = 'acme', claims = {}) => sign({
     type: 'access', sub: 'user-1', email: 'olivia@example.com', organizationId, role, ...claims
   })
-  return { app, config, core, jobs, uploadDir, backupDir, token, as: (...claims) => ({ authorization: `Bearer ${token(...claims)}` }) }
+  return { app, config, core, jobs: jobs.queue, gate: jobs.gate, uploadDir, backupDir, token, as: (...claims) => ({ authorization: `Bearer ${token(...claims)}` }) }
 }
 
 /** Signs claims as the main application would. */

@@ -2,6 +2,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pino } from 'pino'
 import { derivedKey, type SigningKeys } from '../../src/archive/signature.js'
+import { createIncomingArchives } from '../../src/backup/incoming.js'
 import type { Core, Settings } from '../../src/core.js'
 import { createExternalDatabase } from '../../src/database/external.js'
 import { createCatalog } from '../../src/repository/catalog.js'
@@ -32,6 +33,7 @@ export async function testCore (
     storage: createLocalStorage({ uploadDir }),
     repository,
     catalog: createCatalog(repository, testKeys, log),
+    incoming: createIncomingArchives(),
     log,
     ...parts
   }

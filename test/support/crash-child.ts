@@ -23,10 +23,10 @@ try {
   const startedBy = 'tester'
   if (action.do === 'restore') {
     const { backupId, keep, dryRun = false } = action
-    const result = await restoreBackup(core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: keep, dryRun, startedBy }, testJob())
+    const result = await restoreBackup(core, { organizationId, backupId, validateChecksum: false, rollbackOnFailure: keep, dryRun, startedBy }, testJob({ core }))
     answer.restoreId = result.restoreId
   } else if (action.do === 'undo') {
-    await undoRestore(core, { organizationId, restoreId: action.restoreId, startedBy }, testJob())
+    await undoRestore(core, { organizationId, restoreId: action.restoreId, startedBy }, testJob({ core }))
   } else if (action.do === 'release') {
     await releaseCheckpoints(core, organizationId, null)
   } else {

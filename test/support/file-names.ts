@@ -54,7 +54,7 @@ export async function nameCycle (t: Test, seed: number): Promise<number> {
   t.same(backup.warnings, [], `seed ${seed}`)
   t.equal(backup.counts.files, before.filter(line => !line.endsWith('/')).length)
   await rename(live, `${live}-gone`)
-  await restoreBackup(core, { organizationId: 'acme', backupId: backup.id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob())
+  await restoreBackup(core, { organizationId: 'acme', backupId: backup.id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't' }, testJob({ core }))
   t.same(await treeOf(Buffer.from(live)), before, `seed ${seed}`)
   await rm(`${live}-gone`, { recursive: true })
   return before.length

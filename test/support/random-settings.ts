@@ -90,14 +90,14 @@ export async function runWithRandomSettings (t: Parameters<typeof createTestData
   const backup = await step('create', async () => await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob()))
   if (backup === null) return run
   const request = { organizationId, backupId: backup.id, validateChecksum: true, rollbackOnFailure: !inPlace, startedBy: 't' }
-  const unchanged = await step('dry run', async () => await restoreBackup(core, { ...request, dryRun: true }, testJob()))
+  const unchanged = await step('dry run', async () => await restoreBackup(core, { ...request, dryRun: true }, testJob({ core })))
   if (unchanged?.report.database?.tables.some(({ added, changed, removed }) => added !== 0 || changed !== 0 || removed !== 0)) run.different.push('the dry run of what is there')
   await asApplication(connection, async sql => { await sql.unsafe('DELETE FROM items; SELECT nextval(\'numbers\')') })
   const damaged = await state()
-  const restored = await step('restore', async () => await restoreBackup(core, { ...request, dryRun: false }, testJob()))
+  const restored = await step('restore', async () => await restoreBackup(core, { ...request, dryRun: false }, testJob({ core })))
   compare('restored', await state(), restored === null ? damaged : before)
   if (restored === null || inPlace) return run
-  await step('undo', async () => await undoRestore(core, { organizationId, restoreId: restored.restoreId, startedBy: 't' }, testJob()))
+  await step('undo', async () => await undoRestore(core, { organizationId, restoreId: restored.restoreId, startedBy: 't' }, testJob({ core })))
   compare('undone', await state(), damaged)
   run.undone = true
   return run

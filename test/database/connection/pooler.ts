@@ -39,7 +39,7 @@ t.test('PgBouncer is refused by every door, in every mode, and nothing is left i
   const { id } = await createBackup(direct, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
   await sql.unsafe('DELETE FROM items')
   const restore = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
-  const { restoreId } = await restoreBackup(direct, restore, testJob())
+  const { restoreId } = await restoreBackup(direct, restore, testJob({ core: direct }))
 
   for (const pooler of poolers) {
     await t.test(`${pooler.mode} mode${pooler.ignored === undefined ? '' : `, where ${pooler.ignored} are dropped`}`, async t => {
@@ -49,8 +49,8 @@ t.test('PgBouncer is refused by every door, in every mode, and nothing is left i
       await t.rejects(checkReadiness(core), { code: 'CONFIG_INVALID', errors: [{ field: 'database', reason: 'connection-pooler' }] }, 'readiness')
       await t.rejects(createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob()), refusal, 'a backup')
       await t.rejects(readTenancy(core), refusal, 'the tenancy')
-      for (const dryRun of [true, false]) await t.rejects(restoreBackup(core, { ...restore, dryRun }, testJob()), refusal, `a restore, dryRun ${dryRun}`)
-      await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob()), refusal, 'an undo')
+      for (const dryRun of [true, false]) await t.rejects(restoreBackup(core, { ...restore, dryRun }, testJob({ core })), refusal, `a restore, dryRun ${dryRun}`)
+      await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core })), refusal, 'an undo')
       t.match((await listRestores(direct, organizationId)).map(({ state }) => state), ['done'], 'no restore has begun')
 
       // The application's own session by way of the pooler, which has the server's session that we had.
@@ -63,6 +63,6 @@ t.test('PgBouncer is refused by every door, in every mode, and nothing is left i
     })
   }
 
-  await undoRestore(direct, { organizationId, restoreId, startedBy: 't' }, testJob())
+  await undoRestore(direct, { organizationId, restoreId, startedBy: 't' }, testJob({ core: direct }))
   t.same(await withSql(connection, {}, async own => (await own`SELECT id FROM items`).length), 0, 'with the server itself the restore can be undone')
 })

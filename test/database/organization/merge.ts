@@ -153,7 +153,7 @@ t.test('rows that others hold on to are not taken away', async (t) => {
   await restore(t, live.connection, crossing, { ...a, tenancy })
   t.equal((await sql`SELECT FROM crm."Comments" WHERE body = 'A on B'`).length, 1)
   await sql`DELETE FROM crm.tasks WHERE id = ${theirs.id}`
-  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), { code: 'RESTORE_CONFLICT', errors: [{ reason: 'referenced-from-outside', message: /crm\.Comments \(task_id\)/ }] })
+  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), { code: 'RESTORE_CONFLICT', errors: [{ reason: 'reference-to-missing-rows', message: /crm\.Comments \(task_id\)/ }] })
 })
 
 t.test('an archive with foreign rows is refused', async (t) => {

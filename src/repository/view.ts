@@ -1,5 +1,5 @@
 import { Type, type Static } from '@sinclair/typebox'
-import { Backup } from '../../src/repository/record.js'
+import { Backup } from './record.js'
 
 /** A backup as the API answers it: its record, and what tells it from a job. */
 export const BackupAnswer = Type.Object({

@@ -5,11 +5,14 @@ export interface JobContext {
   readonly signal: AbortSignal
   readonly progress: Progress
   /**
-   * Leaves short work that the caller need not wait for until the job has succeeded: no job begins before it has ended, nor
-   * does the service. It is to cope with its own failures.
+   * Queues work for when the job has succeeded, which its caller need not wait for. It keeps the job's resources: no job that
+   * needs them begins before it has ended, nor does the service.
    */
-  afterwards (work: () => Promise<void>): Promise<void>
+  followUp (next: FollowUp): Promise<void>
 }
+
+/** The kind of an operation without a caller, with its parameters. */
+export interface FollowUp { kind: 'release-checkpoints', params: { organizationId: string, keep: string | null } }
 
 export interface Progress {
   /** Names what is being done now (`dump`, `files`, `verify`, `load`, `commit`, …). */
