@@ -563,7 +563,6 @@ export interface components {
                 neededBytes: number;
                 availableBytes: number;
             }[];
-            expectedOutageMs?: number;
             /** @description How long clients could not use the database at the commit */
             outageMs?: number;
             durationMs: number;

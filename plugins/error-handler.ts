@@ -4,6 +4,7 @@ import type { FastifyError, FastifyInstance, FastifyReply, FastifyRequest } from
 import fp from 'fastify-plugin'
 import { AppError, type ErrorCode } from '../src/errors.js'
 import type { ErrorResponse } from '../routes/schemas/error.js'
+import { statusOf } from './error-status.js'
 import { isDraining } from './unread-body.js'
 
 declare module 'fastify' {
@@ -11,57 +12,6 @@ declare module 'fastify' {
     /** Answers an address, or a method of one, that there is no route for. Fastify's own answer has another shape. */
     refuseUnknownRoute: (request: FastifyRequest, reply: FastifyReply) => never
   }
-}
-
-/** The only place that knows which HTTP status an error has. */
-export const statusOf: Record<ErrorCode, number> = {
-  BAD_REQUEST: 400,
-  VALIDATION_FAILED: 400,
-  ORGANIZATION_ID_INVALID: 400,
-  UNAUTHORIZED: 401,
-  FORBIDDEN: 403,
-  NOT_FOUND: 404,
-  ORGANIZATION_NOT_FOUND: 404,
-  BACKUP_NOT_FOUND: 404,
-  RESTORE_NOT_FOUND: 404,
-  JOB_NOT_FOUND: 404,
-  ARCHIVE_MISSING: 404,
-  BACKUP_EXISTS: 409,
-  JOB_CONFLICT: 409,
-  JOB_CANCELLED: 409,
-  OTHER_ORGANIZATIONS_AFFECTED: 409,
-  TENANCY_VIOLATION: 409,
-  TENANCY_UNSUPPORTED: 409,
-  SCHEMA_DRIFT: 409,
-  RESTORE_CONFLICT: 409,
-  RESTORE_UNFINISHED: 409,
-  RESTORE_NOT_UNDOABLE: 409,
-  CHECKPOINT_IMPOSSIBLE: 409,
-  PREFLIGHT_FAILED: 409,
-  DATABASE_BUSY: 409,
-  METHOD_NOT_ALLOWED: 405,
-  PAYLOAD_TOO_LARGE: 413,
-  UNSUPPORTED_MEDIA_TYPE: 415,
-  RANGE_NOT_SATISFIABLE: 416,
-  CHECKSUM_MISMATCH: 422,
-  ARCHIVE_INVALID: 422,
-  ARCHIVE_UNTRUSTED: 422,
-  ARCHIVE_VERSION_UNSUPPORTED: 422,
-  BACKUP_INCOMPATIBLE: 422,
-  DUMP_INVALID: 422,
-  LOAD_LIMIT_EXCEEDED: 422,
-  RATE_LIMITED: 429,
-  DATABASE_ERROR: 500,
-  DUMP_FAILED: 500,
-  INTERNAL_ERROR: 500,
-  SERVICE_STOPPING: 503,
-  CONFIG_INVALID: 503,
-  DATABASE_UNAVAILABLE: 503,
-  DATABASE_TOOLS_MISSING: 503,
-  STORAGE_UNAVAILABLE: 503,
-  REPOSITORY_UNAVAILABLE: 503,
-  JOURNAL_DAMAGED: 503,
-  DISK_FULL: 507
 }
 
 /** Errors that Fastify and its plugins raise themselves, by their status. */

@@ -1,6 +1,6 @@
 import { readdir, readFile } from 'node:fs/promises'
 import t, { type Test } from 'tap'
-import { statusOf } from '../plugins/error-handler.js'
+import { statusOf } from '../plugins/error-status.js'
 import { Environment, type Variable } from '../src/environment.js'
 import { errorCatalogue, type ErrorCode } from '../src/errors.js'
 import { projectFile } from './support/project.js'

@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import { Type, type Static, type TUnsafe } from '@sinclair/typebox'
-import { statusOf } from '../../plugins/error-handler.js'
+import { statusOf } from '../../plugins/error-status.js'
 import { errorCatalogue, type ErrorCode as Code } from '../../src/errors.js'
 import { errorExamples, type ExampleCode } from './error-examples.js'
 

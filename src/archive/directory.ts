@@ -2,40 +2,12 @@ import { createHash } from 'node:crypto'
 import { fromRandomAccessReaderPromise, type Entry } from 'yauzl'
 import { AppError } from '../errors.js'
 import type { Turn } from '../io/turns.js'
-import { createEntryTable } from './entry-table.js'
+import { createEntryTable, type Located } from './entry-table.js'
 import { HandleReader, type BytesAt } from './handle-reader.js'
 import { filesPrefix, isInLayout, isOfAnother, mostEntries } from './layout.js'
 import { checkBytes, readRange } from './read-entry.js'
 import { invalid, ofAnother, printable } from './refusal.js'
 import { createHeaders, dataDescriptor, endRecords, largest32, type ZipHeader } from './zip.js'
-
-export interface ArchiveEntry {
-  /** As it stands in the archive; a folder's ends with `/`. */
-  name: string
-  kind: 'file' | 'folder'
-  /** Bytes before compression. */
-  size: number
-  /** Permission bits only. */
-  mode: number
-  /** To the second. */
-  mtime: Date
-  /** Null for a folder. */
-  sha256: string | null
-}
-
-/** What the central directory says of where an entry is; its header is made from this again when it is needed. */
-export interface Located extends ArchiveEntry {
-  offset: number
-  compressedSize: number
-  deflated: boolean
-  crc32: number
-  /** CRC-32 and sizes stand before the data, not only behind it. */
-  measuredFirst: boolean
-  /** The sizes behind the data take 8 bytes each. */
-  wide: boolean
-  dosTime: number
-  dosDate: number
-}
 
 export interface Directory {
   /** In the archive's order. */

@@ -1,4 +1,30 @@
-import type { ArchiveEntry, Located } from './directory.js'
+export interface ArchiveEntry {
+  /** As it stands in the archive; a folder's ends with `/`. */
+  name: string
+  kind: 'file' | 'folder'
+  /** Bytes before compression. */
+  size: number
+  /** Permission bits only. */
+  mode: number
+  /** To the second. */
+  mtime: Date
+  /** Null for a folder. */
+  sha256: string | null
+}
+
+/** What the central directory says of where an entry is; its header is made from this again when it is needed. */
+export interface Located extends ArchiveEntry {
+  offset: number
+  compressedSize: number
+  deflated: boolean
+  crc32: number
+  /** CRC-32 and sizes stand before the data, not only behind it. */
+  measuredFirst: boolean
+  /** The sizes behind the data take 8 bytes each. */
+  wide: boolean
+  dosTime: number
+  dosDate: number
+}
 
 type Fields = Omit<Located, 'name' | 'kind' | 'sha256'>
 

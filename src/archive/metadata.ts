@@ -1,6 +1,7 @@
 import { FormatRegistry, Type, type Static } from '@sinclair/typebox'
 import { TypeCompiler } from '@sinclair/typebox/compiler'
 import { DatabaseDetails } from '../database/database-details.js'
+import { TableRows } from '../database/table-rows.js'
 import { SchemaProof } from '../database/load/schema-proof.js'
 import { AppError } from '../errors.js'
 import { isOrganizationId, isUuid } from '../io/safe-path.js'
@@ -21,9 +22,6 @@ export const Counts = Type.Object({
   bytes: Type.Integer({ minimum: 0, description: 'Bytes of the uploaded files, before compression' })
 })
 export type Counts = Static<typeof Counts>
-
-export const TableRows = Type.Object({ schema: Type.String(), name: Type.String(), rows: Type.Integer({ minimum: 0 }) })
-export type TableRows = Static<typeof TableRows>
 
 const FileOwner = Type.Object({ uid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }), gid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }) })
 

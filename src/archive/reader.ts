@@ -3,7 +3,8 @@ import { AppError } from '../errors.js'
 import { beginTurn, type Turn } from '../io/turns.js'
 import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
-import { checkLocalHeader, descriptorOf, headerOf, readDirectory, type ArchiveEntry, type Located } from './directory.js'
+import { checkLocalHeader, descriptorOf, headerOf, readDirectory } from './directory.js'
+import type { ArchiveEntry, Located } from './entry-table.js'
 import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
@@ -11,8 +12,6 @@ import { readEntry, type EntryToRead } from './read-entry.js'
 import { invalid, mismatch, ofAnother, printable } from './refusal.js'
 import { signerOf, type SigningKeys } from './signature.js'
 import { refuseStrange } from './strange.js'
-
-export type { ArchiveEntry }
 
 export interface Archive {
   metadata: Metadata

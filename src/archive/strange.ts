@@ -1,5 +1,5 @@
 import type { Turn } from '../io/turns.js'
-import type { ArchiveEntry } from './directory.js'
+import type { ArchiveEntry } from './entry-table.js'
 import { invalid, printable } from './refusal.js'
 
 /** No ordinary data deflate to less; those of our own archives are taken as they are. */

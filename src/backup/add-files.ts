@@ -11,8 +11,7 @@ import type { Core } from '../core.js'
 import { AppError, type Problem } from '../errors.js'
 import { fileError, isRefusal, placeOf, type KnownFolder } from '../io/durable.js'
 import type { JobContext } from '../jobs/context.js'
-import type { EntryList } from '../storage/entry-list.js'
-import type { StoredEntry } from '../storage/strategy.js'
+import type { EntryList, StoredEntry } from '../storage/entry-list.js'
 
 const mostNamed = 20
 const filesAtOnce = 4

@@ -58,8 +58,6 @@ export function createLocalRepository ({ directory, within = null }: { directory
   }
 
   return {
-    capabilities: { localFiles: true },
-
     open: async () => await guarded('Locking BACKUP_DIR', async () => {
       if (lock !== null) return
       await makeDirectory()

@@ -2,11 +2,6 @@ import type { Readable, Writable } from 'node:stream'
 import type { FileHandle } from 'node:fs/promises'
 import type { Backup } from './record.js'
 
-export interface RepositoryCapabilities {
-  /** Archives are files of this machine, so a reader can seek in them without a copy. */
-  readonly localFiles: boolean
-}
-
 /** An archive being written. It is in the repository, under its final name and durable, only once commit() has returned. */
 export interface PartialArchive {
   readonly stream: Writable
@@ -29,7 +24,6 @@ export interface ReceivedArchive extends Omit<PartialArchive, 'commit'> {
  * Every method throws AppError REPOSITORY_UNAVAILABLE or DISK_FULL when the place itself fails.
  */
 export interface Repository {
-  readonly capabilities: RepositoryCapabilities
   /** Makes it this process's alone until close(). @throws AppError CONFIG_INVALID while another service has it */
   open (): Promise<void>
   /** Idempotent. */

@@ -1,5 +1,6 @@
 import type { DatabaseScope } from '../archive/metadata.js'
-import { openArchive, type Archive, type ArchiveEntry } from '../archive/reader.js'
+import type { ArchiveEntry } from '../archive/entry-table.js'
+import { openArchive, type Archive } from '../archive/reader.js'
 import { requireAddable } from '../backup/add-files.js'
 import { createBackup, listFiles } from '../backup/create.js'
 import type { Core } from '../core.js'

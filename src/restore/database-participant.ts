@@ -1,5 +1,6 @@
-import type { Archive, ArchiveEntry } from '../archive/reader.js'
-import type { TableRows } from '../archive/metadata.js'
+import type { ArchiveEntry } from '../archive/entry-table.js'
+import type { Archive } from '../archive/reader.js'
+import type { TableRows } from '../database/table-rows.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
 import { applyDatabaseDetails, readDatabaseDetails, type DatabaseDetails } from '../database/database-details.js'
 import { labelOf } from '../database/identifiers.js'

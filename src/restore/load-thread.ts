@@ -1,4 +1,5 @@
-import type { Archive, ArchiveEntry } from '../archive/reader.js'
+import type { ArchiveEntry } from '../archive/entry-table.js'
+import type { Archive } from '../archive/reader.js'
 import type { Connection } from '../database/connection/connection.js'
 import type { Load } from '../database/load/load-dump.js'
 import type { PostgresTools } from '../database/postgres-tools.js'

@@ -54,7 +54,6 @@ export const RestoreReport = Type.Object({
     neededBytes: Count,
     availableBytes: Count
   }, { additionalProperties: false })),
-  expectedOutageMs: Type.Optional(Count),
   outageMs: Type.Optional(Type.Integer({ minimum: 0, description: 'How long clients could not use the database at the commit' })),
   durationMs: Count,
   checkpointUntil: Type.Optional(Type.String({ format: 'date-time', description: 'Until when the restore can be undone' })),

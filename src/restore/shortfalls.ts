@@ -5,7 +5,7 @@ import type { StayingObjects } from '../database/load/staying-objects.js'
 import type { ServerFacts } from '../database/server-facts.js'
 import type { Problem } from '../errors.js'
 import { inPlaceShortfalls, locksPerTable } from './in-place-shortfalls.js'
-import type { DatabaseMode } from './preflight.js'
+import type { DatabaseMode } from './database-mode.js'
 
 /** The role that owned the database where the backup was made; its objects go to the owner of this one. */
 export function createdWithUs (metadata: Metadata): string | undefined {

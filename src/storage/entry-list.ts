@@ -1,5 +1,16 @@
 import { createByteList } from '../io/byte-list.js'
-import type { StoredEntry } from './strategy.js'
+
+/** A file or folder of an organization's uploads, as listed at the snapshot. */
+export interface StoredEntry {
+  kind: 'file' | 'folder'
+  /** Path below the organization's folder, `/` between its parts, no leading slash. */
+  path: string
+  /** Bytes; 0 for a folder. */
+  size: number
+  /** Permission bits only (07777). */
+  mode: number
+  mtime: Date
+}
 
 /** The entries of a listing, in the order in which they were added. Each walk makes them anew. */
 export interface EntryList extends Iterable<StoredEntry> {

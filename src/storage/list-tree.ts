@@ -4,9 +4,9 @@ import { dirname, join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { fileError, isRefusal, placeOf, withPath, type KnownFolder } from '../io/durable.js'
 import { unsafePathReason } from '../io/safe-path.js'
-import { createEntryList } from './entry-list.js'
+import { createEntryList, type StoredEntry } from './entry-list.js'
 import { stagingFolder } from './staging-folder.js'
-import type { FileOwner, Listing, StoredEntry } from './strategy.js'
+import type { FileOwner, Listing } from './strategy.js'
 
 /** What one call takes on Linux, without the final zero (PATH_MAX in limits.h). */
 const mostPathBytes = 4095

@@ -3,18 +3,6 @@ import type { EntryList } from './entry-list.js'
 
 export type StorageKind = 'local' | 'smb'
 
-/** A file or folder of an organization's uploads, as listed at the snapshot. */
-export interface StoredEntry {
-  kind: 'file' | 'folder'
-  /** Path below the organization's folder, `/` between its parts, no leading slash. */
-  path: string
-  /** Bytes; 0 for a folder. */
-  size: number
-  /** Permission bits only (07777). */
-  mode: number
-  mtime: Date
-}
-
 /** Numbers of a user and a group. */
 export interface FileOwner { uid: number, gid: number }
 

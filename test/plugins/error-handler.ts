@@ -4,7 +4,7 @@ import type { AddressInfo } from 'node:net'
 import { Writable } from 'node:stream'
 import { pino } from 'pino'
 import t from 'tap'
-import { statusOf } from '../../plugins/error-handler.js'
+import { statusOf } from '../../plugins/error-status.js'
 import { errorCatalogue } from '../../src/errors.js'
 import { buildTestApp } from '../support/app.js'
 

@@ -262,7 +262,7 @@ t.test('an upload can be cancelled, also when nothing comes any more', async t =
   const sending = await sendPart(parts.address, parts.token(), parts.archive)
   const id = await untilReceiving(parts)
   const answered = once(sending, 'response')
-  parts.jobs.cancel('acme', id)
+  await parts.jobs.cancel('acme', id)
   t.equal(await untilEnded(parts, id), 'cancelled')
   t.same(await parts.stored(), [])
   const [response] = await answered as [IncomingMessage]

@@ -1,6 +1,5 @@
 import t from 'tap'
-import { createEntryList } from '../../src/storage/entry-list.js'
-import type { StoredEntry } from '../../src/storage/strategy.js'
+import { createEntryList, type StoredEntry } from '../../src/storage/entry-list.js'
 
 t.test('entries come back as they were added, each time', async t => {
   const added: StoredEntry[] = [

@@ -3,8 +3,7 @@ import type { Sql } from 'postgres'
 import { countRows, listTables } from '../catalog-queries.js'
 import { databaseError, withSql, type Connection } from '../connection/connection.js'
 import { labelOf, type QualifiedName } from '../identifiers.js'
-
-interface TableRows extends QualifiedName { rows: number }
+import type { TableRows } from '../table-rows.js'
 
 /**
  * Compares a loaded database with what the backup counted at its snapshot. Partitions are counted together: the hash of an enum's

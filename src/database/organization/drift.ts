@@ -1,9 +1,9 @@
 import { AppError, type Problem } from '../../errors.js'
 import { labelOf } from '../identifiers.js'
-import type { TableRows } from './dump.js'
 import type { Catalog, CatalogColumn, CatalogTable } from '../tenancy/tenant-catalog.js'
 import { isTenant, type TenantGraph, type TenantTable } from '../tenancy/tenant-table.js'
 import { storedColumns, tableOf } from '../tenancy/tenant-rows.js'
+import type { TableRows } from '../table-rows.js'
 
 /** A table that a merge works on. */
 export interface MergeTable {

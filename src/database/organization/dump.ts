@@ -13,6 +13,7 @@ import { readTenantGraph } from '../tenancy/tenant-graph.js'
 import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
 import { ownedRows, ownerOf, ownRow } from '../tenancy/tenant-rows.js'
+import type { TableRows } from '../table-rows.js'
 
 export interface OrganizationDumpOptions {
   connection: Connection
@@ -28,8 +29,6 @@ export interface OrganizationDumpOptions {
   loadPath?: string
   signal: AbortSignal
 }
-
-export interface TableRows { schema: string, name: string, rows: number }
 
 /** What the script holds and what it leaves out. */
 export interface OrganizationContents {

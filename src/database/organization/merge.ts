@@ -7,7 +7,6 @@ import { brokenConstraints } from './constraints.js'
 import { foreignRows, refuseConflicts, takenValues } from './conflicts.js'
 import { planChanges, type TableChange } from './diff.js'
 import { compareSchemas, type MergeTable } from './drift.js'
-import type { TableRows } from './dump.js'
 import { planExchanges, refuseExchanges, type ExchangePlan } from './exchanges.js'
 import { heldRows } from './held.js'
 import { advisoryLock, loadRows, sampleSettings } from './load.js'
@@ -31,6 +30,7 @@ import { quoteIdentifier } from '../identifiers.js'
 import { checkOwnership, requireTenancy } from '../tenancy/tenant-ownership.js'
 import { ownRow } from '../tenancy/tenant-rows.js'
 import { advanceSequences, laggingSequences } from '../tenancy/tenant-sequences.js'
+import type { TableRows } from '../table-rows.js'
 
 export interface MergeOptions {
   /** The live database. */
