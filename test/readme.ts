@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises'
+import { readdir, readFile, stat } from 'node:fs/promises'
 import t, { type Test } from 'tap'
 import { statusOf } from '../plugins/error-status.js'
 import { Environment, type Variable } from '../src/environment.js'
@@ -29,10 +29,17 @@ t.test('every variable is documented with its default and meaning', async t => {
 })
 
 t.test('the documents name their subjects', async t => {
-  for (const file of ['README.md', 'src/archive/FORMAT.md', 'src/restore/PROTOCOL.md', 'openapi/openapi.json', ...(await readdir(projectFile('docs'))).map(name => `docs/${name}`)]) {
+  for (const file of ['README.md', 'ARCHITECTURE.md', 'src/archive/FORMAT.md', 'src/restore/PROTOCOL.md', 'openapi/openapi.json', ...(await readdir(projectFile('docs'))).map(name => `docs/${name}`)]) {
     const text = await readFile(projectFile(file), 'utf8')
     t.same(text.match(/\b(nobody|somebody|whoever|anybody|everybody|someone|anyone)\b.{0,40}/gi) ?? [], [], file)
   }
+})
+
+t.test('every file that ARCHITECTURE.md names exists', async t => {
+  const text = await readFile(projectFile('ARCHITECTURE.md'), 'utf8')
+  const paths = [...text.matchAll(/[`(]((?:src|routes|plugins|test)\/[\w./-]*)[`)]/g)].map(([, path = '']) => path)
+  t.ok(paths.length > 30)
+  for (const path of paths) t.ok(await stat(projectFile(path)).then(() => true, () => false), path)
 })
 
 t.test('every dependency is justified', async t => {
