@@ -129,7 +129,7 @@ export interface paths {
         };
         /**
          * List restores
-         * @description The restores and rehearsals of the organization with their reports, and whether each can be undone.
+         * @description The restores and rehearsals of the organization with their reports, newest first, and whether each can be undone. When there are more, the Link header with rel="next" holds the address of the next page. The last thousand are kept.
          */
         get: operations["listRestores"];
         put?: never;
@@ -1400,7 +1400,12 @@ export interface operations {
     };
     listRestores: {
         parameters: {
-            query?: never;
+            query?: {
+                /** @description Restores at most in one answer */
+                limit?: number;
+                /** @description Where to go on, from the Link header of the page before */
+                cursor?: string;
+            };
             header?: never;
             path?: never;
             cookie?: never;
@@ -1410,6 +1415,8 @@ export interface operations {
             /** @description The restores, newest first */
             200: {
                 headers: {
+                    /** @description Address of the next page, with rel="next" */
+                    Link?: string;
                     [name: string]: unknown;
                 };
                 content: {

@@ -1,14 +1,14 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BackupType } from '../../src/archive/metadata.js'
 import { BackupAnswer, showBackup } from '../../src/repository/view.js'
+import { linkToNext, pageOf } from '../paging.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation } from '../schemas/operation.js'
 import { listOf } from '../schemas/shared.js'
 
 const Query = Type.Object({
   type: Type.Optional(Type.Union(BackupType.anyOf, { description: 'Only backups of this type' })),
-  limit: Type.Integer({ minimum: 1, maximum: 100, default: 50, description: 'Backups at most in one answer' }),
-  cursor: Type.Optional(Type.String({ minLength: 1, maxLength: 500, description: 'Where to go on, from the Link header of the page before' }))
+  ...pageOf('Backups', 50)
 }, { additionalProperties: false })
 
 const listRoute: FastifyPluginAsyncTypebox = async app => {
@@ -27,8 +27,7 @@ const listRoute: FastifyPluginAsyncTypebox = async app => {
     const { backups, next } = await app.core.catalog.list(request.identity.organizationId, request.query)
     if (next !== null) {
       const { type, limit } = request.query
-      const query = new URLSearchParams({ ...(type === undefined ? {} : { type }), limit: String(limit), cursor: next })
-      reply.header('link', `<${app.config.publicUrl}/api/backup/list?${query.toString()}>; rel="next"`)
+      reply.header('link', linkToNext(`${app.config.publicUrl}/api/backup/list`, { type, limit, cursor: next }))
     }
     return backups.map(showBackup)
   })

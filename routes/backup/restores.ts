@@ -3,8 +3,9 @@ import { AppError } from '../../src/errors.js'
 import { Job } from '../../src/jobs/job.js'
 import { submit } from '../../src/jobs/operation.js'
 import { undo } from '../../src/operations/undo.js'
-import { listRestores } from '../../src/restore/history.js'
+import { findRestore, listRestores } from '../../src/restore/history.js'
 import { RestoreResult, RestoreSummary } from '../../src/restore/report.js'
+import { linkToNext, pageOf } from '../paging.js'
 import { acceptedHeaders, prefersAsync } from '../respond-async.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader, RestoreParams } from '../schemas/operation.js'
@@ -13,16 +14,23 @@ import { listOf, ref } from '../schemas/shared.js'
 /** A request for a dry run is refused, since an undo has none. */
 const UndoBody = Type.Object({}, { title: 'UndoRequest', additionalProperties: false, description: 'an undo takes no fields and has no dry run' })
 
+const Query = Type.Object(pageOf('Restores', 50), { additionalProperties: false })
+
 const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
   app.get('/restores', {
     schema: backupOperation({
       operationId: 'listRestores',
       summary: 'List restores',
-      description: 'The restores and rehearsals of the organization with their reports, and whether each can be undone.',
+      description: 'The restores and rehearsals of the organization with their reports, newest first, and whether each can be undone. When there are more, the Link header with rel="next" holds the address of the next page. The last thousand are kept.',
       tags: ['restores'],
-      response: { 200: listOf(RestoreSummary, 'The restores, newest first') }
-    }, 'REPOSITORY_UNAVAILABLE')
-  }, async ({ identity }) => await listRestores(app.core, identity.organizationId))
+      querystring: Query,
+      response: { 200: { ...listOf(RestoreSummary, 'The restores, newest first'), ...headers({ link: 'Address of the next page, with rel="next"' }) } }
+    }, 'BAD_REQUEST', 'REPOSITORY_UNAVAILABLE')
+  }, async ({ identity, query }, reply) => {
+    const { restores, next } = await listRestores(app.core, identity.organizationId, query)
+    if (next !== null) reply.header('link', linkToNext(`${app.config.publicUrl}/api/backup/restores`, { limit: query.limit, cursor: next }))
+    return restores
+  })
 
   app.post('/restores/:restoreId/undo', {
     schema: backupOperation({
@@ -43,8 +51,8 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
     'DATABASE_BUSY', 'CHECKSUM_MISMATCH', 'ARCHIVE_UNTRUSTED', 'BACKUP_INCOMPATIBLE', 'DUMP_INVALID', 'DATABASE_ERROR', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE', 'CONFIG_INVALID', 'DISK_FULL')
   }, async (request, reply) => {
     const { identity: { organizationId, userId, email }, params: { restoreId } } = request
-    const restore = (await listRestores(app.core, organizationId)).find(known => known.restoreId === restoreId)
-    if (restore === undefined) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', `There is no restore ${restoreId}.`)
+    const restore = await findRestore(app.core, organizationId, restoreId)
+    if (restore === null) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', `There is no restore ${restoreId}.`)
     const { backupId, report } = restore
     const startedBy = email ?? userId
     const { job, done } = submit(app.jobs, undo, {

@@ -1,18 +1,102 @@
 import type { Core } from '../core.js'
-import { byAge, listJournals, readJournal, type Begin, type Line } from './journal.js'
+import { AppError, systemCode } from '../errors.js'
+import { requireUuid } from '../io/safe-path.js'
+import { listEnded, type EndedJournal } from './ended-journals.js'
+import { byAge, listJournals, readEnded, readJournal, type Begin, type Line } from './journal.js'
 import type { RestoreSummary } from './report.js'
 import { summaryOf } from './restore-state.js'
 
-/** The organization's restores, newest first. @throws AppError REPOSITORY_UNAVAILABLE */
-export async function listRestores ({ repository }: Core, organizationId: string): Promise<RestoreSummary[]> {
+export interface Page { limit: number, cursor?: string }
+
+/**
+ * The organization's restores, newest first: those that something may still be added to, and of the others those of the page.
+ * @returns `next`, the cursor of the next page, null on the last
+ * @throws AppError REPOSITORY_UNAVAILABLE, BAD_REQUEST for a cursor that is none of ours
+ */
+export async function listRestores ({ repository }: Core, organizationId: string, { limit, cursor }: Page): Promise<{ restores: RestoreSummary[], next: string | null }> {
   const folder = await repository.journalFolder(organizationId)
+  const open = await openRestores(folder)
+  const before = cursor === undefined ? null : placeOf(cursor)
+  const known = new Set(open.map(({ restoreId }) => restoreId))
+  // After the others, since one that is put aside meanwhile is found here then.
+  const ended = (await listEnded(folder)).filter(({ restoreId }) => !known.has(restoreId))
+  const places: Array<Place & { of: RestoreSummary | EndedJournal }> = [
+    ...open.map(({ number, restoreId, summary }) => ({ number, restoreId, of: summary })),
+    ...ended.map(journal => ({ number: journal.number, restoreId: journal.restoreId, of: journal }))
+  ]
+  // Those of one number, of a release that did not count, stay as they are.
+  const following = places.sort((a, b) => b.number - a.number).filter(place => before === null || isAfter(place, before, places))
+  const page = following.slice(0, limit)
+  const restores: RestoreSummary[] = []
+  for (const { of } of page) {
+    const summary = 'name' in of ? await summaryOfEnded(folder, of.name) : of
+    if (summary !== null) restores.push(summary)
+  }
+  const last = page.at(-1)
+  return { restores, next: last === undefined || following.length === page.length ? null : cursorOf(last) }
+}
+
+/** The one restore that can be undone, null when there is none. */
+export async function undoableRestore ({ repository }: Core, organizationId: string): Promise<RestoreSummary | null> {
+  return (await openRestores(await repository.journalFolder(organizationId))).find(({ summary }) => summary.undoable)?.summary ?? null
+}
+
+/** Null when the organization has no such restore. */
+export async function findRestore ({ repository }: Core, organizationId: string, restoreId: string): Promise<RestoreSummary | null> {
+  requireUuid(restoreId)
+  const folder = await repository.journalFolder(organizationId)
+  const open = (await openRestores(folder)).find(known => known.restoreId === restoreId)
+  if (open !== undefined) return open.summary
+  const ended = (await listEnded(folder)).find(known => known.restoreId === restoreId)
+  return ended === undefined ? null : await summaryOfEnded(folder, ended.name)
+}
+
+/** Null when it was forgotten meanwhile, or is damaged. */
+async function summaryOfEnded (folder: string, name: string): Promise<RestoreSummary | null> {
+  const lines = await unlessGone(readEnded(folder, name))
+  return lines === null || lines.length === 0 ? null : summaryOf(lines)
+}
+
+async function unlessGone<T> (reading: Promise<T>): Promise<T | null> {
+  try {
+    return await reading
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return null
+    throw error
+  }
+}
+
+interface Place { number: number, restoreId: string }
+
+/** Newest first. */
+async function openRestores (folder: string): Promise<Array<Place & { summary: RestoreSummary }>> {
   const found: Line[][] = []
   for (const restoreId of await listJournals(folder)) {
-    const lines = await readJournal(folder, restoreId)
-    if (lines.length > 0) found.push(lines)
+    // It may be put aside meanwhile.
+    const lines = await unlessGone(readJournal(folder, restoreId))
+    if (lines !== null && lines.length > 0) found.push(lines)
   }
-  const summaries = found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(summaryOf)
+  const begins = found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(lines => ({ begin: lines[0] as Begin, summary: summaryOf(lines) }))
   // An older checkpoint is dropped after the answer of the restore that takes its place, and may still be there.
-  const newest = summaries.find(({ undoable }) => undoable)
-  return summaries.map(summary => summary === newest ? summary : { ...summary, undoable: false })
+  const newest = begins.find(({ summary }) => summary.undoable)
+  return begins.map(known => ({
+    number: known.begin.number ?? 0, restoreId: known.begin.restoreId, summary: known === newest ? known.summary : { ...known.summary, undoable: false }
+  }))
+}
+
+function cursorOf ({ number, restoreId }: Place): string {
+  return Buffer.from(`${number} ${restoreId}`).toString('base64url')
+}
+
+function placeOf (cursor: string): Place {
+  const [, number, restoreId = ''] = /^(\d{1,10}) ([0-9a-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
+  if (number === undefined) throw new AppError('BAD_REQUEST', 'cursor-unknown', 'The cursor is none that this service gave.', { remedy: 'Start again without a cursor.' })
+  return { number: Number(number), restoreId }
+}
+
+/** A restore that was forgotten since still has its place, by its number. */
+function isAfter (place: Place, { number, restoreId }: Place, places: readonly Place[]): boolean {
+  if (place.number !== number) return place.number < number
+  const at = places.findIndex(known => known.restoreId === restoreId)
+  return at !== -1 && places.indexOf(place) > at
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { fileError, syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
+import { listEnded } from './ended-journals.js'
 import type { ScratchNames } from '../database/load/scratch.js'
 import type { RestoreReport } from './report.js'
 
@@ -86,7 +87,7 @@ export async function createJournal (folder: string, begin: Omit<Begin, 'at' | '
 }
 
 async function nextNumber (folder: string): Promise<number> {
-  let latest = 0
+  let latest = (await listEnded(folder))[0]?.number ?? 0
   for (const restoreId of await listJournals(folder)) {
     const [begin] = await readJournal(folder, restoreId)
     if (begin?.step === 'begin') latest = Math.max(latest, begin.number ?? 0)
@@ -124,12 +125,17 @@ export async function openJournal (folder: string, restoreId: string): Promise<J
   return writable(await open(path, 'a'), lines, bytes)
 }
 
+/** The lines of a journal that was put aside, by its name in `folder`. */
+export async function readEnded (folder: string, name: string): Promise<Line[]> {
+  return parse(await readFile(join(folder, name))).lines
+}
+
 /** The lines of a journal, to look at; empty when not even the first is whole. */
 export async function readJournal (folder: string, restoreId: string): Promise<Line[]> {
   return parse(await readFile(join(folder, `${restoreId}.journal`))).lines
 }
 
-/** Ids of the restores that have a journal here; a folder that is not there has none. */
+/** Ids of the restores whose journal something may still be added to; a folder that is not there has none. */
 export async function listJournals (folder: string): Promise<string[]> {
   const names = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
     if (systemCode(error) === 'ENOENT') return []

@@ -3,10 +3,12 @@ import { join } from 'node:path'
 import type { Core } from '../core.js'
 import { removeLeftProof } from '../database/load/schema-proof.js'
 import { AppError, systemCode } from '../errors.js'
+import type { Log } from '../log.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { finishCommit, release, resumeUndo, rollBack, settle, type Transaction } from './coordinator.js'
 import { byAge, listJournals, openJournal, readJournal, removeJournal, type Begin, type Journal, type Line } from './journal.js'
-import { doneAt, hasCheckpoint, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
+import { putAside } from './ended-journals.js'
+import { doneAt, hasCheckpoint, isClosed, isSettled, isUnfinished, keepsCheckpoint, stateOf } from './restore-state.js'
 import { removeUnlessMounted } from './staging.js'
 import { openTransaction } from './transaction.js'
 
@@ -119,7 +121,7 @@ export async function dropEarlierCheckpoints (core: Core, organizationId: string
   }
 }
 
-/** Visits the journals that `isMeant`, all of them even when some fail. @throws the first failure */
+/** Visits the journals that `isMeant`, all of them even when some fail, and puts those aside that have ended. @throws the first failure */
 async function eachJournal (
   core: Core, organizationIds: readonly string[], isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>
 ): Promise<void> {
@@ -128,7 +130,7 @@ async function eachJournal (
     const folder = await core.repository.journalFolder(organizationId)
     for (const restoreId of await listJournals(folder)) {
       try {
-        await visitJournal(folder, restoreId, isMeant, visit)
+        await visitJournal(core.log, folder, restoreId, isMeant, visit)
       } catch (error) {
         core.log.error({ err: error, organizationId, restoreId }, 'A restore could not be finished, or its checkpoint not be dropped')
         failures.push(error)
@@ -139,11 +141,14 @@ async function eachJournal (
 }
 
 async function visitJournal (
-  folder: string, restoreId: string, isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>
+  log: Log, folder: string, restoreId: string, isMeant: (lines: readonly Line[]) => boolean, visit: (journal: Journal) => Promise<void>
 ): Promise<void> {
   const lines = await readJournal(folder, restoreId)
   // Not even its first line is whole, so nothing was begun; openJournal says so too, or that it is damaged.
-  if (lines.length > 0 && !isMeant(lines)) return
+  if (lines.length > 0 && !isMeant(lines)) {
+    await setAside(folder, lines, log)
+    return
+  }
   const journal = await openJournal(folder, restoreId)
   if (journal === null) {
     await removeJournal(folder, restoreId)
@@ -151,8 +156,20 @@ async function visitJournal (
   }
   try {
     await visit(journal)
+    await setAside(folder, journal.lines, log)
   } finally {
     await journal.close()
+  }
+}
+
+/** Only keeps what is looked through short, so nothing has to wait when it can't be done. */
+async function setAside (folder: string, lines: readonly Line[], log: Log): Promise<void> {
+  if (!isClosed(lines)) return
+  const { restoreId, number } = lines[0] as Begin
+  try {
+    await putAside(folder, { restoreId, number })
+  } catch (error) {
+    log.warn({ err: error, restoreId }, 'The journal of a restore that has ended could not be put aside; trying again later')
   }
 }
 

@@ -47,6 +47,11 @@ export function isSettled (lines: readonly Line[]): boolean {
   return lines.slice(end).some(({ step }) => step === 'settled')
 }
 
+/** Whether nothing is ever added to the journal again. */
+export function isClosed (lines: readonly Line[]): boolean {
+  return lines.length > 0 && !isUnfinished(lines) && isSettled(lines) && !hasCheckpoint(lines)
+}
+
 /** When the restore was committed for good; undefined before. */
 export function doneAt (lines: readonly Line[]): Date | undefined {
   const done = lines.findLast(({ step }) => step === 'done')

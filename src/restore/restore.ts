@@ -11,7 +11,7 @@ import { AppError } from '../errors.js'
 import type { JobContext } from '../jobs/context.js'
 import { createCheckpointBackup } from './checkpoint-backup.js'
 import { commit, endRehearsal, prepare } from './coordinator.js'
-import { listRestores } from './history.js'
+import { undoableRestore } from './history.js'
 import { createJournal, type Begin } from './journal.js'
 import { requireNoOthers, type DatabaseMode } from './database-mode.js'
 import { preflight, type Preflight } from './preflight.js'
@@ -120,9 +120,9 @@ async function restoreArchive (core: Core, request: RestoreRequest, { archive, s
 
 /** There is one checkpoint at most: what could be undone until now can't be any more, a surprise at the second try. */
 async function lastChanceWarnings (core: Core, { organizationId, undoOf }: RestoreRequest): Promise<string[]> {
-  const undoable = (await listRestores(core, organizationId)).filter(restore => restore.undoable && restore.restoreId !== undoOf)
-  return undoable.map(({ restoreId, startedAt }) =>
-    `Only the newest restore can be undone: with this one, restore ${restoreId} of ${startedAt} can't be any more, and what it replaced is in no checkpoint.`)
+  const undoable = await undoableRestore(core, organizationId)
+  if (undoable === null || undoable.restoreId === undoOf) return []
+  return [`Only the newest restore can be undone: with this one, restore ${undoable.restoreId} of ${undoable.startedAt} can't be any more, and what it replaced is in no checkpoint.`]
 }
 
 async function inputsOf (

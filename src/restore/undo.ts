@@ -2,7 +2,7 @@ import type { Core } from '../core.js'
 import { AppError, systemCode } from '../errors.js'
 import type { JobContext } from '../jobs/context.js'
 import { release, undo } from './coordinator.js'
-import { listRestores } from './history.js'
+import { findRestore } from './history.js'
 import { openJournal, type Journal } from './journal.js'
 import type { RestoreResult, RestoreSummary } from './report.js'
 import { requireNoOthers } from './database-mode.js'
@@ -79,7 +79,7 @@ async function restoreCheckpoint (core: Core, { organizationId, restoreId, start
 
 async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRequest, use: (journal: Journal) => Promise<T>): Promise<T> {
   const folder = await core.repository.journalFolder(organizationId)
-  const known = (await listRestores(core, organizationId)).find(restore => restore.restoreId === restoreId)
+  const known = await findRestore(core, organizationId, restoreId)
   const isAlone = known?.report === undefined || known.report.database?.scope === 'instance'
   // What replaces the whole database concerns every organization, so none of them may be half way through such a thing.
   await finishRestores(core, isAlone ? await core.repository.organizations() : [organizationId])
@@ -87,7 +87,11 @@ async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRe
     if (systemCode(error) === 'ENOENT') return null
     throw error
   })
-  if (journal === null) throw new AppError('RESTORE_NOT_FOUND', 'no-such-restore', 'There is no such restore.')
+  if (journal === null) {
+    // What is put aside has no checkpoint any more.
+    const ended = await findRestore(core, organizationId, restoreId)
+    throw ended === null ? new AppError('RESTORE_NOT_FOUND', 'no-such-restore', 'There is no such restore.') : notUndoable(ended)
+  }
   try {
     return await use(journal)
   } finally {

@@ -54,6 +54,7 @@ const operations: Record<string, (repository: Repository) => Promise<unknown>> =
   'delete a record': async repository => { await repository.deleteRecord('acme', record.id) },
   list: async repository => await repository.list('acme'),
   'make the journal folder': async repository => await repository.journalFolder('acme', { make: true }),
+  'make a folder of activity': async repository => await repository.activityFolder('acme', '2026-01-01'),
   'remove partials': async repository => { await repository.removePartials() },
   'ask for free space': async repository => await repository.freeBytes()
 }

@@ -151,6 +151,7 @@ for (const [kind, create] of Object.entries(implementations)) {
     for (const organization of organizations) {
       await t.rejects(repository.list(organization), { code: 'ORGANIZATION_ID_INVALID' })
       await t.rejects(repository.journalFolder(organization), { code: 'ORGANIZATION_ID_INVALID' })
+      await t.rejects(repository.activityFolder(organization), { code: 'ORGANIZATION_ID_INVALID' })
     }
     t.strictSame(await repository.organizations(), [])
   })

@@ -4,13 +4,13 @@ import { createBackup } from '../../src/backup/create.js'
 import { openSql, withSql, type Connection } from '../../src/database/connection/connection.js'
 import { createScratch, dropScratch } from '../../src/database/load/scratch.js'
 import { renameDatabases } from '../../src/database/swap.js'
-import { listRestores } from '../../src/restore/history.js'
 import { expireCheckpoints } from '../../src/restore/recover.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { testJob } from '../support/job.js'
 import { createTestDatabase, startCluster } from '../support/postgres.js'
 import { coreOf, createFolders, leftovers, organizationId } from '../support/restore-site.js'
+import { restoresOf } from '../support/restores.js'
 
 /** A worker that is in every database with a changed table within a second, and that stays for minutes. */
 const busy = {
@@ -78,10 +78,10 @@ for (const scope of ['instance', 'organization'] as const) {
     const intruder = enter(cluster.connection, user)
     await restoreBackup(core, request, testJob({ core }))
     const session = await intruder
-    t.match(await listRestores(core, organizationId), [{ state: 'rehearsed' }])
+    t.match(await restoresOf(core, organizationId), [{ state: 'rehearsed' }])
     t.match(await leftovers(core, user), [/^dab_restore_/, ...(scope === 'organization' ? [/^dab_loader_/] : [])], 'the database is still there')
     await restoreBackup(core, request, testJob({ core }))
-    t.match(await listRestores(core, organizationId), [{ state: 'rehearsed' }, { state: 'rehearsed' }], 'the next one works')
+    t.match(await restoresOf(core, organizationId), [{ state: 'rehearsed' }, { state: 'rehearsed' }], 'the next one works')
     await session.end()
     await expireCheckpoints(core)
     t.same(await leftovers(core, user), [], 'upkeep has removed it')

@@ -2,7 +2,6 @@ import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { expireCheckpoints, finishRestores } from '../../src/restore/recover.js'
 import { restoreBackup } from '../../src/restore/restore.js'
-import { listRestores } from '../../src/restore/history.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import type { Core } from '../../src/core.js'
 import { createJobs } from '../../src/create-jobs.js'
@@ -11,6 +10,7 @@ import type { JobContext } from '../../src/jobs/context.js'
 import { testJob } from '../support/job.js'
 import { createSite, organizationId } from '../support/restore-site.js'
 import { startWork, withWork } from '../support/work.js'
+import { restoresOf } from '../support/restores.js'
 
 t.setTimeout(300_000)
 
@@ -57,13 +57,13 @@ t.test('a clock that jumps in the middle of a backup or restore loses nothing', 
       done.unshift(restoreId)
     }
   }
-  t.same((await listRestores(core, organizationId)).map(({ restoreId }) => restoreId), done, 'newest first, whatever the clock said')
+  t.same((await restoresOf(core, organizationId)).map(({ restoreId }) => restoreId), done, 'newest first, whatever the clock said')
   t.equal((await core.catalog.list(organizationId, { limit: 10 })).backups.length, 4)
 
   offset -= 1000 * day
   const last = await restore('a', -1)
   await finishRestores(core, [organizationId])
-  t.same((await listRestores(core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [last.restoreId], 'the checkpoint is that of the last restore')
+  t.same((await restoresOf(core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [last.restoreId], 'the checkpoint is that of the last restore')
   await undoRestore(core, { organizationId, restoreId: last.restoreId, startedBy: 'tester' }, jumping(core, -1))
   t.equal(await look(), 'bb')
   t.same(await leftovers(), [])
@@ -76,9 +76,9 @@ t.test('a checkpoint does not expire because the clock jumps ahead', async t => 
   }, testJob({ core }))
   offset = 400 * day
   await expireCheckpoints(core)
-  t.match(await listRestores(core, organizationId), [{ restoreId: restored.restoreId, undoable: true }])
+  t.match(await restoresOf(core, organizationId), [{ restoreId: restored.restoreId, undoable: true }])
   await expireCheckpoints({ ...core, settings: { ...core.settings, checkpointRetentionMs: -1000 } })
-  t.match(await listRestores(core, organizationId), [{ undoable: false }], 'but when its time is over')
+  t.match(await restoresOf(core, organizationId), [{ undoable: false }], 'but when its time is over')
 })
 
 t.test('a backup that is made after the clock was set back says so', async t => {

@@ -6,7 +6,6 @@ import type { Metadata } from '../../src/archive/metadata.js'
 import type { Core } from '../../src/core.js'
 import { openSql, withSql } from '../../src/database/connection/connection.js'
 import { reserveBytes } from '../../src/io/free-space.js'
-import { listJournals, readJournal } from '../../src/restore/journal.js'
 import { restoreBackup, type RestoreRequest } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
 import { createSmbStorage } from '../../src/storage/smb.js'
@@ -17,6 +16,7 @@ import { testJob } from '../support/job.js'
 import { createLiveSite } from '../support/live-site.js'
 import { startCluster, type TestCluster } from '../support/postgres.js'
 import { coreOf, createSite, listTree, organizationId, type Site } from '../support/restore-site.js'
+import { everyJournal } from '../support/restores.js'
 
 type Mode = 'swap' | 'in-place' | 'merge'
 
@@ -347,10 +347,7 @@ async function look (place: Place): Promise<unknown> {
 }
 
 async function journals (core: Core): Promise<string[][]> {
-  const folder = await core.repository.journalFolder(organizationId)
-  const found = []
-  for (const restoreId of await listJournals(folder)) found.push((await readJournal(folder, restoreId)).map(({ step }) => step))
-  return found
+  return (await everyJournal(core, organizationId)).map(lines => lines.map(({ step }) => step))
 }
 
 async function open (mode: Mode, cluster: TestCluster): Promise<Place> {

@@ -13,7 +13,6 @@ import { planLoadSettings, readValueSettings, type Setting } from '../../src/dat
 import { freePort } from '../../src/io/free-port.js'
 import { runProgram } from '../../src/io/process.js'
 import type { Backup } from '../../src/repository/record.js'
-import { listRestores } from '../../src/restore/history.js'
 import type { RestoreResult } from '../../src/restore/report.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
@@ -21,6 +20,7 @@ import { removeCluster, startClusterServer, superuser, type ClusterFiles } from 
 import { testJob } from '../support/job.js'
 import { createTestDatabase, startCluster, urlOf, type TestCluster, type TestDatabase, type TestDatabaseOptions } from '../support/postgres.js'
 import { coreOf, createFolders, organizationId } from '../support/restore-site.js'
+import { restoresOf } from '../support/restores.js'
 
 interface Site { core: Core, database: TestDatabase, connection: Connection, admin: Connection }
 
@@ -139,14 +139,14 @@ t.test('a user that is set read-only makes backups, and is told before a restore
   const { core, connection, admin, database } = await open(t, { settings: () => '', schema: 'CREATE TABLE items AS SELECT 1 AS id' })
   const { id } = await create(core)
   const { restoreId } = await restore(core, id, { rollbackOnFailure: true })
-  const journals = await listRestores(core, organizationId)
+  const journals = await restoresOf(core, organizationId)
   await withSql(admin, {}, async sql => await sql.unsafe(`ALTER ROLE ${quoteIdentifier(database.name)} SET default_transaction_read_only = on`))
   t.match(await create(core), { counts: { rows: 1 } })
   const refused = { code: 'PREFLIGHT_FAILED', reason: 'user-read-only' }
   await t.rejects(restore(core, id, { dryRun: true }), refused)
   await t.rejects(restore(core, id), refused)
   await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core })), refused)
-  t.same(await listRestores(core, organizationId), journals, 'nothing was begun')
+  t.same(await restoresOf(core, organizationId), journals, 'nothing was begun')
   t.same(await rowsOf(connection, 'items'), { items: ['(1)'] })
 })
 
@@ -160,7 +160,7 @@ t.test('a hot standby makes backups, and refuses a restore before it begins', as
     const { id, counts } = await create(core)
     t.equal(counts.rows, scope === 'instance' ? 4 : 2)
     for (const dryRun of [true, false]) await t.rejects(restore(core, id, { dryRun }), { code: 'PREFLIGHT_FAILED', reason: 'hot-standby' })
-    t.same(await listRestores(core, organizationId), [], 'nothing was begun')
+    t.same(await restoresOf(core, organizationId), [], 'nothing was begun')
   }
 })
 

@@ -4,7 +4,6 @@ import { join } from 'node:path'
 import t from 'tap'
 import { createBackup } from '../../src/backup/create.js'
 import { openSql, withSql } from '../../src/database/connection/connection.js'
-import { listRestores } from '../../src/restore/history.js'
 import { openJournal, readJournal, type Begin } from '../../src/restore/journal.js'
 import { expireCheckpoints, recoverRestores } from '../../src/restore/recover.js'
 import { restoreBackup, type RestoreRequest } from '../../src/restore/restore.js'
@@ -14,6 +13,7 @@ import { restoreOther, runChild } from '../support/crash.js'
 import { sharedCluster } from '../support/shared-cluster.js'
 import { testJob } from '../support/job.js'
 import { coreOf, createSite, organizationId, type Site } from '../support/restore-site.js'
+import { restoresOf } from '../support/restores.js'
 
 const startedBy = 'tester'
 
@@ -35,7 +35,7 @@ t.test('only the newest is shown as undoable, also while the older checkpoint is
   await restore(s, 'a')
   const second = await restore(s, 'b', {}, { ...testJob(), followUp: async () => {} })
   t.equal((await databases(s)).length, 3)
-  t.same((await listRestores(s.core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [second.restoreId])
+  t.same((await restoresOf(s.core, organizationId)).filter(({ undoable }) => undoable).map(({ restoreId }) => restoreId), [second.restoreId])
 })
 
 t.test('a restore and its undo, and one checkpoint at most', async t => {
@@ -52,7 +52,7 @@ t.test('a restore and its undo, and one checkpoint at most', async t => {
   const third = await restore(s, 'b')
   t.match(third.report.warnings, [new RegExp(`with this one, restore ${second.restoreId} of .* can't be`)])
   await t.rejects(undo(s, second.restoreId), { code: 'RESTORE_NOT_UNDOABLE', reason: 'no-checkpoint' })
-  t.same((await listRestores(s.core, organizationId)).map(({ restoreId, undoable }) => [restoreId, undoable]),
+  t.same((await restoresOf(s.core, organizationId)).map(({ restoreId, undoable }) => [restoreId, undoable]),
     [[third.restoreId, true], [second.restoreId, false], [first.restoreId, false]])
   t.equal((await databases(s)).length, 2)
   t.same(await s.leftovers(), [])
@@ -99,7 +99,7 @@ t.test('nor to one below somebody else\'s restore', async t => {
 t.test('what was decided and not begun before a crash is left, and journaled, before anything is built upon it', async t => {
   const s = await createSite(t)
   const { restoreId } = await restore(s, 'a')
-  const stateOf = async () => (await listRestores(s.core, organizationId)).find(known => known.restoreId === restoreId)?.state
+  const stateOf = async () => (await restoresOf(s.core, organizationId)).find(known => known.restoreId === restoreId)?.state
   const append = async (step: 'undo' | 'commit') => {
     const journal = (await openJournal(await s.core.repository.journalFolder(organizationId), restoreId))!
     await journal.append({ step })
@@ -123,7 +123,7 @@ t.test('a restore that was decided and not begun when the service died goes back
     t.same([...await sql`SELECT work FROM since`], [{ work: 1 }])
     await sql`DROP TABLE since`
   })
-  t.match(await listRestores(s.core, organizationId), [{ state: 'rolled-back' }])
+  t.match(await restoresOf(s.core, organizationId), [{ state: 'rolled-back' }])
   t.equal(await s.look(), 'bb')
   t.same(await s.leftovers(), [])
 })

@@ -102,3 +102,21 @@ t.test('finished jobs are found after a restart, with their results; what one ma
   t.match((await again.inject({ url: `/api/backup/${backupId}`, headers: as() })).json(), { id: backupId, state: 'available' })
   t.match((await again.inject({ url: '/api/backup/restores', headers: as() })).json(), [{ restoreId, backupId, state: 'undone' }])
 })
+
+t.test('restores are listed page by page', async t => {
+  const { app, as, uploadDir } = await buildTestApp(t)
+  await mkdir(join(uploadDir, 'acme'))
+  const post = async (path: string, payload: object) => (await app.inject({ method: 'POST', url: `/api/backup/${path}`, headers: as(), payload })).json<{ id: string, restoreId: string }>()
+  const { id } = await post('create', { type: 'files' })
+  const ids: string[] = []
+  for (let count = 0; count < 3; count += 1) ids.unshift((await post(`restore/${id}`, { dryRun: true })).restoreId)
+  const list = async (url: string) => await app.inject({ url, headers: as() })
+  const first = await list('/api/backup/restores?limit=2')
+  t.same(first.json<Array<{ restoreId: string }>>().map(({ restoreId }) => restoreId), ids.slice(0, 2))
+  const [, next = ''] = /^<(\/api\/backup\/restores\?limit=2&cursor=[^>]+)>; rel="next"$/.exec(String(first.headers.link)) ?? []
+  const second = await list(next)
+  t.same(second.json<Array<{ restoreId: string }>>().map(({ restoreId }) => restoreId), ids.slice(2))
+  t.equal(second.headers.link, undefined)
+  t.match((await list('/api/backup/restores?cursor=x')).json(), { statusCode: 400, code: 'BAD_REQUEST', reason: 'cursor-unknown' })
+  t.match((await list('/api/backup/restores?limit=0')).json(), { statusCode: 400, code: 'VALIDATION_FAILED' })
+})

@@ -3,12 +3,12 @@ import { once } from 'node:events'
 import { readdir, readFile } from 'node:fs/promises'
 import { text } from 'node:stream/consumers'
 import { systemCode } from '../../src/errors.js'
-import { listRestores } from '../../src/restore/history.js'
 import { recoverRestores } from '../../src/restore/recover.js'
 import type { Action, ChildAnswer } from './crash-child.js'
 import type { Fault } from './fault-points.js'
 import { compiled } from './project.js'
 import { organizationId, type Site } from './restore-site.js'
+import { restoresOf } from './restores.js'
 
 export interface Run {
   process: ChildProcess
@@ -64,7 +64,7 @@ export async function otherBackup (site: Site): Promise<string> {
 
 /** The restore that can be undone now, if there is one. */
 export async function undoable (site: Site): Promise<string | undefined> {
-  return (await listRestores(site.core, organizationId)).find(restore => restore.undoable)?.restoreId
+  return (await restoresOf(site.core, organizationId)).find(restore => restore.undoable)?.restoreId
 }
 
 /** Kills a running psql of the child once there is one, or not at all when the child ends first. */

@@ -13,10 +13,11 @@ import { parseConnectionUrl, withSql, type Connection } from '../../src/database
 import { quoteTable } from '../../src/database/identifiers.js'
 import { ownSchema } from '../../src/database/load/marker.js'
 import { stagingFolder } from '../../src/storage/staging-folder.js'
-import { listJournals, readJournal, type Begin } from '../../src/restore/journal.js'
+import type { Begin } from '../../src/restore/journal.js'
 import { keepsCheckpoint } from '../../src/restore/restore-state.js'
 import { testJob } from './job.js'
 import { createTestDatabase, type TestDatabaseOptions } from './postgres.js'
+import { everyJournal } from './restores.js'
 
 export interface Test { teardown (fn: () => Promise<void>): unknown }
 
@@ -150,10 +151,8 @@ export async function leftovers (core: Core, user: string): Promise<string[]> {
   const loaders: string[] = []
   const kept = new Set<string>()
   for (const organization of await core.repository.organizations()) {
-    const folder = await core.repository.journalFolder(organization)
-    for (const restoreId of await listJournals(folder)) {
-      const lines = await readJournal(folder, restoreId)
-      const { database } = (lines[0] ?? {}) as Partial<Begin>
+    for (const lines of await everyJournal(core, organization)) {
+      const { database, restoreId = '' } = (lines[0] ?? {}) as Partial<Begin>
       if (database !== undefined && database !== null && 'loader' in database) loaders.push(database.loader)
       if (!keepsCheckpoint(lines)) continue
       expected.add(restoreId)

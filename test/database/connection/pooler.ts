@@ -5,13 +5,13 @@ import { readTenancy } from '../../../src/backup/tenancy.js'
 import { withSql } from '../../../src/database/connection/connection.js'
 import { requireDirect } from '../../../src/database/connection/direct.js'
 import { checkReadiness } from '../../../src/health/readiness.js'
-import { listRestores } from '../../../src/restore/history.js'
 import { restoreBackup } from '../../../src/restore/restore.js'
 import { undoRestore } from '../../../src/restore/undo.js'
 import { testJob } from '../../support/job.js'
 import { hasPooler, startPooler, type PoolerOptions } from '../../support/pooler.js'
 import { createTestDatabase } from '../../support/postgres.js'
 import { coreOf, createFolders, organizationId } from '../../support/restore-site.js'
+import { restoresOf } from '../../support/restores.js'
 
 const refusal = { code: 'CONFIG_INVALID', reason: 'connection-pooler', remedy: /the PostgreSQL server itself/ }
 const skip = await hasPooler() ? false : 'PgBouncer is not installed'
@@ -51,7 +51,7 @@ t.test('PgBouncer is refused by every door, in every mode, and nothing is left i
       await t.rejects(readTenancy(core), refusal, 'the tenancy')
       for (const dryRun of [true, false]) await t.rejects(restoreBackup(core, { ...restore, dryRun }, testJob({ core })), refusal, `a restore, dryRun ${dryRun}`)
       await t.rejects(undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core })), refusal, 'an undo')
-      t.match((await listRestores(direct, organizationId)).map(({ state }) => state), ['done'], 'no restore has begun')
+      t.match((await restoresOf(direct, organizationId)).map(({ state }) => state), ['done'], 'no restore has begun')
 
       // The application's own session by way of the pooler, which has the server's session that we had.
       const application = postgres(pooled, { max: 1, prepare: false, fetch_types: false })
