@@ -66,13 +66,16 @@ const computed = String.raw`
   CREATE TEXT SEARCH CONFIGURATION ours (COPY = german);
   CREATE VIEW recent AS SELECT id, words FROM events;
   CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, count(*) AS n, max(at::text) AS latest, max(span::text) AS span FROM events GROUP BY 1;
+  SELECT set_config('restrict_nonsystem_relation_kind', '', false) WHERE current_setting('restrict_nonsystem_relation_kind', true) <> '';
+  CREATE MATERIALIZED VIEW seen AS SELECT id FROM recent;
   CREATE MATERIALIZED VIEW texts AS SELECT id, to_tsvector(words) AS vector, price::text AS price, body::text AS body, n::text AS n, (ARRAY['{NULL}'])[1]::text[] AS list FROM events;
   CREATE INDEX ON texts USING gin (vector);`
 
-/** Each would end our own work, or bend it. */
+/** Each would end our own work, or bend it. The last one is there since the minor releases of August 2024. */
 const hostile = (user: string): string => ["statement_timeout = '1ms'", "lock_timeout = '1ms'", "idle_in_transaction_session_timeout = '1ms'", "client_encoding = 'LATIN1'",
   'exit_on_error = on', "default_transaction_isolation = 'serializable'", 'client_min_messages = debug5', 'row_security = off']
-  .map(setting => `ALTER ROLE ${user} SET ${setting};`).join('\n')
+  .map(setting => `ALTER ROLE ${user} SET ${setting};`).join('\n') + `
+  DO $$ BEGIN IF current_setting('restrict_nonsystem_relation_kind', true) IS NOT NULL THEN ALTER ROLE ${user} SET restrict_nonsystem_relation_kind = 'view, foreign-table'; END IF; END $$;`
 
 const bending = (name: string): string => `ALTER DATABASE ${name} SET timezone = 'Europe/Berlin'; ALTER DATABASE ${name} SET quote_all_identifiers = on; ALTER DATABASE ${name} SET default_text_search_config = 'pg_catalog.german';
   ALTER ROLE ${name} SET intervalstyle = 'sql_standard'; ALTER ROLE ${name} SET extra_float_digits = -5; ALTER ROLE ${name} SET datestyle = 'German, DMY';
@@ -80,7 +83,7 @@ const bending = (name: string): string => `ALTER DATABASE ${name} SET timezone =
   ALTER DATABASE ${name} SET standard_conforming_strings = off; ALTER DATABASE ${name} SET statement_timeout = '1ms';
   ALTER DATABASE ${name} SET app.region = 'eu';`
 
-const relations = ['events', 'recent', 'days', 'texts', '(SELECT last_value, is_called FROM numbers)']
+const relations = ['events', 'recent', 'days', 'seen', 'texts', '(SELECT last_value, is_called FROM numbers)']
 
 for (const mode of ['swap', 'in-place'] as const) {
   t.test(`what the settings of database and role compute comes back as it was (${mode})`, async t => {

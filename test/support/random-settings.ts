@@ -41,7 +41,8 @@ const texts: Readonly<Record<string, readonly string[]>> = {
   default_tablespace: ['', 'missing'],
   temp_tablespaces: ['', 'missing'],
   default_table_access_method: ['heap'],
-  timezone_abbreviations: ['Default', 'India', 'missing']
+  timezone_abbreviations: ['Default', 'India', 'missing'],
+  restrict_nonsystem_relation_kind: ['', 'view', 'view, foreign-table']
 }
 
 /**
@@ -63,7 +64,7 @@ export async function runWithRandomSettings (t: Parameters<typeof createTestData
     const known = (await sql<Known[]>`SELECT name, vartype, context, min_val AS min, max_val AS max, enumvals FROM pg_settings
       WHERE context IN ('user', 'superuser') ORDER BY name COLLATE "C"`).filter(setting => !leftOut.test(setting.name) && (setting.vartype !== 'string' || texts[setting.name] !== undefined))
     // What changes values is drawn more often than what only costs time.
-    const telling = known.filter(setting => texts[setting.name] !== undefined || /style|digits|bytea|xml|timeout|null|quot|strings|row_security|isolation|replication/.test(setting.name))
+    const telling = known.filter(setting => texts[setting.name] !== undefined || /style|digits|bytea|xml|timeout|null|quot|strings|relation_kind|row_security|isolation|replication/.test(setting.name))
     for (let drawn = 0; drawn < count; drawn += 1) {
       const from = random() < 0.6 ? telling : known
       await trySetting(sql, run, `${targetOf(name, random())} SET ${draw(from[Math.floor(random() * from.length)] as Known, random)}`)
@@ -111,6 +112,8 @@ const schema = `
     jsonb_build_object('n', n / 3.0), current_setting('app.region'), ('2024-06-30 22:30:00+00'::timestamptz + n * interval '11 hours')::date FROM generate_series(1, 20) n;
   CREATE INDEX ON items (lower(words)); CREATE SEQUENCE numbers; SELECT nextval('numbers') FROM generate_series(1, 5);
   CREATE VIEW seen AS SELECT id, words, price FROM items WHERE n > 1;
+  SELECT set_config('restrict_nonsystem_relation_kind', '', false) WHERE current_setting('restrict_nonsystem_relation_kind', true) <> '';
+  CREATE MATERIALIZED VIEW kept AS SELECT id, words FROM seen;
   CREATE MATERIALIZED VIEW days AS SELECT at::date AS day, count(*) AS n, max(at::text) AS at, max(span::text) AS span, min(plain::text) AS plain FROM items GROUP BY 1;
   CREATE MATERIALIZED VIEW texts AS SELECT id, to_tsvector(words) AS vector, price::text AS price, body::text AS body, n::text AS n, x::text AS x,
     quote_ident('plain') AS quoted, to_char(at, 'TMDay HH24 OF') AS told, ('{' || 'NULL}')::text[] AS list, current_setting('app.region') AS region FROM items`
@@ -118,7 +121,7 @@ const schema = `
 async function readState (connection: Connection): Promise<Record<string, string[]>> {
   return await withSql(connection, { searchPath: 'public' }, async sql => {
     const rows: Record<string, string[]> = {}
-    for (const relation of ['items', 'seen', 'days', 'texts', '(SELECT last_value, is_called FROM numbers)']) {
+    for (const relation of ['items', 'seen', 'kept', 'days', 'texts', '(SELECT last_value, is_called FROM numbers)']) {
       rows[relation] = (await sql.unsafe<Array<{ row: string }>>(`SELECT ROW(t.*)::text AS row FROM ${relation} t ORDER BY 1`)).map(({ row }) => row)
     }
     return rows
@@ -155,7 +158,7 @@ function draw ({ name, vartype, min, max, enumvals }: Known, random: () => numbe
 }
 
 function listOf (name: string, value: string): string {
-  return /^(search_path|temp_tablespaces)$/.test(name) && value !== '' ? value : quoteLiteral(value)
+  return /^(search_path|temp_tablespaces|restrict_nonsystem_relation_kind)$/.test(name) && value !== '' ? value : quoteLiteral(value)
 }
 
 async function trySetting (sql: postgres.Sql, run: SettingsRun, setting: string): Promise<void> {

@@ -40,8 +40,11 @@ export interface Site extends Folders {
   leftovers (): Promise<string[]>
 }
 
+/** With the programs of PG_BIN_DIR, as the tests' cluster has. */
 export function coreOf ({ databaseUrl, uploadDir, backupDir, scope = 'instance' }: Folders, env: NodeJS.ProcessEnv = {}): Core {
+  const binDir = process.env.PG_BIN_DIR
   return createCore(loadConfig({
+    ...(binDir === undefined ? {} : { PG_BIN_DIR: binDir }),
     JWT_SECRET: siteSecret, DATABASE_URL: databaseUrl, UPLOAD_DIR: uploadDir, BACKUP_DIR: backupDir, DATABASE_SCOPE: scope, ...env
   }), pino({ level: process.env.TEST_LOG ?? 'silent' }))
 }

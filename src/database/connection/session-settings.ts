@@ -80,12 +80,14 @@ function escapeOption (text: string): string {
 
 /**
  * What only some servers know, and what only a superuser may set: set by a statement, at the beginning of a session and of a
- * script for psql. transaction_timeout is there from version 17 on. Under
+ * script for psql. transaction_timeout is there from version 17 on. The next one is there since the minor releases of August
+ * 2024: it can forbid all queries of views, and with that the rows of a materialized view. icu_validation_level, from 16 on, can
+ * refuse the locale of a collation that is there already. Under
  * session_replication_role = replica neither foreign keys nor triggers say anything, and the next two turn a damaged page into
- * one without rows.
+ * one without rows. event_triggers stays as it is: off, it only keeps code of others from running in our sessions.
  */
 const late = [
-  { name: 'transaction_timeout', value: '0' },
+  { name: 'transaction_timeout', value: '0' }, { name: 'restrict_nonsystem_relation_kind', value: '' }, { name: 'icu_validation_level', value: 'disabled' },
   { name: 'session_replication_role', value: 'origin', guarded: true }, { name: 'zero_damaged_pages', value: 'off', guarded: true },
   { name: 'ignore_checksum_failure', value: 'off', guarded: true }, { name: 'temp_file_limit', value: '-1', guarded: true }
 ]
