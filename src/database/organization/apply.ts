@@ -103,11 +103,11 @@ export class ChangedMeanwhile extends AppError {
  * name is told, its values are not.
  */
 export function conflictError (error: unknown): unknown {
-  const { code, constraint_name: constraint, table_name: name = 'unknown', schema_name: schema = 'unknown' } = error as Record<string, string | undefined>
+  const { code, constraint_name: constraint, column_name: column, table_name: name = 'unknown', schema_name: schema = 'unknown' } = error as Record<string, string | undefined>
   if (error instanceof AppError || code === undefined) return error
   if (code.startsWith('23')) {
     const table = labelOf({ schema, name })
-    const message = `${table} refuses the backup's rows${constraint === undefined ? '' : ` by ${constraint}`}`
+    const message = `${table} refuses the backup's rows${constraint !== undefined ? ` by ${constraint}` : column !== undefined ? ` by NOT NULL of ${column}` : ''}`
     return new AppError('RESTORE_CONFLICT', 'conflicts-with-live', 'The backup contradicts what the database holds now.', {
       errors: [{ field: table, reason: 'constraint', message }], cause: error
     })

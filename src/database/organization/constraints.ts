@@ -5,6 +5,7 @@ import { changeOf, type TableChange } from './diff.js'
 import type { MergeTable } from './drift.js'
 import { rowNumber } from './load.js'
 import { nameRows, namingColumns } from './named-rows.js'
+import { isEnforced } from '../tenancy/tenant-catalog.js'
 import { contradict, exclusionConstraints, livePlace, termsOf, uniqueIndexes, type Exclusion } from './unique.js'
 
 /**
@@ -46,7 +47,7 @@ async function checkConstraints (session: postgres.Sql, { table, columns }: Merg
   const found = await session<Array<Check & { columns: string[] | null }>>`
     SELECT k.conname::text AS name, pg_get_expr(k.conbin, k.conrelid) AS condition,
       (SELECT array_agg(a.attname::text) FROM pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)) AS columns
-    FROM pg_constraint k WHERE k.conrelid = ${table.oid} AND k.contype = 'c' ORDER BY k.conname COLLATE "C"`
+    FROM pg_constraint k WHERE k.conrelid = ${table.oid} AND k.contype = 'c' AND ${isEnforced(session)} ORDER BY k.conname COLLATE "C"`
   return found.filter((check) => check.columns?.every((column) => columns.includes(column)))
 }
 

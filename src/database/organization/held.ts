@@ -20,7 +20,7 @@ export async function heldRows (
   session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], changes: readonly TableChange[], organizationId: string
 ): Promise<Conflict[]> {
   const conflicts: Conflict[] = []
-  for (const key of graph.keys.filter(({ oid }) => oid !== 0)) {
+  for (const key of graph.keys.filter(({ enforced }) => enforced)) {
     const parent = tables.find(({ table }) => table.oid === key.target)
     const lost = parent === undefined ? null : lostValues(parent, key, changes)
     if (parent === undefined || lost === null) continue

@@ -29,7 +29,7 @@ export async function planStages (
   }
   for (let isSettled = false; !isSettled;) {
     isSettled = true
-    for (const key of graph.keys.filter(({ oid }) => oid !== 0)) {
+    for (const key of graph.keys.filter(({ enforced }) => enforced)) {
       const parent = tables.find(({ table }) => table.oid === key.target)
       const values = parent === undefined ? null : lostValues(parent, key, changes)
       // What is gone for good is led to by no archived row.

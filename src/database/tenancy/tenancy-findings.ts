@@ -29,6 +29,10 @@ export function tenancyFindings (
       notes.push(`${table.label} has partitions for organizations: a backup has those that are for the organization or hold its rows, and those ` +
         'that something else in the schema needs, with all their names, values and comments. Partition it by hash where that tells too much.')
     }
+    if (table.unvalidated.length > 0) {
+      notes.push(`${table.label} has constraints that are NOT VALID (${table.unvalidated.join(', ')}): the restore of a backup is refused where it has to write a ` +
+        'row that breaks one. Correct such rows and VALIDATE CONSTRAINT, then make another backup.')
+    }
     if (table.key === null) notes.push(`${table.label} has no key: its rows are compared by their whole content.`)
   }
   for (const key of graph.keys) {
@@ -37,7 +41,9 @@ export function tenancyFindings (
       obstacles.push(`${describeKey(graph, key)} compares periods (PERIOD), which a backup of one organization does not support yet: ` +
         'leave the table out with TENANCY_FILE, or drop the key.')
     }
-    if (outside.has(key.target)) {
+    if (!key.enforced && key.oid !== 0) {
+      notes.push(`${describeKey(graph, key)} is NOT ENFORCED, so it is no evidence of who owns a row, and a restore does not ask whether its rows lead anywhere.`)
+    } else if (outside.has(key.target)) {
       notes.push(`${describeKey(graph, key)}: the target belongs to no organization and is not in the backup, so the archive has this key as NOT VALID, ` +
         'and the rows it leads to must still exist when the backup is restored.')
     } else if (!key.validated) {

@@ -30,6 +30,8 @@ export interface CatalogTable {
   primaryKey: string[] | null
   /** Unique keys that compare by overlap (WITHOUT OVERLAPS, from PostgreSQL 18 on), by name. */
   periodKeys: string[]
+  /** Of its CHECK and NOT NULL constraints, by name, those that rows which are there may break although new ones may not (NOT VALID). */
+  unvalidated: string[]
   readable: boolean
   rowSecurity: boolean
   hasRules: boolean
@@ -51,6 +53,8 @@ export interface ForeignKey {
   operators: string[]
   notNull: boolean
   validated: boolean
+  /** From PostgreSQL 18 on a key can be NOT ENFORCED: it neither refuses anything nor acts. */
+  enforced: boolean
   /** Its last columns are compared by overlap (PERIOD, from PostgreSQL 18 on). */
   period: boolean
   /** ON DELETE changes rows, or RESTRICT refuses at once, although the value may be another row's by then: anything but NO ACTION. */
@@ -119,6 +123,8 @@ async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
         join pg_attribute a on a.attrelid = p.partrelid and a.attnum = any(p.partattrs::int2[]) where p.partstrat = 'l') as "listedBy",
       array(select x.relname::text from pg_index i join pg_class x on x.oid = i.indexrelid join pg_am m on m.oid = x.relam
         where i.indisunique and m.amname <> 'btree' and i.indrelid in (select c.oid union all select relid from pg_partition_tree(c.oid))) as "periodKeys",
+      array(select distinct k.conname::text from pg_constraint k where k.contype in ('c', 'n') and not k.convalidated and ${isEnforced(sql)}
+        and k.conrelid in (select c.oid union all select relid from pg_partition_tree(c.oid)) order by 1) as unvalidated,
       has_schema_privilege(n.oid, 'USAGE') and has_table_privilege(c.oid, 'SELECT') as readable,
       row_security_active(c.oid) as "rowSecurity",
       exists (select from pg_rewrite r where r.ev_class = c.oid) as "hasRules",
@@ -151,6 +157,11 @@ function holdsNoNull (sql: postgres.Sql): postgres.Fragment {
   return sql`not exists (select from pg_constraint v where v.conrelid = a.attrelid and v.contype = 'n' and v.conkey = array[a.attnum] and not v.convalidated)`
 }
 
+/** Whether the constraint `k` is ENFORCED; through jsonb, since PostgreSQL before 18 does not know the column. */
+export function isEnforced (sql: postgres.Sql): postgres.Fragment {
+  return sql`coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)`
+}
+
 interface UniqueKeyRow { relation: number, primary: boolean, columns: string[], operators: string[] }
 
 /** Keys that can tell one row from every other, the best first: without expressions, conditions and nulls. */
@@ -181,11 +192,11 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
         n.nspname::text as schema, c.relname::text as name
       from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind in ('r', 'p'))
     select k.oid, k.conname::text as name, child.root as table, child.schema, child.name as relname, parent.root as target,
-      parent.schema as "targetSchema", parent.name as "targetName", k.convalidated as validated,
+      parent.schema as "targetSchema", parent.name as "targetName", k.convalidated as validated, ${isEnforced(sql)} as enforced,
       -- Through jsonb, since PostgreSQL before 18 does not know the column.
       coalesce((to_jsonb(k) ->> 'conperiod')::boolean, false) as period,
-      k.confdeltype <> 'a' as "deleteActs", k.confupdtype <> 'a' as "updateActs",
-      case k.confdeltype when 'c' then 'cascade' when 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
+      k.confdeltype <> 'a' and ${isEnforced(sql)} as "deleteActs", k.confupdtype <> 'a' and ${isEnforced(sql)} as "updateActs",
+      case when not ${isEnforced(sql)} then 'other' when k.confdeltype = 'c' then 'cascade' when k.confdeltype = 'n' then 'set null' else 'other' end as "onDelete", child.partition as "onPartition",
       case when child.partition then pg_get_partition_constraintdef(child.oid) end as condition,
       case when parent.partition then pg_get_partition_constraintdef(parent.oid) end as "targetCondition",
       -- Through jsonb, since PostgreSQL before 15 does not know the column.

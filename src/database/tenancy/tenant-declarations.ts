@@ -50,6 +50,7 @@ function declaredKey (
     operators: ['OPERATOR(pg_catalog.=)'],
     notNull: column.notNull,
     validated: true,
+    enforced: false,
     period: false,
     deleteActs: false,
     updateActs: false,
