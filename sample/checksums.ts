@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto'
 import { readdir, readFile, stat } from 'node:fs/promises'
 import path from 'node:path'
 import type { Sql } from 'postgres'
-import { quoteTable } from '../src/database/identifiers.js'
+import { quoteLiteral, quoteTable } from '../src/database/identifiers.js'
+import { storedColumnList } from '../src/database/stored-columns.js'
 
 /** Everything the proof looks at, by name: a table (`public.assets`), `sequences`, `definitions`. */
 export type DatabaseChecksums = Record<string, { rows: number, sha256: string }>
@@ -20,8 +21,10 @@ export async function checksumDatabase (sql: Sql): Promise<DatabaseChecksums> {
       AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
     ORDER BY 1, 2`
   for (const { schema, name } of tables) {
+    const table = quoteTable({ schema, name })
+    const [{ columns }] = await sql.unsafe<[{ columns: string }]>(`SELECT ${storedColumnList(`${quoteLiteral(table)}::regclass`)} AS columns`)
     checksums[`${schema}.${name}`] = await checksumLines(sql.unsafe<{ line: string }[]>(
-      `SELECT t::text COLLATE "C" AS line FROM ${quoteTable({ schema, name })} t ORDER BY 1`))
+      `SELECT ROW(${columns})::text COLLATE "C" AS line FROM ${table} t ORDER BY 1`))
   }
   checksums.sequences = await checksumLines(sql<{ line: string }[]>`
     SELECT format('%s.%s %s', schemaname, sequencename, last_value) COLLATE "C" AS line FROM pg_sequences ORDER BY 1`)

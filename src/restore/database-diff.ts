@@ -1,14 +1,18 @@
 import type { Sql } from 'postgres'
 import { listTables } from '../database/catalog-queries.js'
 import { databaseError, trustedPath, withSql, type Connection } from '../database/connection/connection.js'
-import { labelOf, quoteColumns, quoteTable, type QualifiedName } from '../database/identifiers.js'
+import { labelOf, quoteColumns, quoteLiteral, quoteTable, type QualifiedName } from '../database/identifiers.js'
+import { storedColumnList } from '../database/stored-columns.js'
 import type { TableReport } from './report.js'
 
 interface Digest { rows: number, sum: string }
 interface Row { key: string, content: string }
 
 /** Not `t::text`, which would be a column of that name, or a cast that the archive brings along and that would run as us. */
-const rowText = 'ROW(t.*)::text'
+async function rowText (sql: Sql, table: QualifiedName): Promise<string> {
+  const [row] = await sql.unsafe<[{ columns: string }]>(`SELECT ${storedColumnList(`${quoteLiteral(quoteTable(table))}::pg_catalog.regclass`)} AS columns`)
+  return `ROW(${row.columns})::text`
+}
 
 /**
  * What exchanging two databases would change, table by table. A table whose rows add up to the same hash is unchanged;
@@ -69,7 +73,7 @@ async function compareTable (before: Sql, after: Sql, table: QualifiedName): Pro
 /** Number of rows and a sum of their hashes, which does not depend on their order. */
 async function digest (sql: Sql, table: QualifiedName): Promise<Digest> {
   const [row] = await sql.unsafe<[{ rows: string, sum: string }]>(
-    `SELECT count(*) AS rows, coalesce(sum(hashtextextended(${rowText}, 0)::numeric), 0)::text AS sum FROM ONLY ${quoteTable(table)} t`)
+    `SELECT count(*) AS rows, coalesce(sum(hashtextextended(${await rowText(sql, table)}, 0)::numeric), 0)::text AS sum FROM ONLY ${quoteTable(table)} t`)
   return { rows: Number(row.rows), sum: row.sum }
 }
 
@@ -86,7 +90,7 @@ async function primaryKey (sql: Sql, { schema, name }: QualifiedName): Promise<s
 
 /** Rows as hashes of their key and of their content, in the order of the former; without a key the content is the key. */
 async function * rowsOf (sql: Sql, table: QualifiedName, key: string[] | null): AsyncGenerator<Row> {
-  const content = `md5(${rowText})`
+  const content = `md5(${await rowText(sql, table)})`
   const keyText = key === null ? content : `md5(ROW(${quoteColumns(key, 't')})::text)`
   const cursor = sql.unsafe<Row[]>(`SELECT ${keyText} COLLATE "C" AS key, ${content} COLLATE "C" AS content
     FROM ONLY ${quoteTable(table)} t ORDER BY 1, 2`).cursor(2000)

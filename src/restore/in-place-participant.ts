@@ -124,8 +124,9 @@ async function digestLive (connection: Connection, tables: ReadonlyArray<{ schem
     await withSql(connection, {}, async sql => {
       for (const { schema, name } of tables) {
         if (!await isThere(sql, { schema, name })) continue
-        const [row] = await sql.unsafe<Array<Record<string, string>>>(tableDigest(schema, name))
-        digests.set(labelOf({ schema, name }), Object.values(row as Record<string, string>)[0] as string)
+        const [{ query }] = await sql.unsafe<[{ query: string }]>(tableDigest(schema, name))
+        const [{ digest }] = await sql.unsafe<[{ digest: string }]>(query)
+        digests.set(labelOf({ schema, name }), digest)
       }
     })
   } catch (error) {

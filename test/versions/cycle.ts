@@ -26,15 +26,25 @@ export interface Service extends TestApp { database: TestDatabase, client: Progr
 export async function openService (t: Teardown, cluster: ClusterFiles, server: Programs, client: Programs, scope: Scope, isEmpty = false): Promise<Service> {
   const database = await createTestDatabase(t, { cluster, createdb: scope !== 'in-place', createrole: scope !== 'in-place' })
   if (!isEmpty) {
-    for (const major of [14, 15, 17, 18].filter(major => major <= server.major)) {
+    for (const major of [14, 15, 16, 17, 18].filter(major => major <= server.major)) {
       await database.sql.unsafe(await readFile(projectFile(`test/fixtures/versions/${major}.sql`), 'utf8'))
     }
     if (scope === 'merge') await database.sql`INSERT INTO organizations VALUES ('other', 'Other')`
     // Neither has an owner, so a restore in place refuses the one and can't replace the other.
     if (scope !== 'in-place') await database.sql.unsafe('SELECT lo_from_bytea(4242, \'large\'); CREATE CAST (pair AS text) WITH INOUT AS ASSIGNMENT')
   }
+  if (!isEmpty) await database.sql.unsafe(hostileSettings(server.major, quoteIdentifier(database.name)))
   const service = await buildTestApp(t, { databaseUrl: database.url, env: { PG_BIN_DIR: client.binDir, RATE_LIMIT: '10000' } })
   return { ...service, database, client }
+}
+
+/** What the server's version lets database and role set to end or bend the work; sessions that begin later have it. */
+function hostileSettings (major: number, name: string): string {
+  return [
+    `ALTER ROLE ${name} SET restrict_nonsystem_relation_kind = 'view, foreign-table'`,
+    ...(major < 16 ? [] : [`ALTER ROLE ${name} SET icu_validation_level = 'error'`, `ALTER ROLE ${name} SET createrole_self_grant = 'set'`]),
+    ...(major < 17 ? [] : [`ALTER ROLE ${name} SET transaction_timeout = '1s'`, `ALTER DATABASE ${name} SET transaction_timeout = '1s'`])
+  ].join(';\n')
 }
 
 export async function post<Answer> (service: Service, path: string, body: object, expected = 200): Promise<Answer> {
@@ -53,6 +63,7 @@ export async function runCycle (t: Teardown, cluster: ClusterFiles, server: Prog
   if (backup.warnings.some(warning => /can't be (loaded|restored)/.test(warning))) throw new Error(`The backup warns: ${backup.warnings.join(' ')}`)
   await loadByHand(cluster, service, backup)
   await damage(sql)
+  if (server.major >= 18) await damageNewest(sql)
   const damaged = await stateOf(service)
   const { report } = await post<RestoreResult>(service, `restore/${backup.id}`, { dryRun: true })
   if (report.database?.mode !== scope) throw new Error(`The dry run says ${report.database?.mode}`)
@@ -99,6 +110,11 @@ async function damage (sql: Sql): Promise<void> {
     INSERT INTO items (org, name) VALUES ('acme', 'must go')`)
 }
 
+async function damageNewest (sql: Sql): Promise<void> {
+  await sql.unsafe(`UPDATE prices SET net = 7 WHERE id = 1; DELETE FROM prices WHERE id = 2; INSERT INTO prices VALUES (3, 'acme', 3);
+    DELETE FROM halves WHERE id = 2; UPDATE halves SET n = -1 WHERE id = 1; INSERT INTO halves VALUES (5, 'acme', 555, -5)`)
+}
+
 /** From PostgreSQL 18 on; the tables with such keys go then, and the cycle does without. */
 async function refusesPeriods (service: Service): Promise<void> {
   const refused = await post<{ code: string, errors?: unknown, message: string }>(service, 'create', { type: 'database' }, 409).catch(async (error: unknown) => {
@@ -115,8 +131,10 @@ async function loadByHand (cluster: ClusterFiles, { core, client, database }: Se
     const archive = await openArchive(opened.handle, opened.size, backup.organizationId)
     const input = gunzipSync(await contentOf(archive, archive.database!)).toString('utf8')
     const empty = `${database.name}_by_hand`
+    // The owner's rights without the owner's settings, which are not those of a person who loads a dump.
+    const owner = { ...superuser(cluster), database: empty, parameters: { options: `-c role=${database.user}` } }
     await withSql(superuser(cluster), {}, async sql => await sql.unsafe(`CREATE DATABASE ${quoteIdentifier(empty)} OWNER ${quoteIdentifier(database.user)}`))
-    await runProgram(`${client.binDir}/psql`, ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', '--output=/dev/null', '--file=-'], { env: toEnvironment(database.connection, { database: empty }), input })
+    await runProgram(`${client.binDir}/psql`, ['--no-psqlrc', '--quiet', '--set=ON_ERROR_STOP=1', '--output=/dev/null', '--file=-'], { env: toEnvironment(owner), input })
   } finally {
     await opened.handle.close()
   }

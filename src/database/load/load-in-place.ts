@@ -15,6 +15,7 @@ import { otherRolesObject } from './in-the-way.js'
 import { endedEarly, loadFailed } from './load-dump.js'
 import { markerStatements } from './marker.js'
 import type { PublicSchema } from './public-schema.js'
+import { storedColumnList } from '../stored-columns.js'
 import { countWhole, otherCount } from './verify-load.js'
 import { refuseWithOthers, type Census, type Organizations } from '../tenancy/scope.js'
 import { makePortable } from '../portable-dump.js'
@@ -56,12 +57,18 @@ function partitionRoot (schema: string, name: string): string {
   return `(SELECT pg_catalog.encode(pg_catalog.textsend(pg_catalog.pg_partition_root(c.oid)::text), 'hex') FROM pg_catalog.pg_class c WHERE c.oid = ${quoteLiteral(quoteTable({ schema, name }))}::pg_catalog.regclass AND c.relispartition)`
 }
 
-/** One value that is the same for the same rows, whatever their order: the table's own, or those of all its partitions. */
-export function tableDigest (schema: string, name: string): string {
+/**
+ * A query that gives a query as text, which depends on the table's columns: for one value that is the same for the same rows,
+ * whatever their order, of the table itself or of all its partitions.
+ * @param others what else the given query selects, before and after the value
+ */
+export function tableDigest (schema: string, name: string, others: { before?: string, after?: string } = {}): string {
   const table = quoteTable({ schema, name })
   const relation = `${quoteLiteral(table)}::pg_catalog.regclass`
-  return `SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(t.*)::text, 0)::numeric), 0) FROM ${table} t
-    WHERE t.tableoid = ${relation} OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${relation})`
+  const { before = '', after = '' } = others
+  const [start, end] = [`SELECT ${before}(SELECT count(*) || ' ' || coalesce(sum(hashtextextended(ROW(`, `)::text, 0)::numeric), 0) FROM ${table} t
+    WHERE t.tableoid = ${relation} OR (SELECT relkind = 'p' FROM pg_catalog.pg_class WHERE oid = ${relation})) AS digest${after}`]
+  return `SELECT ${quoteLiteral(start)} || ${storedColumnList(relation)} || ${quoteLiteral(end)} AS query`
 }
 
 /**
@@ -100,7 +107,7 @@ export async function loadInPlace (connection: Connection, tools: PostgresTools,
     yield * dump()
     // The digests are compared with those of a session of ours.
     yield `\n\\unrestrict ${key}\nSET client_encoding = 'UTF8';\n${plainStatements()}${(request.defaultPrivileges ?? []).map(statement => `${statement};\n`).join('')}DELETE FROM pg_temp.${guard};\n`
-    for (const { schema, name } of request.tables) yield `SELECT '${token}', 'table', (${tableDigest(schema, name)}), ${partitionRoot(schema, name)};\n`
+    for (const { schema, name } of request.tables) yield `${tableDigest(schema, name, { before: `'${token}', 'table', `, after: `, ${partitionRoot(schema, name)}` })} \\gexec\n`
     yield `SET LOCAL search_path = ${trustedPath};\n`
     if (request.listCode) yield `SELECT '${token}', 'code', digest, pg_catalog.encode(pg_catalog.textsend(object), 'hex') FROM (${codeQuery}) code;\n`
     yield `${markerStatements(request.restoreId)}\nSELECT '${token}', 'end', pg_current_xact_id_if_assigned();\n`
