@@ -2,7 +2,7 @@ import { AppError } from '../errors.js'
 import type { Log } from '../log.js'
 import { contextOf, endOf, newEntry, newJob, type Entry } from './entry.js'
 import type { Gate } from './gate.js'
-import type { Job } from './job.js'
+import { isActive, type Job } from './job.js'
 import { failureOf, isUnfinished } from './outcome.js'
 import type { JobHistory, JobRequest, Queue, UpkeepRequest, Work } from './queue.js'
 import { conflictOf, database, place, type Resource } from './resources.js'
@@ -58,37 +58,38 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
       signal.throwIfAborted()
       const { result, followUps } = await work({ kind, params, resources, context: contextOf(entry) })
       await close(entry, { state: 'succeeded', result })
+      // In one step, so that no other job comes between this one and what follows it.
+      running.delete(entry)
       follow(entry, followUps)
       entry.resolve(result)
+      startDue()
     } catch (error) {
       await fail(entry, error)
     }
-    startDue()
   }
 
   async function fail (entry: Entry, error: unknown): Promise<void> {
     const { thrown, outcome } = failureOf(error, entry.controller.signal)
     if (entry.job !== null && (thrown !== error || !(error instanceof AppError))) log.error({ err: error, jobId: entry.job.id }, 'what ended the job')
     await close(entry, outcome)
+    running.delete(entry)
     entry.reject(thrown)
     if (entry.job !== null && isUnfinished(thrown)) onUnfinished(thrown)
+    startDue()
   }
 
-  /** From here to the next start of what waits nothing else may happen: nothing comes between a job and what follows it. */
   async function close (entry: Entry, outcome: Pick<Job, 'state' | 'error' | 'result'>): Promise<void> {
     const { job, listeners, controller: { signal } } = entry
-    if (job !== null) {
-      if (!signal.aborted) job.cancellable = false
-      const ended = { ...job, ...outcome, cancellable: false, finishedAt: endOf(job) }
-      await keep(ended)
-      Object.assign(job, ended)
-      for (const listener of listeners) listener({ ...job })
-      listeners.clear()
-      entries.delete(job.id)
-      const { id, kind, state, organizationId } = job
-      log.info({ jobId: id, kind, organizationId }, `job ${state}`)
-    }
-    running.delete(entry)
+    if (job === null) return
+    if (!signal.aborted) job.cancellable = false
+    const ended = { ...job, ...outcome, cancellable: false, finishedAt: endOf(job) }
+    await keep(ended)
+    Object.assign(job, ended)
+    entries.delete(job.id)
+    for (const listener of listeners) listener({ ...job })
+    listeners.clear()
+    const { id, kind, state, organizationId } = job
+    log.info({ jobId: id, kind, organizationId }, `job ${state}`)
   }
 
   function follow ({ job }: Entry, requests: UpkeepRequest[]): void {
@@ -115,7 +116,7 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
 
   /** Work of the service's own is waited for. */
   function refuseConflict ({ organizationId, resources }: JobRequest): void {
-    const others = [...running, ...waiting].filter((entry): entry is Entry & { job: Job } => entry.job !== null)
+    const others = [...running, ...waiting].filter((entry): entry is Entry & { job: Job } => entry.job !== null && isActive(entry.job))
     const mine = others.find(({ job }) => job.organizationId === organizationId)?.job
     if (mine !== undefined) {
       throw new AppError('JOB_CONFLICT', 'job-of-organization-runs', `A ${mine.kind} job is ${mine.state} for this organization: ${mine.id}.`)
@@ -134,7 +135,7 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     if (place === -1) return
     waiting.splice(place, 1)
     running.add(entry)
-    void fail(entry, reason).then(startDue)
+    void fail(entry, reason)
   }
 
   async function endAll (): Promise<void> {
@@ -204,9 +205,11 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     },
 
     async list (organizationId) {
+      // Before the others, among which a job is that ends meanwhile.
+      const active = own(organizationId).map(job => ({ ...job })).reverse()
       const ended = await history.list(organizationId)
       const known = new Set(ended.map(({ id }) => id))
-      return [...own(organizationId).filter(({ id }) => !known.has(id)).map(job => ({ ...job })).reverse(), ...ended]
+      return [...active.filter(({ id }) => !known.has(id)), ...ended]
     },
 
     isBusy: organizationId => own(organizationId).length > 0,
