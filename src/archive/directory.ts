@@ -4,7 +4,7 @@ import { AppError } from '../errors.js'
 import type { Turn } from '../io/turns.js'
 import { createEntryTable, type Located } from './entry-table.js'
 import { HandleReader, type BytesAt } from './handle-reader.js'
-import { filesPrefix, isInLayout, isOfAnother, mostEntries } from './layout.js'
+import { filesPrefix, isInLayout, isOfAnother, mostBytes, mostEntries } from './layout.js'
 import { checkBytes, readRange } from './read-entry.js'
 import { invalid, ofAnother, printable } from './refusal.js'
 import { createHeaders, dataDescriptor, endRecords, largest32, type ZipHeader } from './zip.js'
@@ -19,7 +19,6 @@ const encryptedFlags = 0x2041
 /** Of a data descriptor with 8-byte sizes. */
 const widening = 8
 const dataDescriptorFlag = 0x8
-const largestDirectory = 512 << 20
 /** Bytes of an entry's two headers, without its name. */
 const leastEntry = 30 + 46
 
@@ -53,7 +52,7 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
   for await (const raw of zip.eachEntry()) {
     if (turn.isOver()) await turn.next()
     directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
-    if (directoryBytes > largestDirectory) throw invalid('directory-too-large', 'its directory is too large')
+    if (directoryBytes > mostBytes.directory) throw invalid('directory-too-large', 'its directory is too large')
     const name = decodeName(raw.fileNameRaw)
     if (!isInLayout(name, organizationId)) throw isOfAnother(name, organizationId) ? ofAnother() : invalid('no-place-in-layout', `the entry ${printable(name)} has no place in the layout`)
     if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid('encrypted-entry', `${printable(name)} is encrypted`)

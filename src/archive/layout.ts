@@ -10,6 +10,8 @@ export const smbInfoEntry = 'files/SMB_BACKUP_INFO.txt'
 
 /** Folders and own entries too. A reader keeps them all in memory, about half a KB each. */
 export const mostEntries = 1_000_000
+/** Bytes of what a reader keeps whole in memory; FORMAT.md has them too. */
+export const mostBytes = { metadata: 16 << 20, checksums: 256 << 20, directory: 512 << 20 }
 /** In bytes, below the organization's folder: no longer path can be opened (PATH_MAX of Linux). */
 const longestPath = 4096
 

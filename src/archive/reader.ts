@@ -5,7 +5,7 @@ import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
 import { checkLocalHeader, descriptorOf, headerOf, readDirectory } from './directory.js'
 import type { ArchiveEntry, Located } from './entry-table.js'
-import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
+import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, mostBytes, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { readEntry, type EntryToRead } from './read-entry.js'
@@ -34,8 +34,6 @@ export interface Archive {
   readonly descriptor: number
 }
 
-const metadataLimit = 16 << 20
-const checksumsLimit = 256 << 20
 const signatureLimit = 1024
 
 /**
@@ -51,13 +49,13 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   const source = readAhead(handle)
   const turn = beginTurn()
   const { entries, byName } = await readDirectory(source, size, organizationId, turn)
-  const sums = await readWhole(own(byName, checksumsEntry), checksumsLimit)
+  const sums = await readWhole(own(byName, checksumsEntry), mostBytes.checksums)
   await giveChecksums(entries, byName, sums, turn)
   const signedBy = await findSigner(sums, byName.get(signatureEntry))
   if (keys !== null && signedBy === null) await refuseStrange(entries, byName, size, turn)
 
   const metadataFound = own(byName, metadataEntry)
-  const metadata = parseMetadata((await readWhole(metadataFound, metadataLimit)).toString())
+  const metadata = parseMetadata((await readWhole(metadataFound, mostBytes.metadata)).toString())
   await checkAttributes(entries, metadata, turn)
   if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null

@@ -1,12 +1,13 @@
 import type { KeyObject } from 'node:crypto'
 import type { Writable } from 'node:stream'
+import { AppError } from '../errors.js'
 import { createByteList } from '../io/byte-list.js'
 import { createAttributesDigest } from './attributes-digest.js'
 import { formatChecksumLine } from './checksums.js'
 import { deflateBlocks, encodeBuffer, measureBlocks, type Encoded } from './encode-file.js'
 import { blockBytes, type Measures } from './encode-protocol.js'
 import type { Gzip } from './gzip.js'
-import { checksumsEntry, databaseEntry, metadataEntry, signatureEntry, smbInfoEntry } from './layout.js'
+import { checksumsEntry, databaseEntry, metadataEntry, mostBytes, signatureEntry, smbInfoEntry } from './layout.js'
 import type { Metadata } from './metadata.js'
 import { createArchiveOutput } from './output.js'
 import { signatureOf } from './signature.js'
@@ -27,7 +28,10 @@ export interface ArchiveWriter {
   addLargeFile<Result extends Measures> (name: string, attributes: Attributes, deflated: boolean, blocks: AsyncGenerator<Buffer, Result>,
     onWritten?: () => void): Promise<Result>
   addSmbInfo (text: string): Promise<void>
-  /** Writes metadata, checksums and their signature, ends the output and waits for it. */
+  /**
+   * Writes metadata, checksums and their signature, ends the output and waits for it.
+   * @throws AppError PAYLOAD_TOO_LARGE where a reader would refuse the archive
+   */
   finish (metadata: MetadataWithoutDigest): Promise<{ size: number, checksum: string }>
 }
 
@@ -84,13 +88,25 @@ export function createArchiveWriter (stream: Writable, timestamp: Date, onBytes:
     async addSmbInfo (text) { await addOwn(smbInfoEntry, Buffer.from(text)) },
     async finish (metadata) {
       const complete: Metadata = { ...metadata, attributesDigest: digest.value() }
-      await addOwn(metadataEntry, Buffer.from(JSON.stringify(complete, null, 2) + '\n'))
+      const text = Buffer.from(JSON.stringify(complete, null, 2) + '\n')
+      requireReadable('the description of the database and the warnings', text.length, mostBytes.metadata)
+      await addOwn(metadataEntry, text)
+      requireReadable('the list of the files and their checksums', sums.length(), mostBytes.checksums)
       const lines = sums.blocks()
       if (sums.length() <= blockBytes) await addOwn(checksumsEntry, Buffer.concat(lines))
       else await addStream(checksumsEntry, own, true, deflateBlocks(lines, ownEntryLevel))
       if (key !== null) await addOwn(signatureEntry, Buffer.from(`${signatureOf(lines, key)}\n`))
+      requireReadable('the list of the files and folders', zip.directoryBytes(), mostBytes.directory)
       await zip.end()
       return await output.end()
     }
   }
+}
+
+/** A reader keeps it whole in memory, and so refuses more. */
+function requireReadable (what: string, bytes: number, most: number): void {
+  if (bytes <= most) return
+  throw new AppError('PAYLOAD_TOO_LARGE', 'archive-not-readable', `The backup can't be made: ${what} takes ${bytes} bytes, and no restore reads more than ${most} of them.`, {
+    remedy: 'Remove files, folders or tables that are not needed, pack many small files into one, or shorten long paths.'
+  })
 }

@@ -28,6 +28,8 @@ export interface Zip {
    */
   addStream (name: string, attributes: Attributes, deflated: boolean,
     source: AsyncGenerator<Buffer, { crc32: number, size: number }>, onWritten?: () => void): Promise<void>
+  /** Of the central directory so far. */
+  directoryBytes (): number
   /** Writes the central directory. The output is not ended. */
   end (): Promise<void>
 }
@@ -53,6 +55,8 @@ export interface ZipHeaders {
   make (name: string, attributes: Attributes, deflated: boolean): ZipHeader
   /** The header is complete: its record comes next in the central directory. */
   add (header: ZipHeader): void
+  /** Of the records so far. */
+  bytes (): number
   /** The central directory of all that was added, and the records that end the file. `start` is its offset. */
   directory (start: number): AsyncIterable<Buffer>
 }
@@ -93,6 +97,8 @@ export function createHeaders (): ZipHeaders {
       records.append(header.getCentralDirectoryRecord())
       added += 1
     },
+
+    bytes: () => records.length(),
 
     async * directory (start) {
       yield * records.blocks()
@@ -191,6 +197,8 @@ export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
       await write(dataDescriptor(header))
       headers.add(header)
     },
+
+    directoryBytes: () => headers.bytes(),
 
     async end () {
       for await (const chunk of headers.directory(cursor)) await write(chunk)

@@ -4,8 +4,9 @@ import { Writable } from 'node:stream'
 import { execa } from 'execa'
 import t from 'tap'
 import { measureBlocks } from '../../src/archive/encode-file.js'
+import { mostBytes } from '../../src/archive/layout.js'
 import { createArchiveWriter } from '../../src/archive/writer.js'
-import { blocksOf, fillArchive, metadataWith, testFolder, timestamp } from '../support/archive.js'
+import { archiveBytes, blocksOf, fillArchive, metadataWith, testFolder, timestamp } from '../support/archive.js'
 import { compiled } from '../support/project.js'
 
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
@@ -103,4 +104,16 @@ t.test('memory does not grow with the archive', async t => {
   t.equal(bytes, 1024 * 2 ** 20 + 2000 * 65536)
   t.comment(`grown by ${Math.round(grownBytes / 2 ** 20)} MiB`)
   t.ok(grownBytes < 300 * 2 ** 20)
+})
+
+t.test('an archive that no restore would read is not made', async t => {
+  const content = { description: 'x'.repeat(mostBytes.metadata) }
+  await t.rejects(archiveBytes([], content), { code: 'PAYLOAD_TOO_LARGE', reason: 'archive-not-readable', message: /16777216/ })
+  for (const kept of ['checksums', 'directory'] as const) {
+    const usual = mostBytes[kept]
+    t.teardown(() => { mostBytes[kept] = usual })
+    mostBytes[kept] = 600
+    await t.rejects(archiveBytes(Array.from({ length: 20 }, (_, number) => ({ path: `${number}` }))), { code: 'PAYLOAD_TOO_LARGE', reason: 'archive-not-readable' }, kept)
+    mostBytes[kept] = usual
+  }
 })
