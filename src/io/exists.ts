@@ -2,7 +2,7 @@ import { lstat } from 'node:fs/promises'
 import { systemCode } from '../errors.js'
 
 /** Whether something is there, a link that leads nowhere too. */
-export async function exists (path: string): Promise<boolean> {
+export async function exists (path: string | Buffer): Promise<boolean> {
   try {
     await lstat(path)
     return true

@@ -5,6 +5,7 @@ import { syncFolder } from '../io/durable.js'
 import { exists } from '../io/exists.js'
 import { stagingFolder } from '../storage/staging-folder.js'
 import { isOurs } from './file-owner.js'
+import { childOf, namesIn } from './folder-children.js'
 import type { Exchange, StagingPaths } from './staging.js'
 import { entriesOf, requireMovable } from './try-rename.js'
 
@@ -20,17 +21,16 @@ export function exchangeChildren ({ live, base, fresh, former }: StagingPaths): 
   const attributes = { fresh: join(base, 'attributes-fresh'), former: join(base, 'attributes-former') }
 
   /** What the application made in the meantime, and now stands in the way, is kept beside the checkpoint. */
-  async function moveAside (path: string, name: string): Promise<void> {
+  async function moveAside (path: string | Buffer, name: Buffer): Promise<void> {
     const late = (await readdir(base)).filter(entry => entry.startsWith('late-')).length
     const folder = join(base, `late-${late + 1}`)
     await mkdir(folder)
-    await rename(path, join(folder, name))
+    await rename(path, childOf(folder, name))
   }
 
   async function moveAll (from: string, to: string): Promise<void> {
-    for (const name of await readdir(from)) {
-      if (unmoved.includes(name)) continue
-      const [source, target] = [join(from, name), join(to, name)]
+    for (const name of await namesIn(from, unmoved)) {
+      const [source, target] = [childOf(from, name), childOf(to, name)]
       if (await exists(target)) await moveAside(from === live ? source : target, name)
       if (await exists(source)) await rename(source, target)
     }

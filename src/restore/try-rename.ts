@@ -1,7 +1,8 @@
-import { lstat, mkdir, readdir, rename, rmdir } from 'node:fs/promises'
+import { lstat, mkdir, rename, rmdir } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
 import { exists } from '../io/exists.js'
+import { childOf, namesIn } from './folder-children.js'
 
 /** What a rename onto a folder that holds something ends with when it is allowed: of a folder, and of anything else. */
 const inTheWay = { folder: ['ENOTEMPTY', 'EEXIST'], other: ['EISDIR', 'EEXIST', 'ENOTEMPTY'] }
@@ -14,7 +15,7 @@ const inTheWay = { folder: ['ENOTEMPTY', 'EEXIST'], other: ['EISDIR', 'EEXIST', 
  * @param blocker a folder to make and to remove, on the same file system
  * @throws AppError STORAGE_UNAVAILABLE naming the first that can't be moved
  */
-export async function requireMovable (paths: readonly string[], blocker: string): Promise<void> {
+export async function requireMovable (paths: ReadonlyArray<string | Buffer>, blocker: string): Promise<void> {
   const target = join(blocker, 'folder')
   await mkdir(join(target, 'entry'), { recursive: true, mode: 0o700 })
   for (const path of paths) if (await exists(path)) await tryRename(path, target)
@@ -22,15 +23,11 @@ export async function requireMovable (paths: readonly string[], blocker: string)
 }
 
 /** Paths of all that is in a folder; none where it is not there. */
-export async function entriesOf (folder: string, except: readonly string[] = []): Promise<string[]> {
-  const names = await readdir(folder).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  })
-  return names.filter(name => !except.includes(name)).map(name => join(folder, name))
+export async function entriesOf (folder: string, except: readonly string[] = []): Promise<Array<string | Buffer>> {
+  return (await namesIn(folder, except)).map(name => childOf(folder, name))
 }
 
-async function tryRename (path: string, target: string): Promise<void> {
+async function tryRename (path: string | Buffer, target: string): Promise<void> {
   const allowed = (await lstat(path)).isDirectory() ? inTheWay.folder : inTheWay.other
   try {
     await rename(path, target)
@@ -43,8 +40,8 @@ async function tryRename (path: string, target: string): Promise<void> {
   await rename(target, path)
 }
 
-function cannotMove (path: string, code: string, cause: unknown): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', 'folder-not-movable', `The service may not move ${JSON.stringify(basename(path))} out of its folder (${code}), so the restored files can't take its place.`, {
+function cannotMove (path: string | Buffer, code: string, cause: unknown): AppError {
+  return new AppError('STORAGE_UNAVAILABLE', 'folder-not-movable', `The service may not move ${JSON.stringify(basename(path.toString()))} out of its folder (${code}), so the restored files can't take its place.`, {
     remedy: 'Give the folder and the one that it is in to the user that the service runs as (chown), or let that user write to both; take the immutable attribute away (chattr -i). Then restore again.',
     cause
   })

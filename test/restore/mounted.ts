@@ -112,6 +112,20 @@ t.test('an upload folder that is a mount', { skip: root ? false : 'needs root to
     t.notOk((await readdir(live)).includes(stagingFolder))
   })
 
+  await t.test('a name in it that is not UTF-8 goes with the former files, and comes back', async t => {
+    const names = async (): Promise<string[]> => (await readdir(live, { encoding: 'latin1' })).filter(name => name !== stagingFolder).sort()
+    await writeFile(Buffer.concat([Buffer.from(`${live}/latin-`), Buffer.of(0xe9)]), '')
+    const before = await names()
+    const other = states[before.includes('only a.txt') ? 'b' : 'a'].backupId
+    const rehearsed = await restoreBackup(core, request(other, { dryRun: true }), testJob())
+    t.match(rehearsed.report.warnings.join('\n'), /gone with the former folder: "latin-\\xe9"/)
+    const { restoreId } = await restoreBackup(core, request(other), testJob())
+    t.same((await names()).filter(name => name.startsWith('latin')), [], 'as the dry run has said')
+    await undoRestore(core, { organizationId, restoreId, startedBy: 'tester' }, testJob())
+    t.same(await names(), before)
+    await rm(Buffer.concat([Buffer.from(`${live}/latin-`), Buffer.of(0xe9)]))
+  })
+
   await t.test('is old or new after a crash at any point', async t => {
     const other = async (): Promise<string> => states[await site.look() === 'aa' ? 'b' : 'a'].backupId
     const { points } = (await runChild(site, { do: 'restore', backupId: await other(), keep: true }))!
