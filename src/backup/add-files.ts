@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import pMap from 'p-map'
 import { compressionLevels } from '../archive/compression.js'
+import { createInexact } from '../archive/inexact.js'
 import { encodeFiles } from '../archive/encode-files.js'
 import type { FileToEncode } from '../archive/encode-protocol.js'
 import { filesPrefix } from '../archive/layout.js'
@@ -12,6 +13,7 @@ import { AppError, type Problem } from '../errors.js'
 import { fileError, isRefusal, placeOf, type KnownFolder } from '../io/durable.js'
 import type { JobContext } from '../jobs/context.js'
 import type { EntryList, StoredEntry } from '../storage/entry-list.js'
+import { createFileWarnings } from '../storage/file-warnings.js'
 
 const mostNamed = 20
 const filesAtOnce = 4
@@ -26,11 +28,13 @@ export interface FilesPart { files: number, bytes: number, warnings: string[] }
 export async function addFiles (
   writer: ArchiveWriter, { storage, settings }: Core, organizationId: string, entries: EntryList, job: JobContext
 ): Promise<FilesPart> {
-  const part: FilesPart = { files: 0, bytes: 0, warnings: [] }
-  if (entries.length === 0) return part
+  const part = { files: 0, bytes: 0 }
+  if (entries.length === 0) return { ...part, warnings: [] }
   const root = await storage.folder(organizationId)
   if (root === null) throw gone()
   job.progress.phase('files')
+  const warnings = createFileWarnings()
+  const inexact = createInexact()
   const prefix = filesPrefix(organizationId)
   const encoded = encodeFiles(toEncode(root, entries), root, compressionLevels[settings.compression])
   // Links on the way to it are resolved in `root`.
@@ -40,23 +44,29 @@ export async function addFiles (
     const name = prefix + entry.path
     const file = await nextOf(encoded)
     if (file.kind === 'gone') {
-      part.warnings.push(`Left out ${JSON.stringify(entry.path)}: it vanished while the backup was made.`)
+      warnings.add('Left out {}: it vanished while the backup was made.', JSON.stringify(entry.path))
       return
     }
+    inexact.look(entry)
     let { size, changed } = file.kind === 'small' ? { ...file.ready, changed: file.changed } : { size: 0, changed: false }
     if (file.kind === 'small') await writer.addFile(name, entry, { ...file.ready, sha256: file.sha256 })
     else ({ size, changed } = await writer.addLargeFile(name, entry, file.deflated, file.blocks, file.release))
-    if (changed) part.warnings.push(`${JSON.stringify(entry.path)} changed while the backup was made; the archive has it as it was read.`)
+    if (changed) warnings.add('{} changed while the backup was made; the archive has it as it was read.', JSON.stringify(entry.path))
     job.progress.advance(size)
     part.files += 1
     part.bytes += size
+  }
+
+  async function addFolder (entry: StoredEntry): Promise<void> {
+    inexact.look(entry)
+    await writer.addFolder(entry.path === '' ? prefix : `${prefix}${entry.path}/`, entry)
   }
 
   try {
     for (const entry of entries) {
       job.signal.throwIfAborted()
       if (entry.kind === 'file') await addFile(entry)
-      else await writer.addFolder(entry.path === '' ? prefix : `${prefix}${entry.path}/`, entry)
+      else await addFolder(entry)
     }
   } catch (error) {
     if (!(error instanceof UnreadableFile)) throw error
@@ -64,7 +74,7 @@ export async function addFiles (
   } finally {
     await encoded.return(undefined)
   }
-  return part
+  return { ...part, warnings: [...warnings.list(), ...inexact.sentences()] }
 }
 
 /**

@@ -3,13 +3,12 @@ import { join } from 'node:path'
 import { archivedSeconds } from '../archive/attributes-digest.js'
 import type { FileToExtract } from '../archive/extract-protocol.js'
 import { extractEntries } from '../archive/extract-entries.js'
+import { restoredFileBits } from '../archive/inexact.js'
 import { filesPrefix } from '../archive/layout.js'
 import type { ArchiveEntry } from '../archive/entry-table.js'
 import type { Archive } from '../archive/reader.js'
 import type { FileOwner } from '../storage/strategy.js'
 import { giveAway, ownerOf } from './file-owner.js'
-
-const fileModeBits = 0o777
 
 export interface Extraction {
   archive: Archive
@@ -61,7 +60,7 @@ async function extractBelow (root: string, { archive, organizationId, signal, on
     describe: (file): FileToExtract => ({
       ...archive.locate(file),
       path: pathOf(file),
-      mode: file.mode & fileModeBits,
+      mode: file.mode & restoredFileBits,
       seconds: archivedSeconds(file.mtime),
       sha256: file.sha256 as string
     }),

@@ -1,5 +1,6 @@
 import { mkdir, rmdir, stat, utimes } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
+import { createInexact } from '../archive/inexact.js'
 import type { Archive } from '../archive/reader.js'
 import { filesPrefix } from '../archive/layout.js'
 import { AppError, systemCode } from '../errors.js'
@@ -101,6 +102,7 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
         warnings: [
           ...(foreign === null ? [] : [foreign]),
           ...warnings,
+          ...untold(archive, prefix),
           ...(goesEmpty ? ['The backup holds no files: all that are in the upload folder now go.'] : []),
           ...before.warnings.map(warning => `In the upload folder now, in no backup, and gone with the former folder: ${warning.replace(/^Left out /, '')}`)
         ]
@@ -145,6 +147,13 @@ export function createFilesParticipant ({ uploadDir, organizationId, restoreId, 
 
     release: async () => await guarded('Removing the checkpoint of the files', async () => { await remove(live) })
   }
+}
+
+/** What the restore leaves out, where the backup has not said it, as one of an earlier release. */
+function untold ({ files, metadata }: Archive, prefix: string): string[] {
+  const inexact = createInexact()
+  for (const file of files) inexact.look({ kind: file.kind, path: file.name.slice(prefix.length), mode: file.mode, mtime: file.mtime })
+  return inexact.sentences().filter(sentence => !metadata.warnings.includes(sentence))
 }
 
 async function removeIfEmpty (folder: string): Promise<void> {

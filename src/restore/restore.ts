@@ -182,7 +182,7 @@ function completeReport (
 function backupWarnings (warnings: readonly string[]): string[] {
   const told = warnings.slice(0, mostBackupWarnings).map(warning => `The backup warned: ${warning}`)
   const left = warnings.length - told.length
-  return left === 0 ? told : [...told, `The backup has ${left} more warnings: see them with GET /api/backup/{backupId}.`]
+  return left === 0 ? told : [...told, `The backup has ${left} more ${left === 1 ? 'warning' : 'warnings'}: see ${left === 1 ? 'it' : 'them'} with GET /api/backup/{backupId}.`]
 }
 
 function answer ({ backupId, dryRun }: RestoreRequest, restoreId: string, report: RestoreReport): RestoreResult {

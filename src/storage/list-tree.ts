@@ -5,6 +5,7 @@ import { AppError, systemCode } from '../errors.js'
 import { fileError, isRefusal, placeOf, withPath, type KnownFolder } from '../io/durable.js'
 import { unsafePathReason } from '../io/safe-path.js'
 import { createEntryList, type StoredEntry } from './entry-list.js'
+import { createFileWarnings, type FileWarnings } from './file-warnings.js'
 import { stagingFolder } from './staging-folder.js'
 import type { FileOwner, Listing } from './strategy.js'
 
@@ -18,17 +19,19 @@ const mostNamed = 20
  * @throws AppError STORAGE_UNAVAILABLE where `root` is no folder, and the file system's errors
  */
 export function listTree (root: string): Listing {
-  const listing: Listing = { entries: createEntryList(), owners: null, warnings: [] }
+  const listing: Walk = { entries: createEntryList(), owners: null, warnings: createFileWarnings() }
   const stats = lstatSync(root, { throwIfNoEntry: false })
-  if (stats === undefined) return listing
+  if (stats === undefined) return { ...listing, warnings: [] }
   if (!stats.isDirectory()) throw noFolder()
   listing.owners = { folder: ownerOf(stats), uploadDir: ownerOf(lstatSync(dirname(root))) }
   listing.entries.append({ kind: 'folder', path: '', size: 0, mode: stats.mode & 0o7777, mtime: stats.mtime })
   const closed: Closed[] = []
   listFolder(root, '', listing, closed)
   if (closed.length > 0) throw notReadable(root, closed)
-  return listing
+  return { ...listing, warnings: listing.warnings.list() }
 }
+
+interface Walk extends Omit<Listing, 'warnings'> { warnings: FileWarnings }
 
 /** A folder that may not be read, and why. */
 interface Closed { path: string, error: unknown }
@@ -51,7 +54,7 @@ function noFolder (): AppError {
   return new AppError('STORAGE_UNAVAILABLE', 'upload-folder-not-a-folder', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
 }
 
-function listFolder (folder: string, prefix: string, listing: Listing, closed: Closed[]): void {
+function listFolder (folder: string, prefix: string, listing: Walk, closed: Closed[]): void {
   const children = createEntryList()
   const descriptor = openFolder(folder, prefix, listing, closed)
   if (descriptor === null) return
@@ -79,7 +82,7 @@ function listFolder (folder: string, prefix: string, listing: Listing, closed: C
   }
 }
 
-function openFolder (folder: string, prefix: string, listing: Listing, closed: Closed[]): number | null {
+function openFolder (folder: string, prefix: string, listing: Walk, closed: Closed[]): number | null {
   try {
     const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
     if (pathOf(descriptor, folder) === folder) return descriptor
@@ -92,7 +95,7 @@ function openFolder (folder: string, prefix: string, listing: Listing, closed: C
     if (prefix === '' || !['ENOENT', 'ENOTDIR', 'ELOOP'].includes(systemCode(error) ?? '')) throw error
   }
   if (prefix === '') throw noFolder()
-  listing.warnings.push(`Left out what was in ${JSON.stringify(prefix)}: it vanished while the backup was made.`)
+  listing.warnings.add('Left out what was in {}: it vanished while the backup was made.', JSON.stringify(prefix))
   return null
 }
 
@@ -105,12 +108,12 @@ function pathOf (descriptor: number, path: string): string | null {
   }
 }
 
-function describeEntry (at: string, folder: string, prefix: string, bytes: string, listing: Listing): StoredEntry | null {
+function describeEntry (at: string, folder: string, prefix: string, bytes: string, listing: Walk): StoredEntry | null {
   const encoded = Buffer.from(bytes, 'latin1')
   const name = encoded.toString('utf8')
   const path = prefix + name
   const skip = (why: string) => {
-    listing.warnings.push(`Left out ${JSON.stringify(path)}: ${why}.`)
+    listing.warnings.add(`Left out {}: ${why}.`, isUtf8(encoded) ? JSON.stringify(path) : escaped(Buffer.from(prefix).toString('latin1') + bytes))
     return null
   }
   if (!isUtf8(encoded)) return skip('its name is not UTF-8')
@@ -128,4 +131,9 @@ function describeEntry (at: string, folder: string, prefix: string, bytes: strin
     if (systemCode(error) === 'ENAMETOOLONG') return skip('its path is too long')
     throw isRefusal(error) ? error : withPath(error, join(folder, name))
   }
+}
+
+/** As printf and bash's $'...' take it: a byte that is not ASCII as \xNN, which JSON never writes. */
+function escaped (latin1: string): string {
+  return JSON.stringify(latin1).replace(/[^\0-\x7f]/g, byte => `\\x${byte.charCodeAt(0).toString(16)}`)
 }

@@ -89,11 +89,16 @@ t.test('what is no plain file of its own is told, and comes back as what can be'
   execFileSync('ln', ['-s', '/etc/hostname', join(live, 'link')])
   await writeFile(Buffer.concat([Buffer.from(`${live}/latin `), Buffer.from([0xe9])]), '')
   const backup = await backUp()
-  t.same(backup.warnings.map(warning => /"(.*?)": (.*)\./.exec(warning)?.slice(1)).sort(), [
-    ['latin \ufffd', 'its name is not UTF-8'],
-    ['link', 'it is no regular file or folder'], ['pipe', 'it is no regular file or folder']
+  t.match(backup.warnings, [
+    'Left out "latin \\xe9": its name is not UTF-8.', 'Left out "link": it is no regular file or folder.', 'Left out "pipe": it is no regular file or folder.',
+    /^Set-user-id, .* of 2 files, such as "program", .* a restore leaves them out/, /^Times of 2 files and folders, such as "future", .* can't hold/
   ])
-  await restore(backup.id)
+  t.equal(backup.warnings.length, 5)
+  const rehearsed = await restore(backup.id, { dryRun: true })
+  t.match(rehearsed.files?.folders, [{ folder: '.', files: 4, added: 0, changed: 0, removed: 0, unchanged: 4 }], 'a name that is not UTF-8 is no part of the comparison')
+  const restored = await restore(backup.id)
+  const now = backup.warnings.slice(0, 3).map(warning => warning.replace('Left out', 'In the upload folder now, in no backup, and gone with the former folder:'))
+  for (const { warnings } of [rehearsed, restored]) t.same(warnings, [...now, ...backup.warnings.map(warning => `The backup warned: ${warning}`)])
   t.same((await readdir(live)).sort(), ['future', 'old', 'program', 'second name'])
   t.equal((await stat(join(live, 'program'))).mode & 0o7777, 0o755, 'nothing runs as the service')
   t.equal((await stat(join(live, 'old'))).mtimeMs, 0)

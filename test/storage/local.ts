@@ -92,9 +92,14 @@ t.test('names that an archive can\'t hold are left out with a warning', async t 
   await mkdir(join(root, 'C:'))
   await writeFile(join(root, 'C:/inside'), '')
   await writeFile(join(root, 'good'), '')
+  await mkdir(join(root, 'ü'))
+  await writeFile(Buffer.concat([Buffer.from(`${root}/ü/a\\xe9 "`), Buffer.of(0xff, 0x0a)]), '')
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame([...entries].map(({ path }) => path), ['', 'C:', 'C:/inside', 'back\\slash', 'good'], 'for Linux a colon and a backslash are parts of a name')
-  t.strictSame(warnings, ['Left out "latin-�": its name is not UTF-8.'])
+  t.strictSame([...entries].map(({ path }) => path), ['', 'C:', 'C:/inside', 'back\\slash', 'good', 'ü'], 'for Linux a colon and a backslash are parts of a name')
+  t.strictSame(warnings, [
+    'Left out "latin-\\xe9": its name is not UTF-8.',
+    'Left out "\\xc3\\xbc/a\\\\xe9 \\"\\xff\\n": its name is not UTF-8.'
+  ], 'its bytes can be told from those of any other name')
 })
 
 t.test('a path that is longer than the system takes is left out with a warning', async t => {
