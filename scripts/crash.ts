@@ -27,7 +27,7 @@ interface Server { files: ClusterFiles, pid: number }
 
 const random = generator(Number(options.seed))
 const pick = (count: number): number => Math.floor(random() * count)
-const points: Record<Action['do'], number> = { restore: 0, undo: 0, release: 0, recover: 0 }
+const points: Record<Action['do'], number> = { restore: 0, undo: 0, create: 0, release: 0, recover: 0 }
 const counts = { consistent: 0, mixed: 0, leftovers: 0 }
 const teardowns: Array<() => Promise<void>> = []
 process.exitCode = await main()

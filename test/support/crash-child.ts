@@ -1,3 +1,4 @@
+import { createBackup } from '../../src/backup/create.js'
 import { recoverRestores, releaseCheckpoints } from '../../src/restore/recover.js'
 import { restoreBackup } from '../../src/restore/restore.js'
 import { undoRestore } from '../../src/restore/undo.js'
@@ -8,6 +9,7 @@ import { coreOf, organizationId, type Folders } from './restore-site.js'
 export type Action =
   | { do: 'restore', backupId: string, keep: boolean, dryRun?: boolean }
   | { do: 'undo', restoreId: string }
+  | { do: 'create' }
   | { do: 'release' }
   | { do: 'recover' }
 
@@ -27,6 +29,8 @@ try {
     answer.restoreId = result.restoreId
   } else if (action.do === 'undo') {
     await undoRestore(core, { organizationId, restoreId: action.restoreId, startedBy }, testJob({ core }))
+  } else if (action.do === 'create') {
+    await createBackup(core, { organizationId, type: 'database', createdBy: startedBy, createdByEmail: null }, testJob())
   } else if (action.do === 'release') {
     await releaseCheckpoints(core, organizationId, null)
   } else {

@@ -7,7 +7,7 @@ import { recoverRestores } from '../../src/restore/recover.js'
 import type { Action, ChildAnswer } from './crash-child.js'
 import type { Fault } from './fault-points.js'
 import { compiled } from './project.js'
-import { organizationId, type Site } from './restore-site.js'
+import { organizationId, type Folders, type Site } from './restore-site.js'
 import { restoresOf } from './restores.js'
 
 export interface Run {
@@ -17,7 +17,7 @@ export interface Run {
 }
 
 /** Starts a service that does one thing, as a process of its own. */
-export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: Site, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
+export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: Folders, action: Action, fault: Fault = { kind: 'none' }): Promise<Run> {
   const task = JSON.stringify({ folders: { databaseUrl, uploadDir, backupDir, scope }, action, fault })
   const running = spawn(process.execPath, [compiled('test/support/crash-child.js'), task], {
     stdio: ['ignore', 'pipe', 'pipe'], env: { PATH: process.env.PATH, PG_BIN_DIR: process.env.PG_BIN_DIR, TEST_LOG: process.env.TEST_LOG }
@@ -32,7 +32,7 @@ export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: 
   return { process: running, answer }
 }
 
-export async function runChild (site: Site, action: Action, fault?: Fault): Promise<ChildAnswer | null> {
+export async function runChild (site: Folders, action: Action, fault?: Fault): Promise<ChildAnswer | null> {
   return await (await startChild(site, action, fault)).answer
 }
 
