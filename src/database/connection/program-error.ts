@@ -1,4 +1,4 @@
-import type { AppError } from '../../errors.js'
+import { AppError, systemCode } from '../../errors.js'
 import { ProgramError } from '../../io/process.js'
 import { noConnect, outOfLocks, outOfMemory, unavailableAs } from './database-error.js'
 
@@ -24,9 +24,16 @@ const words: ReadonlyArray<[RegExp, string]> = [
   [/connection to server (?:was lost|on socket|at)|server closed the connection|terminating connection|no connection to the server|connection not open|SSL connection has been closed|could not (?:receive|send) data (?:from|to) server/, 'CONNECTION_CLOSED']
 ]
 
-/** DATABASE_UNAVAILABLE when pg_dump or psql failed for want of a connection, of memory or of locks; null when it failed of something else. */
+/** How the system answers when a program is gone, or may not or can't be run. */
+const notRun: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPERM', 'ENOEXEC'])
+
+/**
+ * DATABASE_UNAVAILABLE when pg_dump or psql failed for want of a connection, of memory or of locks, DATABASE_TOOLS_MISSING
+ * when it has not even begun; null when it failed of something else.
+ */
 export function lostConnection (error: unknown): AppError | null {
   if (!(error instanceof ProgramError)) return null
+  if (notRun.has(systemCode(error.cause) ?? '')) return new AppError('DATABASE_TOOLS_MISSING', 'client-tool-not-run', error.message, { cause: error })
   const found = words.find(([pattern]) => pattern.test(error.stderr))
   return found === undefined ? null : unavailableAs(found[1], error)
 }
