@@ -106,6 +106,17 @@ kinds.push({
   wholeOnly: true
 })
 
+// pg_dump leaves them out without a word for a user who is none, and every user may read these two columns.
+kinds.push({
+  what: names => `not bring back the subscription ${names}, since only a superuser may read its connection`,
+  way: 'create it again (CREATE SUBSCRIPTION)',
+  isLost: true,
+  types: ['SUBSCRIPTION'],
+  query: `SELECT quote_ident(s.subname) AS name FROM pg_catalog.pg_subscription s JOIN pg_catalog.pg_database d ON d.oid = s.subdbid
+    WHERE d.datname = pg_catalog.current_database()`,
+  wholeOnly: true
+})
+
 const inOwnSchema = `(SELECT n.oid FROM pg_catalog.pg_namespace n WHERE n.nspname = '${ownSchema}')`
 
 kinds.push({

@@ -54,3 +54,18 @@ for (const [name, { sql: statements, warning, wholeOnly = false, role = {} }] of
     }
   })
 }
+
+t.test('a subscription, which pg_dump leaves out without a word, is warned of', async t => {
+  const { url, adminUrl } = await createTestDatabase(t)
+  const admin = async (...statements: string[]): Promise<void> => {
+    await withSql(parseConnectionUrl(adminUrl), {}, async sql => { for (const statement of statements) await sql.unsafe(statement) })
+  }
+  await admin(`CREATE SUBSCRIPTION office CONNECTION 'host=127.0.0.1' PUBLICATION everything WITH (connect = false, slot_name = NONE)`)
+  try {
+    const { schemaProof, warnings } = await createBackup(coreOf(await createFolders(t, url)), { organizationId: 'A', type: 'database', createdBy: 't', createdByEmail: null }, testJob())
+    t.match(schemaProof, { state: 'loaded' })
+    t.match(warnings, [/^A restore will not bring back the subscription office, .*\(CREATE SUBSCRIPTION\) after a restore\.$/])
+  } finally {
+    await admin('DROP SUBSCRIPTION office')
+  }
+})
