@@ -46,7 +46,7 @@ t.test('rights that the service\'s user lacks are named with the user', { skip: 
   const script = `
     import { mkdir } from 'node:fs/promises'
     import { folderNotMade, requireFolder } from ${JSON.stringify(compiled('src/io/usable-folder.js'))}
-    const tell = ({ code, message, remedy }) => console.log(JSON.stringify({ code, message, remedy }))
+    const tell = ({ code, reason, message, remedy }) => console.log(JSON.stringify({ code, reason, message, remedy }))
     const [folder] = process.argv.slice(1)
     const known = { name: 'BACKUP_DIR', folder: folder + '/closed' }
     await requireFolder(known, '${code}').catch(tell)

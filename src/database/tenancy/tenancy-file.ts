@@ -28,7 +28,7 @@ export type Tenancy = Static<typeof Tenancy>
 /** Null without a file. @throws AppError CONFIG_INVALID when the file can't be read or is not what the schema says */
 export async function readTenancyFile (path: string | null): Promise<Tenancy | null> {
   if (path === null) return null
-  const content = await readFile(path, 'utf8').catch((cause: unknown) => { throw invalid('can\'t be read', cause) })
+  const content = await readFile(path, 'utf8').catch((cause: unknown) => { throw invalid('tenancy-file-unreadable', 'can\'t be read', cause) })
   return parseTenancy(content)
 }
 
@@ -38,15 +38,15 @@ export function parseTenancy (content: string): Tenancy {
   try {
     value = JSON.parse(content)
   } catch (cause) {
-    throw invalid('is not JSON', cause)
+    throw invalid('tenancy-file-invalid', 'is not JSON', cause)
   }
   if (Value.Check(Tenancy, value)) return value
   const first = Value.Errors(Tenancy, value).First()
-  throw invalid(`is not valid at "${first?.path || '/'}": ${first?.message ?? 'unknown'}`)
+  throw invalid('tenancy-file-invalid', `is not valid at "${first?.path || '/'}": ${first?.message ?? 'unknown'}`)
 }
 
-function invalid (what: string, cause?: unknown): AppError {
-  return new AppError('CONFIG_INVALID', 'tenancy-file-invalid', `TENANCY_FILE ${what}.`, {
+function invalid (reason: string, what: string, cause?: unknown): AppError {
+  return new AppError('CONFIG_INVALID', reason, `TENANCY_FILE ${what}.`, {
     remedy: 'Write TENANCY_FILE as {"tables": {"schema.table": {"owner": "column"}}} or {"exclude": true} for a table.',
     cause
   })
