@@ -32,6 +32,7 @@ export const DatabaseDetails = Type.Object({
   ctype: Type.String(),
   localeProvider: Type.String({ description: 'c (libc), i (ICU) or b (built-in), as in pg_database.datlocprovider' }),
   icuLocale: Type.Union([Type.String(), Type.Null()]),
+  icuRules: Type.Optional(Type.String({ description: 'Rules that change the order of the ICU locale' })),
   comment: Type.Union([Type.String(), Type.Null()]),
   connectionLimit: Type.Integer(),
   settings: Type.Array(Type.Object({ role: NameOrNull, name: Type.String(), value: Type.String() }), {
@@ -55,7 +56,7 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
   const [row] = await sql<[Record<string, string | number | null> & { oid: string }]>`
     SELECT d.oid, r.rolname AS owner, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
       coalesce(to_jsonb(d) ->> 'datlocprovider', 'c') AS provider,
-      coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale,
+      coalesce(to_jsonb(d) ->> 'datlocale', to_jsonb(d) ->> 'daticulocale') AS locale, to_jsonb(d) ->> 'daticurules' AS rules,
       pg_catalog.shobj_description(d.oid, 'pg_database') AS comment, d.datconnlimit AS "limit",
       d.datacl IS NULL AS "defaultAcl", pg_catalog.pg_database_size(d.oid)::text AS size,
       (SELECT count(*)::int FROM pg_catalog.pg_largeobject_metadata) AS objects
@@ -79,6 +80,7 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
     ctype: row.ctype as string,
     localeProvider: row.provider as string,
     icuLocale: row.locale as string | null,
+    ...(row.rules === null ? {} : { icuRules: row.rules as string }),
     comment: row.comment as string | null,
     connectionLimit: row.limit as number,
     settings: await readDatabaseSettings(sql),

@@ -22,7 +22,7 @@ export interface Scratch {
   warnings: string[]
 }
 
-type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localeProvider' | 'icuLocale'>
+type Locale = Pick<DatabaseDetails, 'encoding' | 'collate' | 'ctype' | 'localeProvider' | 'icuLocale' | 'icuRules'>
 
 /**
  * Creates an empty database beside the live one, closed to every role but a fresh one that owns nothing else, is in no
@@ -75,8 +75,9 @@ async function limitTemporaryFiles (sql: Sql, role: string, maxBytes: number): P
 /** With the archive's locale where this server has it, else with the one that new databases get here. */
 async function createDatabase (sql: Sql, name: string, owner: string, locale: Locale): Promise<string[]> {
   const create = `CREATE DATABASE ${quoteIdentifier(name)} OWNER ${owner} TEMPLATE template0 ENCODING ${quoteLiteral(locale.encoding)}`
+  const [{ version }] = await sql<[{ version: number }]>`SELECT pg_catalog.current_setting('server_version_num')::int AS version`
   try {
-    await sql.unsafe(`${create} ${localeClause(locale)}`)
+    await sql.unsafe(`${create} ${localeClause(locale, version)}`)
     return []
   } catch (error) {
     const code = (error as { code?: unknown }).code
@@ -88,11 +89,15 @@ async function createDatabase (sql: Sql, name: string, owner: string, locale: Lo
   }
 }
 
-function localeClause ({ localeProvider, collate, ctype, icuLocale }: Locale): string {
+/** Without its provider, a database has that of template0, whatever its locale is called (CREATE DATABASE in the manual). */
+function localeClause ({ localeProvider, collate, ctype, icuLocale, icuRules }: Locale, version: number): string {
   const libc = `LC_COLLATE ${quoteLiteral(collate)} LC_CTYPE ${quoteLiteral(ctype)}`
-  if (localeProvider === 'i' && icuLocale !== null) return `${libc} LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(icuLocale)}`
+  if (localeProvider === 'i' && icuLocale !== null) {
+    return `${libc} LOCALE_PROVIDER icu ICU_LOCALE ${quoteLiteral(icuLocale)}${icuRules === undefined ? '' : ` ICU_RULES ${quoteLiteral(icuRules)}`}`
+  }
   if (localeProvider === 'b' && icuLocale !== null) return `${libc} LOCALE_PROVIDER builtin BUILTIN_LOCALE ${quoteLiteral(icuLocale)}`
-  return libc
+  // Servers before 15 have no other provider, and no word for it.
+  return version < 150_000 ? libc : `${libc} LOCALE_PROVIDER libc`
 }
 
 /**

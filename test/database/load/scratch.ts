@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto'
 import t from 'tap'
 import { parseConnectionUrl, withSql, type Connection } from '../../../src/database/connection/connection.js'
 import { adoptScratch, createScratch, dropScratch, type ScratchNames } from '../../../src/database/load/scratch.js'
-import { createTestDatabase } from '../../support/postgres.js'
+import { createTestDatabase, startCluster } from '../../support/postgres.js'
 
 const locale = { encoding: 'UTF8', collate: 'C', ctype: 'C', localeProvider: 'c', icuLocale: null }
 
@@ -39,6 +39,28 @@ t.test('a scratch database is its loader\'s alone, and the loader nobody else\'s
     t.match(await sql`SELECT pg_get_userbyid(datdba) AS owner FROM pg_database WHERE datname = current_database()`, [{ owner: name }])
   })
   await dropScratch(connection, names)
+})
+
+t.test('a database has its own provider of locales, whatever that of new databases is', async t => {
+  const { connection } = await startCluster(t)
+  const [column] = await withSql(connection, {}, async sql => (await sql<Array<{ name: string }>>`
+    SELECT attname AS name FROM pg_attribute WHERE attrelid = 'pg_database'::regclass AND attname IN ('daticulocale', 'datlocale')`).map(({ name }) => name))
+  if (column === undefined) {
+    t.comment('servers before 15 have one provider alone')
+    return
+  }
+  await withSql(connection, {}, async sql => await sql.unsafe(`UPDATE pg_database SET datlocprovider = 'i', ${column} = 'en-US' WHERE datname = 'template0'`))
+  for (const [wanted, found] of [
+    [locale, { datlocprovider: 'c', datcollate: 'C', locale: null }],
+    [{ ...locale, localeProvider: 'i', icuLocale: 'de-AT' }, { datlocprovider: 'i', datcollate: 'C', locale: 'de-AT' }]
+  ] as const) {
+    const names = newNames()
+    t.same((await createScratch(connection, names, wanted, 1 << 30)).warnings, [])
+    await withSql(connection, {}, async sql => {
+      t.match(await sql.unsafe(`SELECT datlocprovider, datcollate, ${column} AS locale FROM pg_database WHERE datname = '${names.database}'`), [found])
+    })
+    await dropScratch(connection, names)
+  }
 })
 
 t.test('whatever is there of it is removed, with the sessions in it', async t => {
