@@ -99,7 +99,7 @@ for (const { name, program, stop, again } of [
     await until(async () => !(await exists(join(data, 'data/postmaster.pid'))))
 
     const kept = (await readdir(join(environment.BACKUP_DIR, 'acme'))).map(file => file.replace(/^backup-[\w-]{36}/, 'backup-ID')).sort()
-    t.same(kept, ['backup-ID.json', 'backup-ID.zip'], 'the backup, and nothing unfinished')
+    t.same(kept, ['activity', 'backup-ID.json', 'backup-ID.zip'], 'the backup, the job, and nothing unfinished')
     await rm(environment.BACKUP_DIR, { recursive: true })
   })
 }
