@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Value } from '@sinclair/typebox/value'
-import { systemCode } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import { fileError, writeFileDurably } from '../io/durable.js'
 import { requireUuid } from '../io/safe-path.js'
 import { Job } from '../jobs/job.js'
@@ -37,7 +37,7 @@ export function createActivity (repository: Repository, log: Log): JobHistory {
     async find (organizationId, jobId) {
       requireUuid(jobId)
       return await recent.find(organizationId, jobId) ?? await guarded('Looking for a job', async () => {
-        for await (const path of filesOf(await repository.activityFolder(organizationId))) if (path.endsWith(`-${jobId}.json`)) return await read(path)
+        for await (const { path, id } of filesOf(await repository.activityFolder(organizationId))) if (id === jobId) return await read(path)
         return null
       })
     },
@@ -47,9 +47,8 @@ export function createActivity (repository: Repository, log: Log): JobHistory {
       const known = new Set(jobs.map(({ id }) => id))
       if (jobs.length >= listedJobs) return jobs
       return await guarded('Listing jobs', async () => {
-        for await (const path of filesOf(await repository.activityFolder(organizationId))) {
+        for await (const { path, id } of filesOf(await repository.activityFolder(organizationId))) {
           if (jobs.length >= listedJobs) break
-          const id = path.slice(-'00000000-0000-0000-0000-000000000000.json'.length, -'.json'.length)
           const job = known.has(id) ? null : await read(path)
           if (job !== null) jobs.push(job)
         }
@@ -68,19 +67,17 @@ function parsed (text: string): unknown {
 }
 
 /** Newest first. */
-async function * filesOf (folder: string): AsyncGenerator<string> {
+async function * filesOf (folder: string): AsyncGenerator<{ path: string, id: string }> {
   for (const day of (await namesIn(folder)).filter(name => /^\d{4}-\d\d-\d\d$/.test(name)).sort().reverse()) {
-    for (const name of (await namesIn(join(folder, day))).filter(name => /^\d{8}T\d{9}Z-[0-9a-f-]{36}\.json$/.test(name)).sort().reverse()) yield join(folder, day, name)
+    for (const name of (await namesIn(join(folder, day))).sort().reverse()) {
+      const [, id] = /^\d{8}T\d{9}Z-([0-9a-f-]{36})\.json$/.exec(name) ?? []
+      if (id !== undefined) yield { path: join(folder, day, name), id }
+    }
   }
 }
 
 async function namesIn (folder: string): Promise<string[]> {
-  try {
-    return await readdir(folder)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  }
+  return await absentIsNull(readdir(folder)) ?? []
 }
 
 async function guarded<Result> (what: string, work: () => Promise<Result>): Promise<Result> {

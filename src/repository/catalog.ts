@@ -4,6 +4,7 @@ import { keyId, type SigningKeys } from '../archive/signature.js'
 import type { Log } from '../log.js'
 import { AppError } from '../errors.js'
 import { sha256Of } from '../io/hash-file.js'
+import { decodeCursor, encodeCursor } from './cursor.js'
 import { createRecordCache } from './record-cache.js'
 import { recordOf, type Backup } from './record.js'
 import type { Repository } from './repository.js'
@@ -12,7 +13,7 @@ import { createRescan, misnamed, type Stray } from './rescan.js'
 /** The records of every organization, listed newest first. */
 export interface Catalog {
   get (organizationId: string, backupId: string): Promise<Backup | null>
-  /** `cursor` is a former page's `next`; null `next` on the last page. @throws AppError BAD_REQUEST for a cursor that is none of ours */
+  /** `cursor` is a former page's `next`; null `next` on the last page. @throws AppError BAD_REQUEST for a cursor that this service has not given */
   list (organizationId: string, page: { type?: BackupType, limit: number, cursor?: string }): Promise<{ backups: Backup[], next: string | null }>
   add (record: Backup): Promise<void>
   remove (organizationId: string, backupId: string): Promise<void>
@@ -158,7 +159,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
       await requireRepository()
       const all = await positionsOf(organizationId)
       const matching = type === undefined ? all : all.filter(position => position.type === type)
-      let at = cursor === undefined ? 0 : firstAfter(matching, decodeCursor(cursor))
+      let at = cursor === undefined ? 0 : firstAfter(matching, placeOf(cursor))
       const backups: Backup[] = []
       // Once, unless records have been damaged.
       while (at < matching.length && backups.length < limit) {
@@ -167,7 +168,8 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
         const records = await Promise.all(wanted.map(async ({ id }) => await cache.read(organizationId, id)))
         backups.push(...records.filter(record => record !== null))
       }
-      return { backups, next: at < matching.length ? encodeCursor(backups.at(-1) as Backup) : null }
+      const last = backups.at(-1)
+      return { backups, next: last !== undefined && at < matching.length ? encodeCursor(last.timestamp, last.id) : null }
     },
 
     add,
@@ -228,12 +230,7 @@ function firstAfter (sorted: Position[], place: Place): number {
   return low
 }
 
-function encodeCursor ({ id, timestamp }: Place): string {
-  return Buffer.from(`${timestamp} ${id}`).toString('base64url')
-}
-
-function decodeCursor (cursor: string): Place {
-  const match = /^(\S{24}) ([0-9a-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString())
-  if (match === null) throw new AppError('BAD_REQUEST', 'cursor-unknown', 'The cursor is none that this service gave.', { remedy: 'Start again without a cursor.' })
-  return { timestamp: match[1] as string, id: match[2] as string }
+function placeOf (cursor: string): Place {
+  const [timestamp = '', id = ''] = decodeCursor(cursor, /^(\S{24}) ([0-9a-f-]{36})$/)
+  return { timestamp, id }
 }

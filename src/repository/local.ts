@@ -3,6 +3,7 @@ import { constants, type WriteStream } from 'node:fs'
 import { access, lstat, mkdir, open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
 import { AppError, systemCode } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import { durableRename, fileError, partialSuffix, syncFolder, writeFileDurably, type KnownFolder } from '../io/durable.js'
 import { freeSpace } from '../io/free-space.js'
 import { folderInUse, takeLock, type Lock } from '../io/lock.js'
@@ -282,15 +283,6 @@ function parseRecord (text: string, organizationId: string, backupId: string): B
     return record?.id === backupId && record.organizationId === organizationId ? { ...record, trusted: record.trusted === true } : null
   } catch {
     return null
-  }
-}
-
-async function absentIsNull<T> (step: Promise<T>): Promise<T | null> {
-  try {
-    return await step
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null
-    throw error
   }
 }
 

@@ -1,6 +1,6 @@
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { systemCode } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import { syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
 
@@ -28,10 +28,7 @@ export async function putAside (folder: string, { restoreId, number = 0 }: { res
 
 /** Newest first. Their names are those below the journals' folder. */
 export async function listEnded (folder: string): Promise<EndedJournal[]> {
-  const names = await readdir(join(folder, endedFolder)).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  })
+  const names = await absentIsNull(readdir(join(folder, endedFolder))) ?? []
   return names.flatMap(name => {
     const [, number, restoreId] = namePattern.exec(name) ?? []
     return restoreId === undefined || !isUuid(restoreId) ? [] : [{ number: Number(number), restoreId, name: join(endedFolder, name) }]

@@ -1,6 +1,7 @@
 import type { Core } from '../core.js'
-import { AppError, systemCode } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import { requireUuid } from '../io/safe-path.js'
+import { decodeCursor, encodeCursor } from '../repository/cursor.js'
 import { listEnded, type EndedJournal } from './ended-journals.js'
 import { byAge, listJournals, readEnded, readJournal, type Begin, type Line } from './journal.js'
 import type { RestoreSummary } from './report.js'
@@ -11,7 +12,7 @@ export interface Page { limit: number, cursor?: string }
 /**
  * The organization's restores, newest first: those that something may still be added to, and of the others those of the page.
  * @returns `next`, the cursor of the next page, null on the last
- * @throws AppError REPOSITORY_UNAVAILABLE, BAD_REQUEST for a cursor that is none of ours
+ * @throws AppError REPOSITORY_UNAVAILABLE, BAD_REQUEST for a cursor that this service has not given
  */
 export async function listRestores ({ repository }: Core, organizationId: string, { limit, cursor }: Page): Promise<{ restores: RestoreSummary[], next: string | null }> {
   const folder = await repository.journalFolder(organizationId)
@@ -33,7 +34,7 @@ export async function listRestores ({ repository }: Core, organizationId: string
     if (summary !== null) restores.push(summary)
   }
   const last = page.at(-1)
-  return { restores, next: last === undefined || following.length === page.length ? null : cursorOf(last) }
+  return { restores, next: last === undefined || following.length === page.length ? null : encodeCursor(last.number, last.restoreId) }
 }
 
 /** The one restore that can be undone, null when there is none. */
@@ -53,17 +54,8 @@ export async function findRestore ({ repository }: Core, organizationId: string,
 
 /** Null when it was forgotten meanwhile, or is damaged. */
 async function summaryOfEnded (folder: string, name: string): Promise<RestoreSummary | null> {
-  const lines = await unlessGone(readEnded(folder, name))
+  const lines = await absentIsNull(readEnded(folder, name))
   return lines === null || lines.length === 0 ? null : summaryOf(lines)
-}
-
-async function unlessGone<T> (reading: Promise<T>): Promise<T | null> {
-  try {
-    return await reading
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return null
-    throw error
-  }
 }
 
 interface Place { number: number, restoreId: string }
@@ -73,7 +65,7 @@ async function openRestores (folder: string): Promise<Array<Place & { summary: R
   const found: Line[][] = []
   for (const restoreId of await listJournals(folder)) {
     // It may be put aside meanwhile.
-    const lines = await unlessGone(readJournal(folder, restoreId))
+    const lines = await absentIsNull(readJournal(folder, restoreId))
     if (lines !== null && lines.length > 0) found.push(lines)
   }
   const begins = found.sort((a, b) => byAge(b[0] as Begin, a[0] as Begin)).map(lines => ({ begin: lines[0] as Begin, summary: summaryOf(lines) }))
@@ -84,13 +76,8 @@ async function openRestores (folder: string): Promise<Array<Place & { summary: R
   }))
 }
 
-function cursorOf ({ number, restoreId }: Place): string {
-  return Buffer.from(`${number} ${restoreId}`).toString('base64url')
-}
-
 function placeOf (cursor: string): Place {
-  const [, number, restoreId = ''] = /^(\d{1,10}) ([0-9a-f-]{36})$/.exec(Buffer.from(cursor, 'base64url').toString()) ?? []
-  if (number === undefined) throw new AppError('BAD_REQUEST', 'cursor-unknown', 'The cursor is none that this service gave.', { remedy: 'Start again without a cursor.' })
+  const [number, restoreId = ''] = decodeCursor(cursor, /^(\d{1,10}) ([0-9a-f-]{36})$/)
   return { number: Number(number), restoreId }
 }
 

@@ -1,7 +1,8 @@
 import { createHash } from 'node:crypto'
 import { open, readdir, readFile, rm, type FileHandle } from 'node:fs/promises'
 import { join } from 'node:path'
-import { AppError, systemCode } from '../errors.js'
+import { AppError } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import { fileError, syncFolder } from '../io/durable.js'
 import { isUuid } from '../io/safe-path.js'
 import { listEnded } from './ended-journals.js'
@@ -137,10 +138,7 @@ export async function readJournal (folder: string, restoreId: string): Promise<L
 
 /** Ids of the restores whose journal something may still be added to; a folder that is not there has none. */
 export async function listJournals (folder: string): Promise<string[]> {
-  const names = await readdir(folder, { withFileTypes: true }).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
-  })
+  const names = await absentIsNull(readdir(folder, { withFileTypes: true })) ?? []
   return names.filter(entry => entry.isFile() && entry.name.endsWith('.journal'))
     .map(({ name }) => name.slice(0, -'.journal'.length)).filter(isUuid)
 }

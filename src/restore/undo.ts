@@ -1,5 +1,6 @@
 import type { Core } from '../core.js'
-import { AppError, systemCode } from '../errors.js'
+import { AppError } from '../errors.js'
+import { absentIsNull } from '../io/absent.js'
 import type { JobContext } from '../jobs/context.js'
 import { release, undo } from './coordinator.js'
 import { findRestore } from './history.js'
@@ -83,10 +84,7 @@ async function withJournal<T> (core: Core, { organizationId, restoreId }: UndoRe
   const isAlone = known?.report === undefined || known.report.database?.scope === 'instance'
   // What replaces the whole database concerns every organization, so none of them may be half way through such a thing.
   await finishRestores(core, isAlone ? await core.repository.organizations() : [organizationId])
-  const journal = await openJournal(folder, restoreId).catch((error: unknown) => {
-    if (systemCode(error) === 'ENOENT') return null
-    throw error
-  })
+  const journal = await absentIsNull(openJournal(folder, restoreId))
   if (journal === null) {
     // What is put aside has no checkpoint any more.
     const ended = await findRestore(core, organizationId, restoreId)
