@@ -38,9 +38,8 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
   function verify (request: FastifyRequest): Record<string, unknown> {
     const { authorization } = request.headers
     const [, token] = /^Bearer +([^ ]+)$/i.exec(authorization ?? '') ?? []
-    if (token === undefined) {
-      throw new AppError('UNAUTHORIZED', authorization === undefined ? 'no-token' : 'not-bearer', authorization === undefined ? 'The request has no access token.' : 'The Authorization header is not the word Bearer, a space, and an access token.')
-    }
+    if (authorization === undefined) throw new AppError('UNAUTHORIZED', 'no-token', 'The request has no access token.')
+    if (token === undefined) throw new AppError('UNAUTHORIZED', 'not-bearer', 'The Authorization header is not the word Bearer, a space, and an access token.')
     try {
       const [first] = keys
       const decoded = verifiers[first?.algorithm ?? '']?.decode<{ header: { alg: string } }>(token, { complete: true })
@@ -48,8 +47,8 @@ async function authPlugin (app: FastifyInstance): Promise<void> {
       const claims = verifiers[verifier?.algorithm ?? '']?.verify<Record<string, unknown>>(token)
       if (typeof claims === 'object') return claims
     } catch (error) {
-      const expired = (error as { code?: string }).code === 'FAST_JWT_EXPIRED'
-      throw new AppError('UNAUTHORIZED', expired ? 'token-expired' : 'token-invalid', expired ? 'The access token has expired.' : 'The access token is not valid.', { cause: error })
+      if ((error as { code?: string }).code === 'FAST_JWT_EXPIRED') throw new AppError('UNAUTHORIZED', 'token-expired', 'The access token has expired.', { cause: error })
+      throw new AppError('UNAUTHORIZED', 'token-invalid', 'The access token is not valid.', { cause: error })
     }
     throw new AppError('UNAUTHORIZED', 'token-algorithm', 'The access token is not signed in a way that is accepted here.')
   }

@@ -1,7 +1,6 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import type { FastifyError, FastifyRequest } from 'fastify'
 import { Readable } from 'node:stream'
-import type { Static } from '@sinclair/typebox'
 import { AppError } from '../../src/errors.js'
 import { submit } from '../../src/jobs/operation.js'
 import { importArchive } from '../../src/operations/import.js'
@@ -25,9 +24,6 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/zip', (_request, stream, done) => { done(null, stream) })
   app.addContentTypeParser('multipart/form-data', async (request: FastifyRequest, stream: Readable) => await fileOfForm(request.headers, stream, 'archive'))
-
-  const take = async (params: Static<typeof importArchive.params>, startedBy: string): Promise<BackupAnswer> =>
-    await submit(app.jobs, importArchive, { startedBy, params }).done
 
   app.post('/upload', {
     bodyLimit: Number.MAX_SAFE_INTEGER,
@@ -59,13 +55,15 @@ const uploadRoute: FastifyPluginAsyncTypebox = async app => {
     // A form is longer than the archive in it.
     const length = body === request.raw ? request.headers['content-length'] : undefined
     const incomingId = app.core.incoming.add(body)
-    const backup = await take({
-      organizationId,
-      incomingId,
-      ...(length === undefined ? {} : { size: Number(length) }),
-      checksums: [checksum, digest].filter(given => given !== undefined)
-    }, email ?? userId).finally(() => { app.core.incoming.remove(incomingId) })
-    return await reply.code(201).header('location', `${app.config.publicUrl}/api/backup/${backup.id}`).send(backup)
+    try {
+      const checksums = [checksum, digest].filter(given => given !== undefined)
+      const backup = await submit(app.jobs, importArchive, {
+        startedBy: email ?? userId, params: { organizationId, incomingId, checksums, ...(length === undefined ? {} : { size: Number(length) }) }
+      }).done
+      return await reply.code(201).header('location', `${app.config.publicUrl}/api/backup/${backup.id}`).send(backup)
+    } finally {
+      app.core.incoming.remove(incomingId)
+    }
   })
 
   app.setErrorHandler((error: FastifyError) => {

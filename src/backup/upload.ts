@@ -100,7 +100,8 @@ async function receive (
   return checksum
 }
 
-function brokenOff (cause?: unknown): AppError {
+/** What its sender is told of an archive that has not come whole. */
+export function brokenOff (cause?: unknown): AppError {
   return new AppError('BAD_REQUEST', 'upload-broken-off', 'The upload broke off.', { remedy: 'Upload the archive again.', cause })
 }
 

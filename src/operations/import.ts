@@ -1,6 +1,5 @@
 import { Type } from '@sinclair/typebox'
-import { receiveBackup } from '../backup/upload.js'
-import { AppError } from '../errors.js'
+import { brokenOff, receiveBackup } from '../backup/upload.js'
 import { defineOperation } from '../jobs/operation.js'
 import { database, organization } from '../jobs/resources.js'
 import { showBackup } from '../repository/view.js'
@@ -21,7 +20,7 @@ export const importArchive = defineOperation({
   resources: ({ organizationId }) => [organization(organizationId), database('shared')],
   async run (core, { incomingId, ...params }, context) {
     const stream = core.incoming.get(incomingId)
-    if (stream === undefined) throw new AppError('BAD_REQUEST', 'upload-broken-off', 'The upload broke off.', { remedy: 'Upload the archive again.' })
+    if (stream === undefined) throw brokenOff()
     return showBackup(await receiveBackup(core, { ...params, stream }, context))
   }
 })
