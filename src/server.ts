@@ -78,7 +78,7 @@ async function serve (config: Config): Promise<void> {
   })
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', reason => {
-    // postgres.js asks for types on its own when it connects, and its error reaches no caller when the connection breaks just then.
+    // With target_session_attrs postgres.js asks a question of its own as it connects, and its error reaches no caller.
     if (databaseError(reason).code === 'DATABASE_UNAVAILABLE') log.warn({ err: reason }, 'a database connection broke while it was opened')
     else fail(reason)
   })

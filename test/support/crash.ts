@@ -25,8 +25,6 @@ export async function startChild ({ databaseUrl, uploadDir, backupDir, scope }: 
   const answer = Promise.all([text(running.stdout), text(running.stderr), once(running, 'exit')]).then(([output, complaints, [code]]) => {
     if (code === 0) return JSON.parse(output) as ChildAnswer
     if (running.signalCode === 'SIGKILL') return null
-    // postgres.js 3.4.9 takes the process down when the connection is lost in a query of its own: a crash like any other.
-    if (/ECONNRESET|CONNECTION_CLOSED|57P0[123]/.test(complaints)) return null
     throw new Error(`The child ended with ${String(code)} ${String(running.signalCode)} (${task}): ${output}${complaints}`)
   })
   return { process: running, answer }

@@ -1,4 +1,5 @@
 import postgres from 'postgres'
+import { arrayTypes } from './array-types.js'
 import type { Connection } from './connection-url.js'
 import { environmentByKeyword } from './libpq-keywords.js'
 import { beginSession, connectionOptions, type SessionKind } from './session-settings.js'
@@ -68,7 +69,8 @@ export function openSql (connection: Connection, options: SqlOptions = {}): post
     max_lifetime: null,
     prepare: options.isProbe !== true,
     debug: false,
-    fetch_types: options.isProbe !== true,
+    fetch_types: false,
+    types: arrayTypes,
     target_session_attrs: attributes === 'any' ? undefined : attributes,
     onnotice: () => {},
     connection: {
