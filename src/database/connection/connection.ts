@@ -47,7 +47,8 @@ export function toEnvironment (connection: Connection, overrides: ConnectionOver
 }
 
 /**
- * A client for the database; it connects on first use. The caller ends it. bigint arrives as a string.
+ * A client for the database; it connects on first use. The caller ends it. bigint arrives as a string. A session of one
+ * connection comes from reserveSession, not from reserve().
  * @throws AppError CONFIG_INVALID when a certificate or key file can't be read
  */
 export function openSql (connection: Connection, options: SqlOptions = {}): postgres.Sql {

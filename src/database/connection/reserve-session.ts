@@ -7,14 +7,13 @@ import { beginSession } from './session-settings.js'
  * @param client of one connection, for this session alone
  */
 export async function reserveSession (client: Sql): Promise<ReservedSql> {
-  let lost = false
-  client.options.onclose = () => { lost = true }
-  const session = await client.reserve()
-  await beginSession(session)
-
-  function requireConnection (): void {
-    if (lost) throw Object.assign(new Error('The connection was lost.'), { code: 'CONNECTION_CLOSED' })
-  }
+  const lost = new AbortController()
+  client.options.onclose = () => { lost.abort(Object.assign(new Error('The connection was lost.'), { code: 'CONNECTION_CLOSED' })) }
+  const requireConnection = (): void => { lost.signal.throwIfAborted() }
+  // On a connection that is there: reserve() never answers where it has to open one and fetch_types is off.
+  await beginSession(client)
+  requireConnection()
+  const session = await Promise.race([client.reserve(), rejection(lost.signal)])
 
   return new Proxy(session, {
     apply (target, self, args) {
@@ -29,4 +28,8 @@ export async function reserveSession (client: Sql): Promise<ReservedSql> {
       }
     }
   })
+}
+
+async function rejection (signal: AbortSignal): Promise<never> {
+  return await new Promise((resolve, reject) => { signal.addEventListener('abort', () => { reject(signal.reason as Error) }) })
 }
