@@ -1,2 +1,2 @@
-// The same cut off at more places.
+// The same cut off at more places, and at others for each seed.
 import '../restore/crash-live.js'
