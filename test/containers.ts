@@ -46,8 +46,8 @@ t.test('the health check of the image tells readiness, without Node.js', async t
   t.equal(await check(), 1)
 })
 
-t.test('the README\'s commands keep the secrets over a second start', async t => {
-  const [, section = ''] = (await readFile(projectFile('README.md'), 'utf8')).split('\n## Containers\n')
+t.test('the commands of docs/install.md keep the secrets over a second start', async t => {
+  const [, section = ''] = (await readFile(projectFile('docs/install.md'), 'utf8')).split('\n## Containers\n')
   const commands = section.split('\n## ')[0]!.match(/^ {4}grep .*$/gm) ?? []
   t.equal(commands.length, 3)
   const folder = t.testdir({})

@@ -21,7 +21,8 @@ function blocks (section: string): string[] {
 }
 
 t.test('no block that is pasted has a comment, which zsh takes for commands', async t => {
-  const pasted = readme.match(/^ {4}(?![│├└{}" ]).*$/gm) ?? []
+  const pages = await Promise.all(['docs/install.md', 'docs/restore-by-hand.md', 'docs/upgrade-postgresql.md'].map(async page => await readFile(projectFile(page), 'utf8')))
+  const pasted = [readme, ...pages].join('\n').match(/^ {4}(?![│├└{}" ]).*$/gm) ?? []
   t.ok(pasted.length > 10)
   for (const line of pasted) t.notMatch(line, /(^|\s)#/)
 })
