@@ -6,7 +6,7 @@ import { projectFile } from './support/project.js'
 
 const paths = [
   ...['README.md', 'ARCHITECTURE.md', 'CONTRIBUTING.md', 'SECURITY.md', 'CHANGELOG.md', 'src/archive/FORMAT.md', 'src/restore/PROTOCOL.md'],
-  ...(await readdir(projectFile('docs'))).map(name => `docs/${name}`)
+  ...(await readdir(projectFile('docs'), { recursive: true })).filter(name => name.endsWith('.md')).map(name => `docs/${name}`)
 ]
 /** Each page by its path. */
 const pages = new Map(await Promise.all(paths.map(async path => [path, await readFile(projectFile(path), 'utf8')] as const)))
@@ -21,10 +21,12 @@ t.test('the tables of variables and of errors are what the code says', async t =
   for (const { path, now, rendered } of await renderPages()) t.equal(now, rendered, `${path}: run npm run docs`)
 })
 
-t.test('the README is short, and leads to every page', async t => {
+t.test('the README is short, and leads to every page; ARCHITECTURE.md leads to every decision', async t => {
   const readme = pages.get('README.md')!
   t.ok(readme.split('\n').length <= 150)
-  for (const path of paths) if (path.startsWith('docs/')) t.ok(readme.includes(`](${path})`), path)
+  for (const path of paths) {
+    if (path.startsWith('docs/')) t.ok((path.startsWith('docs/decisions/') ? pages.get('ARCHITECTURE.md')! : readme).includes(`](${path})`), path)
+  }
 })
 
 t.test('the documents name their subjects', async t => {
