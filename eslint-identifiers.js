@@ -2,24 +2,26 @@
 const drivers = new Set(['Sql', 'ReservedSql', 'TransactionSql', 'ISql'])
 
 /**
- * Keeps every way to write an SQL identifier out but src/database/identifiers.ts. `sql(name)` of postgres.js takes a dot in
+ * Keeps every way to write an SQL identifier out but src/database/identifiers.ts. `sql(name)` of postgres.js takes a
+ * dot in
  * a name for the end of a schema's, also in the columns of `sql(rows)`.
  */
 export const noIdentifierHelper = {
   meta: {
     type: 'problem',
     messages: {
-      helper: 'postgres.js splits a name at its dots: write it with quoteIdentifier, quoteTable or quoteColumns, and hand the statement to unsafe().',
+      helper:
+        'postgres.js splits a name at its dots: write it with quoteIdentifier, quoteTable or quoteColumns, and hand the statement to unsafe().',
       quotes: 'A name may hold a quote: write it with quoteIdentifier.'
     }
   },
-  create (context) {
+  create(context) {
     const { getTypeAtLocation } = context.sourceCode.parserServices
     return {
-      CallExpression ({ callee }) {
+      CallExpression({ callee }) {
         if (drivers.has(getTypeAtLocation(callee).symbol?.name)) context.report({ node: callee, messageId: 'helper' })
       },
-      'CallExpression[callee.property.name="unsafe"] TemplateElement[tail=false][value.raw=/"$/]' (node) {
+      'CallExpression[callee.property.name="unsafe"] TemplateElement[tail=false][value.raw=/"$/]'(node) {
         context.report({ node, messageId: 'quotes' })
       }
     }

@@ -10,34 +10,60 @@ const layers = [
   ['backup', 'restore', 'retention', 'schedule', 'health'],
   ['operations']
 ]
-const http = ['fastify', 'fastify/*', 'fastify-plugin', '@fastify/*', '**/plugins/*', '**/routes/**', '**/app.js', '**/server.js']
+const http = [
+  'fastify',
+  'fastify/*',
+  'fastify-plugin',
+  '@fastify/*',
+  '**/plugins/*',
+  '**/routes/**',
+  '**/app.js',
+  '**/server.js'
+]
 
 const forbid = (...groups) => ({
   'no-restricted-imports': 'off',
-  '@typescript-eslint/no-restricted-imports': ['error', {
-    patterns: groups.map(({ group, message, allowTypeImports = false }) => ({ group, message, allowTypeImports }))
-  }]
+  '@typescript-eslint/no-restricted-imports': [
+    'error',
+    {
+      patterns: groups.map(({ group, message, allowTypeImports = false }) => ({ group, message, allowTypeImports }))
+    }
+  ]
 })
 const noBarrels = { selector: 'ExportAllDeclaration', message: 'No barrels: import from where it is.' }
 const plainReason = {
-  selector: 'NewExpression[callee.name="AppError"][arguments.1.type="Literal"]:not([arguments.1.value=/^[a-z0-9]+(-[a-z0-9]+)*$/])',
+  selector:
+    'NewExpression[callee.name="AppError"][arguments.1.type="Literal"]:not([arguments.1.value=/^[a-z0-9]+(-[a-z0-9]+)*$/])',
   message: 'A reason is words in small letters joined by hyphens, such as overlapping-entries.'
 }
 const noHttp = { group: http, message: 'The core knows no HTTP.' }
 const noCore = { group: ['**/core.js'], message: 'What the operations work with is handed in, each part by itself.' }
-const noConfig = { group: ['**/config.js', '**/environment.js'], message: 'Settings are handed in; only the composition root reads the environment.' }
+const noConfig = {
+  group: ['**/config.js', '**/environment.js'],
+  message: 'Settings are handed in; only the composition root reads the environment.'
+}
 
-const layerRules = layers.flatMap((folders, index) => folders
-  .filter(folder => !['errors', 'log'].includes(folder))
-  .map(folder => ({
-    files: [`src/${folder}/**/*.ts`],
-    rules: forbid(noHttp, noConfig, ...(index < 2 || folder === 'repository' || folder === 'archive' ? [noCore] : []), ...layers.slice(index + 1).flat().map(upper => ({
-      group: [`**/${upper}/**`],
-      // The words of an upper layer may be used below it, its behaviour may not.
-      allowTypeImports: true,
-      message: `${folder} lies below ${upper}.`
-    })))
-  })))
+const layerRules = layers.flatMap((folders, index) =>
+  folders
+    .filter(folder => !['errors', 'log'].includes(folder))
+    .map(folder => ({
+      files: [`src/${folder}/**/*.ts`],
+      rules: forbid(
+        noHttp,
+        noConfig,
+        ...(index < 2 || folder === 'repository' || folder === 'archive' ? [noCore] : []),
+        ...layers
+          .slice(index + 1)
+          .flat()
+          .map(upper => ({
+            group: [`**/${upper}/**`],
+            // The words of an upper layer may be used below it, its behaviour may not.
+            allowTypeImports: true,
+            message: `${folder} lies below ${upper}.`
+          }))
+      )
+    }))
+)
 
 export default tseslint.config(
   { ignores: ['build/', 'dist/', 'node_modules/', '.tap/', 'data/', 'openapi/schema.d.ts', 'test/fixtures/clients/'] },
@@ -45,7 +71,10 @@ export default tseslint.config(
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
-    plugins: { sql: { rules: { 'no-identifier-helper': noIdentifierHelper } }, words: { rules: { 'no-vague-subject': noVagueSubject } } },
+    plugins: {
+      sql: { rules: { 'no-identifier-helper': noIdentifierHelper } },
+      words: { rules: { 'no-vague-subject': noVagueSubject } }
+    },
     rules: {
       'sql/no-identifier-helper': 'error',
       '@typescript-eslint/await-thenable': 'error',
@@ -59,8 +88,13 @@ export default tseslint.config(
       '@typescript-eslint/prefer-promise-reject-errors': ['error', { allowThrowingUnknown: true }],
       '@typescript-eslint/return-await': ['error', 'error-handling-correctness-only'],
       '@typescript-eslint/switch-exhaustiveness-check': ['error', { considerDefaultExhaustiveForUnions: true }],
-      'eqeqeq': 'error',
+      eqeqeq: 'error',
       'no-console': 'error',
+      // What the formatter can't break: SQL and sentences stay whole, so that a search finds them.
+      'max-len': [
+        'error',
+        { code: 120, ignoreStrings: true, ignoreTemplateLiterals: true, ignoreRegExpLiterals: true, ignoreUrls: true }
+      ],
       'no-var': 'error',
       'prefer-const': 'error'
     }
@@ -69,7 +103,10 @@ export default tseslint.config(
     files: ['src/**/*.ts', 'plugins/**/*.ts', 'routes/**/*.ts'],
     ignores: ['src/server.ts'],
     rules: {
-      'no-restricted-properties': ['error', { object: 'process', property: 'env', message: 'Only src/config.ts is given the environment.' }]
+      'no-restricted-properties': [
+        'error',
+        { object: 'process', property: 'env', message: 'Only src/config.ts is given the environment.' }
+      ]
     }
   },
   {
@@ -92,9 +129,17 @@ export default tseslint.config(
   {
     files: ['routes/**/*.ts'],
     rules: {
-      'no-restricted-imports': ['error', {
-        patterns: [{ group: ['node:fs', 'node:fs/*', 'postgres', '**/app.js', '**/server.js'], message: 'Routes call the core; they touch no files and no SQL.' }]
-      }]
+      'no-restricted-imports': [
+        'error',
+        {
+          patterns: [
+            {
+              group: ['node:fs', 'node:fs/*', 'postgres', '**/app.js', '**/server.js'],
+              message: 'Routes call the core; they touch no files and no SQL.'
+            }
+          ]
+        }
+      ]
     }
   },
   {
@@ -108,18 +153,31 @@ export default tseslint.config(
     // Messages too, since which text ends up in SQL can't be told from it.
     files: ['src/database/**/*.ts', 'src/restore/database-diff.ts', 'src/restore/*-participant.ts'],
     rules: {
-      'no-restricted-syntax': ['error', noBarrels, plainReason, ...['TemplateElement[value.raw=/[^\\x00-\\x7f]/]', 'Literal[raw=/[^\\x00-\\x7f]/]'].map(selector => ({
-        selector, message: 'SQL is written in ASCII: a database in LATIN1 or WIN1252 does not have every other character (SQLSTATE 22P05).'
-      }))]
+      'no-restricted-syntax': [
+        'error',
+        noBarrels,
+        plainReason,
+        ...['TemplateElement[value.raw=/[^\\x00-\\x7f]/]', 'Literal[raw=/[^\\x00-\\x7f]/]'].map(selector => ({
+          selector,
+          message:
+            'SQL is written in ASCII: a database in LATIN1 or WIN1252 does not have every other character (SQLSTATE 22P05).'
+        }))
+      ]
     }
   },
   {
     files: ['test/**/*.ts'],
     rules: {
       // tap runs the tests of a file one after the other, awaited or not.
-      '@typescript-eslint/no-floating-promises': ['error', {
-        allowForKnownSafeCalls: [{ from: 'package', package: '@tapjs/core', name: 'test' }, { from: 'package', package: '@tapjs/test', name: 'test' }]
-      }]
+      '@typescript-eslint/no-floating-promises': [
+        'error',
+        {
+          allowForKnownSafeCalls: [
+            { from: 'package', package: '@tapjs/core', name: 'test' },
+            { from: 'package', package: '@tapjs/test', name: 'test' }
+          ]
+        }
+      ]
     }
   },
   {

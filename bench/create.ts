@@ -13,16 +13,30 @@ Times a full backup through the real HTTP service against what people do without
   npm run bench                          done in three minutes
   npm run bench -- --database-mb 584 --large-mb 1000 --small-files 20000
 `
-interface Row extends Measured { name: string, bytes: number }
+interface Row extends Measured {
+  name: string
+  bytes: number
+}
 type Contender = () => Promise<Row>
 
-const { numbers, peers, json } = readOptions(help, { 'database-mb': 60, 'large-mb': 100, 'small-files': 2000, rounds: 3 })
+const { numbers, peers, json } = readOptions(help, {
+  'database-mb': 60,
+  'large-mb': 100,
+  'small-files': 2000,
+  rounds: 3
+})
 const { rounds } = numbers
-const sizes: Sizes = { databaseMb: numbers['database-mb'], largeMb: numbers['large-mb'], smallFiles: numbers['small-files'] }
+const sizes: Sizes = {
+  databaseMb: numbers['database-mb'],
+  largeMb: numbers['large-mb'],
+  smallFiles: numbers['small-files']
+}
 
 await onStage({ organizationId }, async stage => {
   console.error('Making the data …')
-  await stage.withSql(async sql => { await makeDatabase(sql, sizes) })
+  await stage.withSql(async sql => {
+    await makeDatabase(sql, sizes)
+  })
   await makeFiles(stage.folder, sizes)
   const contenders = [ours(stage), ...(peers ? await theirs(stage) : [])]
   const rows: Row[] = []
@@ -33,28 +47,40 @@ await onStage({ organizationId }, async stage => {
   printRows(rows)
 })
 
-function ours ({ service, create, archiveOf }: Stage): Contender {
+function ours({ service, create, archiveOf }: Stage): Contender {
   return async () => {
     let made: Awaited<ReturnType<typeof create>> | undefined
     // The embedded PostgreSQL is the service's child, and not what is measured.
-    const measured = await measure(async () => { made = await create('full') }, async () => await processBytes(service.pid))
+    const measured = await measure(
+      async () => {
+        made = await create('full')
+      },
+      async () => await processBytes(service.pid)
+    )
     await rm(archiveOf(made!.id))
     return { name: 'dumbassets-backup', bytes: made!.size, ...measured }
   }
 }
 
-async function theirs (stage: Stage): Promise<Contender[]> {
+async function theirs(stage: Stage): Promise<Contender[]> {
   return (await installedPeers()).map(peer => async () => {
     const target = await stage.scratchFolder()
     let pid: number | undefined
-    const measured = await measure(async () => { await peer.run(stage, target, started => { pid = started }) }, async () => pid === undefined ? 0 : await treeBytes(pid))
+    const measured = await measure(
+      async () => {
+        await peer.run(stage, target, started => {
+          pid = started
+        })
+      },
+      async () => (pid === undefined ? 0 : await treeBytes(pid))
+    )
     const bytes = await folderBytes(target)
     await rm(target, { recursive: true })
     return { name: peer.name, bytes, ...measured }
   })
 }
 
-function printRows (rows: Row[]): void {
+function printRows(rows: Row[]): void {
   const results = [...new Set(rows.map(({ name }) => name))].map(name => {
     const own = rows.filter(row => row.name === name)
     return {
@@ -66,17 +92,25 @@ function printRows (rows: Row[]): void {
     }
   })
   const compared = results.map(result => ({ ...result, ourWallRatio: results[0]!.wallMs / result.wallMs }))
-  print({
-    title: `Full backup: ${sizes.databaseMb} MB of SQL, ${sizes.largeMb} MB of photos, ${sizes.smallFiles} small files; medians of ${rounds} rounds in turn.`,
-    data: { sizes, rounds, results: compared },
-    tables: [{
-      rows: compared.map(({ name, wallMs, cpuSeconds, peakBytes, outputBytes, ourWallRatio }) => [name, {
-        'wall s': inSeconds(wallMs),
-        'CPU s': cpuSeconds?.toFixed(1) ?? '–',
-        'peak MB': peakBytes === null ? '–' : inMegabytes(peakBytes),
-        'output MB': inMegabytes(outputBytes),
-        'our time / theirs': ourWallRatio.toFixed(2)
-      }])
-    }]
-  }, { json })
+  print(
+    {
+      title: `Full backup: ${sizes.databaseMb} MB of SQL, ${sizes.largeMb} MB of photos, ${sizes.smallFiles} small files; medians of ${rounds} rounds in turn.`,
+      data: { sizes, rounds, results: compared },
+      tables: [
+        {
+          rows: compared.map(({ name, wallMs, cpuSeconds, peakBytes, outputBytes, ourWallRatio }) => [
+            name,
+            {
+              'wall s': inSeconds(wallMs),
+              'CPU s': cpuSeconds?.toFixed(1) ?? '–',
+              'peak MB': peakBytes === null ? '–' : inMegabytes(peakBytes),
+              'output MB': inMegabytes(outputBytes),
+              'our time / theirs': ourWallRatio.toFixed(2)
+            }
+          ])
+        }
+      ]
+    },
+    { json }
+  )
 }

@@ -21,12 +21,12 @@ const rowsPerBatch = 100_000
 const filesPerFolder = 500
 
 /** Rows as an asset tracker has them: ids, names, notes in words, numbers, JSON and times. */
-export async function makeDatabase (sql: Sql, { databaseMb }: Sizes): Promise<void> {
+export async function makeDatabase(sql: Sql, { databaseMb }: Sizes): Promise<void> {
   await sql`CREATE TABLE organizations (id text PRIMARY KEY, name text NOT NULL)`
   await sql`INSERT INTO organizations VALUES (${organizationId}, 'Bench')`
   await sql`CREATE TABLE assets (id bigint PRIMARY KEY, "organizationId" text NOT NULL REFERENCES organizations, uid uuid NOT NULL,
     name text NOT NULL, notes text NOT NULL, price numeric(12,2), details jsonb, "createdAt" timestamptz NOT NULL)`
-  const rows = Math.round(databaseMb * 1e6 / bytesPerRow)
+  const rows = Math.round((databaseMb * 1e6) / bytesPerRow)
   await sql`SELECT setseed(0.42)`
   for (let first = 1; first <= rows; first += rowsPerBatch) {
     await sql`
@@ -44,19 +44,20 @@ export async function makeDatabase (sql: Sql, { databaseMb }: Sizes): Promise<vo
 export type Spread = 'newest' | 'anywhere'
 
 /** A day's work: half of these rows are changed, and as many are added. */
-export async function changeRows (sql: Sql, { percent, spread }: { percent: number, spread: Spread }): Promise<void> {
+export async function changeRows(sql: Sql, { percent, spread }: { percent: number; spread: Spread }): Promise<void> {
   const [{ rows }] = await sql<[{ rows: number }]>`SELECT count(*)::int AS rows FROM assets`
-  const half = Math.round(rows * percent / 200)
-  const chosen = spread === 'newest'
-    ? sql`SELECT id FROM assets ORDER BY id DESC LIMIT ${half}`
-    : sql`SELECT id FROM assets ORDER BY md5(id::text || 'chosen') LIMIT ${half}`
+  const half = Math.round((rows * percent) / 200)
+  const chosen =
+    spread === 'newest'
+      ? sql`SELECT id FROM assets ORDER BY id DESC LIMIT ${half}`
+      : sql`SELECT id FROM assets ORDER BY md5(id::text || 'chosen') LIMIT ${half}`
   await sql`UPDATE assets SET notes = notes || ' checked again', price = price + 1 WHERE id IN (${chosen})`
   await sql`INSERT INTO assets SELECT id + ${rows}::bigint, "organizationId", md5(uid::text)::uuid, 'New ' || name, notes, price, details, now()
     FROM assets ORDER BY id DESC LIMIT ${half}`
 }
 
 /** The uploads: photos and documents that are compressed already, and many small files of both kinds. */
-export async function makeFiles (folder: string, { largeMb, smallFiles }: Sizes): Promise<void> {
+export async function makeFiles(folder: string, { largeMb, smallFiles }: Sizes): Promise<void> {
   const random = seededRandom(7)
   await mkdir(path.join(folder, 'photos'), { recursive: true })
   for (let left = largeMb * 1e6, index = 0; left > 0; index += 1) {
@@ -68,7 +69,7 @@ export async function makeFiles (folder: string, { largeMb, smallFiles }: Sizes)
 }
 
 /** Small files, text and compressed by turns, numbered from `first`. */
-export async function addFiles (folder: string, { first, count }: { first: number, count: number }): Promise<void> {
+export async function addFiles(folder: string, { first, count }: { first: number; count: number }): Promise<void> {
   const random = seededRandom(first + 8)
   const words = 'asset serial warranty invoice office vendor repaired checked laptop printer\n'.repeat(400)
   for (let index = first; index < first + count; index += 1) {
@@ -81,7 +82,7 @@ export async function addFiles (folder: string, { first, count }: { first: numbe
 }
 
 /** Bytes that can't be compressed or found twice, and are the same in every run: the key stream of AES-CTR. */
-function noise (seed: number, size: number): Buffer {
+function noise(seed: number, size: number): Buffer {
   const nonce = Buffer.alloc(16)
   nonce.writeUInt32LE(seed, 0)
   return createCipheriv('aes-128-ctr', Buffer.alloc(16), nonce).update(Buffer.alloc(size))

@@ -7,8 +7,10 @@ export interface Options<Name extends string> {
   json: boolean
 }
 
-/** Options of the command line: numbers with their defaults, and what every benchmark knows. `--help` prints and exits. */
-export function readOptions<Name extends string> (help: string, defaults: Record<Name, number>): Options<Name> {
+/**
+ * Options of the command line: numbers with their defaults, and what every benchmark knows. `--help` prints and exits.
+ */
+export function readOptions<Name extends string>(help: string, defaults: Record<Name, number>): Options<Name> {
   const names = Object.keys(defaults) as Name[]
   const { values } = parseArgs({
     options: {
@@ -21,10 +23,22 @@ export function readOptions<Name extends string> (help: string, defaults: Record
   }) as { values: Record<string, string | boolean | undefined> }
   if (values.help === true) {
     const sizes = names.map(name => `  --${name} N`.padEnd(22) + `default ${defaults[name]}`)
-    console.log([help.trim(), '', ...sizes, '  --no-peers          only ours', '  --json              for programs', '  --help'].join('\n'))
+    console.log(
+      [
+        help.trim(),
+        '',
+        ...sizes,
+        '  --no-peers          only ours',
+        '  --json              for programs',
+        '  --help'
+      ].join('\n')
+    )
     process.exit()
   }
-  const numbers = Object.fromEntries(names.map(name => [name, Number(values[name] ?? defaults[name])])) as Record<Name, number>
+  const numbers = Object.fromEntries(names.map(name => [name, Number(values[name] ?? defaults[name])])) as Record<
+    Name,
+    number
+  >
   for (const name of names) {
     if (!(numbers[name] >= 0)) throw new Error(`--${name} must be a number, not ${String(values[name])}.`)
   }

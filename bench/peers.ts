@@ -4,10 +4,10 @@ import type { Stage } from './stage.js'
 export interface Peer {
   name: string
   /** Backs database and folder up into `target`. `started` is told the process. */
-  run (stage: Stage, target: string, started: (pid: number) => void): Promise<void>
+  run(stage: Stage, target: string, started: (pid: number) => void): Promise<void>
 }
 
-const candidates: Array<{ name: string, needs: string[], script: string }> = [
+const candidates: Array<{ name: string; needs: string[]; script: string }> = [
   {
     name: 'pg_dump | gzip, zip -r, sha256sum',
     needs: ['zip', 'gzip', 'sha256sum'],
@@ -27,10 +27,10 @@ const candidates: Array<{ name: string, needs: string[], script: string }> = [
 ]
 
 /** What people do without us. Only those whose programs are installed. */
-export async function installedPeers (): Promise<Peer[]> {
+export async function installedPeers(): Promise<Peer[]> {
   const peers: Peer[] = []
   for (const { name, needs, script } of candidates) {
-    if (!await areInstalled(...needs)) continue
+    if (!(await areInstalled(...needs))) continue
     peers.push({
       name,
       run: async ({ environment, folder }, target, started) => {
@@ -42,6 +42,6 @@ export async function installedPeers (): Promise<Peer[]> {
 }
 
 /** A repository of restic's in the folder, and all that it keeps besides. */
-export function resticEnvironment (folder: string): Record<string, string> {
+export function resticEnvironment(folder: string): Record<string, string> {
   return { RESTIC_PASSWORD: 'bench', RESTIC_REPOSITORY: `${folder}/restic`, RESTIC_CACHE_DIR: `${folder}/cache` }
 }

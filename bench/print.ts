@@ -7,11 +7,11 @@ export interface Findings {
   title: string
   /** What `--json` prints, beside the machine and its load. */
   data: Record<string, unknown>
-  tables: Array<{ caption?: string, rows: Array<[name: string, cells: Cells]> }>
+  tables: Array<{ caption?: string; rows: Array<[name: string, cells: Cells]> }>
 }
 
 /** Prints what a benchmark found, for people or for programs. */
-export function print ({ title, data, tables }: Findings, { json }: { json: boolean }): void {
+export function print({ title, data, tables }: Findings, { json }: { json: boolean }): void {
   const load = loadavg().map(value => Number(value.toFixed(1)))
   if (json) {
     console.log(JSON.stringify({ machine, load, ...data }, null, 2))

@@ -4,7 +4,10 @@ import path from 'node:path'
 import type { Backup } from '../src/repository/record.js'
 
 /** Records as the repository keeps them (src/repository/local.ts), each beside an archive that nothing reads. */
-export async function makeRecords (backupDir: string, { organizationId, count }: { organizationId: string, count: number }): Promise<void> {
+export async function makeRecords(
+  backupDir: string,
+  { organizationId, count }: { organizationId: string; count: number }
+): Promise<void> {
   const folder = path.join(backupDir, organizationId)
   await mkdir(folder, { recursive: true })
   for (let number = 1; number <= count; number += 1) {

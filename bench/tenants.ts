@@ -5,7 +5,10 @@ export const organizationId = 'org-1'
 const writersNumber = 2
 
 /** Changes the organization's rows, so that a restore has something to do. */
-export interface Damage { name: string, run (sql: Sql): Promise<unknown> }
+export interface Damage {
+  name: string
+  run(sql: Sql): Promise<unknown>
+}
 
 const oneInTwenty = 'abs(hashint8(id)::bigint) % 20'
 const ownComments = `asset_id IN (SELECT id FROM assets WHERE "organizationId" = '${organizationId}')`
@@ -29,13 +32,16 @@ export const damages: readonly Damage[] = [
 ]
 
 /** What a user of another organization writes all the time, into the tables that the restore writes to as well. */
-export function writersStatement ({ organizations }: { organizations: number }): string {
+export function writersStatement({ organizations }: { organizations: number }): string {
   const id = organizations + writersNumber
   return `WITH commented AS (UPDATE comments SET body = body WHERE id = ${id}) UPDATE assets SET price = price + 1 WHERE id = ${id}`
 }
 
 /** Organizations with so many rows each: a quarter in a table of its own column, the others one key further. */
-export async function makeOrganizations (sql: Sql, { rows, organizations }: { rows: number, organizations: number }): Promise<void> {
+export async function makeOrganizations(
+  sql: Sql,
+  { rows, organizations }: { rows: number; organizations: number }
+): Promise<void> {
   await sql`CREATE TABLE organizations (id text PRIMARY KEY, name text NOT NULL)`
   await sql`CREATE TABLE assets (id bigint PRIMARY KEY, "organizationId" text NOT NULL REFERENCES organizations, name text NOT NULL,
     price numeric(12,2), details jsonb, "updatedAt" timestamptz NOT NULL)`
@@ -58,7 +64,7 @@ export async function makeOrganizations (sql: Sql, { rows, organizations }: { ro
 }
 
 /** The triggers that applications have: one that keeps a column up to date, and one that writes elsewhere. */
-export async function makeTriggers (sql: Sql): Promise<void> {
+export async function makeTriggers(sql: Sql): Promise<void> {
   await sql`CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW."updatedAt" := now(); RETURN NEW; END $$`
   await sql`CREATE TRIGGER touch BEFORE UPDATE ON assets FOR EACH ROW EXECUTE FUNCTION touch()`
   await sql`CREATE FUNCTION count_comment() RETURNS trigger LANGUAGE plpgsql AS $$

@@ -8,7 +8,7 @@ for (const { name, content } of await renderFiles()) {
   if (!check) {
     await writeFile(file, content)
     process.stdout.write(`wrote openapi/${name}\n`)
-  } else if (await readFile(file, 'utf8').catch(() => '') !== content) {
+  } else if ((await readFile(file, 'utf8').catch(() => '')) !== content) {
     process.stderr.write(`openapi/${name} is not what the code says: run npm run openapi, and commit it.\n`)
     process.exitCode = 1
   }

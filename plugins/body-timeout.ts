@@ -10,13 +10,25 @@ declare module 'fastify' {
 
 const bodyMs = 30_000
 
-/** A client has so long to send a body, but for routes that take large ones; how long the answer takes is another matter. */
-async function bodyTimeoutPlugin (app: FastifyInstance, { limitMs = bodyMs }: { limitMs?: number }): Promise<void> {
+/**
+ * A client has so long to send a body, but for routes that take large ones; how long the answer takes is another
+ * matter.
+ */
+async function bodyTimeoutPlugin(app: FastifyInstance, { limitMs = bodyMs }: { limitMs?: number }): Promise<void> {
   app.addHook('preParsing', async (request, _reply, payload) => {
     const { headers, raw, routeOptions } = request
-    if (routeOptions.config.slowBody === true || (headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined) return payload
-    const timer = setTimeout(() => { raw.destroy() }, limitMs).unref()
-    for (const event of ['end', 'close']) payload.once(event, () => { clearTimeout(timer) })
+    if (
+      routeOptions.config.slowBody === true ||
+      ((headers['content-length'] ?? '0') === '0' && headers['transfer-encoding'] === undefined)
+    )
+      return payload
+    const timer = setTimeout(() => {
+      raw.destroy()
+    }, limitMs).unref()
+    for (const event of ['end', 'close'])
+      payload.once(event, () => {
+        clearTimeout(timer)
+      })
     return payload
   })
 }

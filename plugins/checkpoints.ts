@@ -3,13 +3,15 @@ import fp from 'fastify-plugin'
 import { upkeep } from '../src/jobs/operation.js'
 import { expireOldCheckpoints } from '../src/operations/checkpoints.js'
 
-interface CheckpointsOptions { intervalMs?: number }
+interface CheckpointsOptions {
+  intervalMs?: number
+}
 
 /** Drops the checkpoints whose time is over, once a minute, never beside a job that might need one. */
-async function checkpointsPlugin (app: FastifyInstance, { intervalMs = 60_000 }: CheckpointsOptions): Promise<void> {
+async function checkpointsPlugin(app: FastifyInstance, { intervalMs = 60_000 }: CheckpointsOptions): Promise<void> {
   let expiring: Promise<void> | undefined
 
-  async function expire (): Promise<void> {
+  async function expire(): Promise<void> {
     try {
       if (app.gate.reason() === null && app.jobs.isIdle()) await upkeep(app.jobs, expireOldCheckpoints, {})
     } catch (error) {
@@ -19,7 +21,9 @@ async function checkpointsPlugin (app: FastifyInstance, { intervalMs = 60_000 }:
     }
   }
 
-  const timer = setInterval(() => { expiring ??= expire() }, intervalMs).unref()
+  const timer = setInterval(() => {
+    expiring ??= expire()
+  }, intervalMs).unref()
 
   app.addHook('onClose', async () => {
     clearInterval(timer)

@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-async function configPlugin (app: FastifyInstance, { config }: { config: Config }): Promise<void> {
+async function configPlugin(app: FastifyInstance, { config }: { config: Config }): Promise<void> {
   app.decorate('config', config)
 }
 

@@ -8,7 +8,7 @@ declare module 'fastify' {
   }
 }
 
-async function corePlugin (app: FastifyInstance, { core }: { core: Core }): Promise<void> {
+async function corePlugin(app: FastifyInstance, { core }: { core: Core }): Promise<void> {
   app.decorate('core', core)
 }
 

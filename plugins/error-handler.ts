@@ -25,7 +25,7 @@ const codeOfStatus: Record<number, ErrorCode> = {
 }
 
 /** Answers with the shape that every error of the API has, and logs what is not the caller's fault. */
-export function sendError (error: unknown, request: FastifyRequest, reply: FastifyReply): void {
+export function sendError(error: unknown, request: FastifyRequest, reply: FastifyReply): void {
   const shown = toAppError(error)
   const statusCode = statusOf[shown.code]
   if (statusCode >= 500) request.log.error({ err: error }, shown.message)
@@ -36,24 +36,36 @@ export function sendError (error: unknown, request: FastifyRequest, reply: Fasti
   if (statusCode === 503) reply.header('retry-after', '5')
   // Without the route's own serializer and headers: the answer is no longer what the route promised. Fastify closes the
   // connection on a body that it refuses, which plugins/unread-body.ts makes needless.
-  for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest', 'connection']) reply.removeHeader(header)
-  void reply.code(statusCode).type('application/json; charset=utf-8').serializer(JSON.stringify).send(responseOf(shown, statusCode))
+  for (const header of ['content-length', 'content-disposition', 'etag', 'repr-digest', 'connection'])
+    reply.removeHeader(header)
+  void reply
+    .code(statusCode)
+    .type('application/json; charset=utf-8')
+    .serializer(JSON.stringify)
+    .send(responseOf(shown, statusCode))
 }
 
 /** Answers what is no HTTP request, in the shape of every other error. */
-export function refuseBrokenRequest (error: Error & { code?: string }, socket: Socket): void {
+export function refuseBrokenRequest(error: Error & { code?: string }, socket: Socket): void {
   if (error.code === 'ECONNRESET' || !socket.writable || isDraining(socket)) {
     socket.destroy()
     return
   }
   const statusCode = { ERR_HTTP_REQUEST_TIMEOUT: 408, HPE_HEADER_OVERFLOW: 431 }[error.code ?? ''] ?? 400
   const body = `${JSON.stringify(responseOf(new AppError('BAD_REQUEST', 'not-http', 'This is no HTTP request that can be read.'), statusCode))}\n`
-  socket.end([
-    `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`, 'content-type: application/json; charset=utf-8', `content-length: ${Buffer.byteLength(body)}`, 'connection: close', '', body
-  ].join('\r\n'))
+  socket.end(
+    [
+      `HTTP/1.1 ${statusCode} ${STATUS_CODES[statusCode]}`,
+      'content-type: application/json; charset=utf-8',
+      `content-length: ${Buffer.byteLength(body)}`,
+      'connection: close',
+      '',
+      body
+    ].join('\r\n')
+  )
 }
 
-function responseOf ({ code, reason, message, remedy, errors }: AppError, statusCode: number): ErrorResponse {
+function responseOf({ code, reason, message, remedy, errors }: AppError, statusCode: number): ErrorResponse {
   return {
     statusCode,
     error: STATUS_CODES[statusCode] ?? 'Error',
@@ -65,7 +77,7 @@ function responseOf ({ code, reason, message, remedy, errors }: AppError, status
   }
 }
 
-function toAppError (error: unknown): AppError {
+function toAppError(error: unknown): AppError {
   if (error instanceof AppError) return error
   const { statusCode = 500, validation, validationContext, message } = error as Partial<FastifyError>
   if (validation !== undefined) {
@@ -80,12 +92,18 @@ function toAppError (error: unknown): AppError {
   if (statusCode < 400 || statusCode >= 500) {
     return new AppError('INTERNAL_ERROR', 'unexpected', 'Something unexpected happened.', { cause: error })
   }
-  return new AppError(codeOfStatus[statusCode] ?? 'BAD_REQUEST', 'refused-by-framework', message ?? 'The request is not valid.')
+  return new AppError(
+    codeOfStatus[statusCode] ?? 'BAD_REQUEST',
+    'refused-by-framework',
+    message ?? 'The request is not valid.'
+  )
 }
 
-async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
+async function errorHandlerPlugin(app: FastifyInstance): Promise<void> {
   const routes: Route[] = []
-  app.addHook('onRoute', ({ method, url }) => { routes.push({ methods: [method].flat(), pattern: patternOf(url) }) })
+  app.addHook('onRoute', ({ method, url }) => {
+    routes.push({ methods: [method].flat(), pattern: patternOf(url) })
+  })
   app.decorate('refuseUnknownRoute', (request, reply) => {
     const path = request.url.split('?')[0] as string
     const allowed = new Set(routes.filter(({ pattern }) => pattern.test(path)).flatMap(({ methods }) => methods))
@@ -93,17 +111,25 @@ async function errorHandlerPlugin (app: FastifyInstance): Promise<void> {
     reply.header('allow', [...allowed].sort().join(', '))
     throw new AppError('METHOD_NOT_ALLOWED', 'no-such-method', `There is no ${request.method} ${path}.`)
   })
-  // Node's own answer to an Expect header that it does not know is no answer of ours; it may be ignored (RFC 9110, section 10.1.1).
-  app.server.on('checkExpectation', (request, response) => { app.server.emit('request', request, response) })
+  // Node's own answer to an Expect header that it does not know is no answer of ours; it may be ignored (RFC 9110,
+  // section 10.1.1).
+  app.server.on('checkExpectation', (request, response) => {
+    app.server.emit('request', request, response)
+  })
   app.setErrorHandler(sendError)
   app.setNotFoundHandler(app.refuseUnknownRoute)
 }
 
-interface Route { methods: string[], pattern: RegExp }
+interface Route {
+  methods: string[]
+  pattern: RegExp
+}
 
 /** The addresses that a route's pattern, such as `/:backupId/download`, stands for. */
-function patternOf (url: string): RegExp {
-  const parts = url.split('/').map(part => part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '.*'))
+function patternOf(url: string): RegExp {
+  const parts = url
+    .split('/')
+    .map(part => (part.startsWith(':') ? '[^/]+' : part.replaceAll(/[.+?^${}()|[\]\\]/g, '\\$&').replace('*', '.*')))
   return new RegExp(`^${parts.join('/')}$`)
 }
 

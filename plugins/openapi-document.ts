@@ -8,9 +8,9 @@ interface Schema {
 }
 type Content = Record<string, { schema: Schema }>
 interface Operation {
-  parameters?: Array<{ in: string, name: string, required?: boolean, schema?: Schema }>
-  requestBody?: { required: boolean, content: Content }
-  responses?: Record<string, { headers?: Record<string, object>, content?: Content }>
+  parameters?: Array<{ in: string; name: string; required?: boolean; schema?: Schema }>
+  requestBody?: { required: boolean; content: Content }
+  responses?: Record<string, { headers?: Record<string, object>; content?: Content }>
 }
 export interface Document {
   components?: { schemas?: Record<string, { properties?: Record<string, object> }> }
@@ -18,7 +18,7 @@ export interface Document {
 }
 
 /** What can be said in OpenAPI, but not by the schemas that requests and answers are handled with. */
-export function completeDocument (document: Document): Document {
+export function completeDocument(document: Document): Document {
   const named: Record<string, Schema> = {}
   for (const operations of Object.values(document.paths ?? {})) {
     for (const operation of Object.values(operations)) {
@@ -30,7 +30,11 @@ export function completeDocument (document: Document): Document {
   const schemas = document.components?.schemas
   if (schemas !== undefined) Object.assign(schemas, named)
   const job = schemas?.Job?.properties
-  if (job !== undefined) Object.assign(job, { result, error: { $ref: '#/components/schemas/JobError', description: 'Why it failed or was cancelled' } })
+  if (job !== undefined)
+    Object.assign(job, {
+      result,
+      error: { $ref: '#/components/schemas/JobError', description: 'Why it failed or was cancelled' }
+    })
   return withEnums(document) as Document
 }
 
@@ -40,11 +44,14 @@ const place = (name: string): string => `#/components/schemas/${name}`
 const result = {
   description: 'What the operation itself would have answered',
   oneOf: Object.values(results).map(name => ({ $ref: place(name) })),
-  discriminator: { propertyName: 'object', mapping: Object.fromEntries(Object.entries(results).map(([object, name]) => [object, place(name)])) }
+  discriminator: {
+    propertyName: 'object',
+    mapping: Object.fromEntries(Object.entries(results).map(([object, name]) => [object, place(name)]))
+  }
 }
 
 /** What has a default, and a body of nothing else, need not be sent. */
-function allowDefaults ({ parameters = [], requestBody }: Operation): void {
+function allowDefaults({ parameters = [], requestBody }: Operation): void {
   for (const parameter of parameters) if (parameter.schema?.default !== undefined) parameter.required = false
   if (requestBody === undefined) return
   for (const { schema } of Object.values(requestBody.content)) {
@@ -55,8 +62,11 @@ function allowDefaults ({ parameters = [], requestBody }: Operation): void {
 }
 
 /** Bodies whose schema has a title become schemas of that name, so that generated clients have types for them. */
-function nameSchemas ({ requestBody, responses = {} }: Operation, named: Record<string, Schema>): void {
-  for (const { content = {} } of [...(requestBody === undefined ? [] : [requestBody]), ...Object.values(responses)] as Array<{ content?: Content }>) {
+function nameSchemas({ requestBody, responses = {} }: Operation, named: Record<string, Schema>): void {
+  for (const { content = {} } of [
+    ...(requestBody === undefined ? [] : [requestBody]),
+    ...Object.values(responses)
+  ] as Array<{ content?: Content }>) {
     for (const media of Object.values(content)) {
       const { title, ...schema } = media.schema
       if (title === undefined) continue
@@ -67,20 +77,23 @@ function nameSchemas ({ requestBody, responses = {} }: Operation, named: Record<
 }
 
 /** Node.js and Fastify know headers in small letters; people and documentation know them as the RFCs write them. */
-function nameHeaders ({ parameters = [], responses = {} }: Operation): void {
+function nameHeaders({ parameters = [], responses = {} }: Operation): void {
   for (const parameter of parameters) if (parameter.in === 'header') parameter.name = usual(parameter.name)
   for (const response of Object.values(responses)) {
-    if (response.headers !== undefined) response.headers = Object.fromEntries(Object.entries(response.headers).map(([name, header]) => [usual(name), header]))
+    if (response.headers !== undefined)
+      response.headers = Object.fromEntries(
+        Object.entries(response.headers).map(([name, header]) => [usual(name), header])
+      )
   }
 }
 
-function usual (header: string): string {
+function usual(header: string): string {
   const special: Record<string, string> = { etag: 'ETag', 'www-authenticate': 'WWW-Authenticate' }
   return special[header] ?? header.replaceAll(/\b[a-z]/g, letter => letter.toUpperCase())
 }
 
 /** A choice of texts as `enum`, which tools show better than `anyOf` of constants. */
-function withEnums (value: unknown): unknown {
+function withEnums(value: unknown): unknown {
   if (Array.isArray(value)) return value.map(withEnums)
   if (typeof value !== 'object' || value === null) return value
   const { anyOf, ...rest } = value as { anyOf?: Array<{ const?: unknown }> }

@@ -2,13 +2,20 @@ import type { FastifyRateLimitStore } from '@fastify/rate-limit'
 
 const mostKeys = 50_000
 
-interface Window { current: number, endsAt: number }
+interface Window {
+  current: number
+  endsAt: number
+}
 
 /** Counts by a clock that can't be set: when the wall clock goes back an hour, a minute must not last an hour. */
 export class RateLimitStore implements FastifyRateLimitStore {
   readonly #windows = new Map<string, Window>()
 
-  incr (key: string, callback: (error: Error | null, result?: { current: number, ttl: number }) => void, timeWindow: number): void {
+  incr(
+    key: string,
+    callback: (error: Error | null, result?: { current: number; ttl: number }) => void,
+    timeWindow: number
+  ): void {
     const now = performance.now()
     let window = this.#windows.get(key)
     if (window === undefined || window.endsAt <= now) {
@@ -22,7 +29,7 @@ export class RateLimitStore implements FastifyRateLimitStore {
     callback(null, { current: window.current, ttl: Math.ceil(window.endsAt - now) })
   }
 
-  child (): RateLimitStore {
+  child(): RateLimitStore {
     return new RateLimitStore()
   }
 }

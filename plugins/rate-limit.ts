@@ -12,17 +12,20 @@ declare module 'fastify' {
 }
 
 /** So many requests a minute for each user of an organization; before one is known, for each address. */
-async function rateLimitPlugin (app: FastifyInstance): Promise<void> {
+async function rateLimitPlugin(app: FastifyInstance): Promise<void> {
   await app.register(rateLimit, {
     max: app.config.rateLimit,
     timeWindow: '1 minute',
     store: RateLimitStore,
     enableDraftSpec: true,
-    keyGenerator: ({ identity, ip }) => identity === undefined ? ip : `${identity.organizationId}/${identity.userId}`,
-    errorResponseBuilder: (_request, { after }) => new AppError('RATE_LIMITED', 'too-many-requests', `Too many requests: try again in ${after}.`)
+    keyGenerator: ({ identity, ip }) => (identity === undefined ? ip : `${identity.organizationId}/${identity.userId}`),
+    errorResponseBuilder: (_request, { after }) =>
+      new AppError('RATE_LIMITED', 'too-many-requests', `Too many requests: try again in ${after}.`)
   })
   const limit = app.rateLimit()
-  app.decorate('limitByAddress', async (request, reply) => { await limit.call(app, request, reply) })
+  app.decorate('limitByAddress', async (request, reply) => {
+    await limit.call(app, request, reply)
+  })
 }
 
 export default fp(rateLimitPlugin, { name: 'rate-limit', dependencies: ['config'] })

@@ -9,7 +9,7 @@ import { isUuid } from '../src/io/safe-path.js'
  * Bodies are taken as they are: nothing is coerced and nothing removed, so that a misspelt `dryRun` is refused.
  * What comes as text by its nature (query, path) is converted. Every wrong field is reported, not just the first.
  */
-async function validationPlugin (app: FastifyInstance): Promise<void> {
+async function validationPlugin(app: FastifyInstance): Promise<void> {
   FormatRegistry.Set('uuid', isUuid)
 
   app.setValidatorCompiler<TSchema>(({ schema, httpPart }) => {
@@ -42,25 +42,27 @@ async function validationPlugin (app: FastifyInstance): Promise<void> {
   })
 }
 
-function firstOfEachField (errors: Iterable<ValueError>): ValueError[] {
+function firstOfEachField(errors: Iterable<ValueError>): ValueError[] {
   const fields = new Map<string, ValueError>()
   for (const error of errors) if (!fields.has(error.path)) fields.set(error.path, error)
   return [...fields.values()]
 }
 
 /** Better words than "Expected union value" for a choice, than a pattern, and than "Unexpected property" alone. */
-function expectation ({ type, schema }: ValueError): string | undefined {
+function expectation({ type, schema }: ValueError): string | undefined {
   if (type === ValueErrorType.ObjectAdditionalProperties) return unexpected(schema)
   if (schema.pattern !== undefined && schema.description !== undefined) {
     const [example] = (schema.examples ?? []) as unknown[]
     return `expected: ${schema.description}${example === undefined ? '' : `, such as ${String(example)}`}`
   }
   const choices = (schema.anyOf as TSchema[] | undefined)?.map(option => option.const as unknown)
-  return choices?.every(choice => typeof choice === 'string') === true ? `expected one of ${choices.join(', ')}` : undefined
+  return choices?.every(choice => typeof choice === 'string') === true
+    ? `expected one of ${choices.join(', ')}`
+    : undefined
 }
 
 /** Names what there is, since the one that is meant is among it. */
-function unexpected ({ properties, description = 'there are none here' }: TSchema): string {
+function unexpected({ properties, description = 'there are none here' }: TSchema): string {
   const names = Object.keys(properties as object)
   return `unexpected property: ${names.length === 0 ? description : `expected are ${names.join(', ')}`}`
 }

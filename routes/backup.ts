@@ -10,7 +10,9 @@ import tenancyRoute from './backup/tenancy.js'
 import uploadRoute from './backup/upload.js'
 import jobRoutes from './jobs.js'
 
-/** Everything under /api/backup. The hook is the scope's, so a new route can't forget it; unknown addresses have it too. */
+/**
+ * Everything under /api/backup. The hook is the scope's, so a new route can't forget it; unknown addresses have it too.
+ */
 const backupRoutes: FastifyPluginAsyncTypebox = async app => {
   app.addHook('onRequest', app.requireOwner)
   app.setNotFoundHandler(app.refuseUnknownRoute)

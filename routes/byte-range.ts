@@ -2,8 +2,8 @@ import type { IncomingHttpHeaders } from 'node:http'
 import parseRange from 'range-parser'
 
 export type Bytes =
-  | { status: 200, start: number, end: number }
-  | { status: 206, start: number, end: number }
+  | { status: 200; start: number; end: number }
+  | { status: 206; start: number; end: number }
   | { status: 304 }
   | { status: 416 }
 
@@ -11,7 +11,7 @@ export type Bytes =
  * Which bytes of something a conditional or partial GET asks for (RFC 9110, sections 13 and 14); `end` is inclusive.
  * Several ranges, another unit and a range that makes no sense are answered with the whole, as the RFC allows.
  */
-export function chooseBytes (headers: IncomingHttpHeaders, { size, etag }: { size: number, etag: string }): Bytes {
+export function chooseBytes(headers: IncomingHttpHeaders, { size, etag }: { size: number; etag: string }): Bytes {
   if (headers['if-none-match'] !== undefined && matches(headers['if-none-match'], etag)) return { status: 304 }
 
   const whole: Bytes = { status: 200, start: 0, end: size - 1 }
@@ -30,6 +30,6 @@ export function chooseBytes (headers: IncomingHttpHeaders, { size, etag }: { siz
 }
 
 /** If-None-Match compares weakly. */
-function matches (header: string, etag: string): boolean {
+function matches(header: string, etag: string): boolean {
   return header.trim() === '*' || header.split(',').some(candidate => candidate.trim().replace(/^W\//, '') === etag)
 }

@@ -8,11 +8,11 @@ const heartbeatMs = 15_000
  * A job as server-sent events, from now until its end. Destroying the stream unsubscribes it.
  * @throws AppError JOB_NOT_FOUND
  */
-export async function openJobEvents (jobs: Queue, organizationId: string, jobId: string): Promise<Readable> {
+export async function openJobEvents(jobs: Queue, organizationId: string, jobId: string): Promise<Readable> {
   const job = await jobs.get(organizationId, jobId)
   const stream = new PassThrough()
 
-  function tell (job: Job): void {
+  function tell(job: Job): void {
     const ended = !isActive(job)
     // A client that reads too slowly misses progress, never the result.
     if (!ended && stream.writableNeedDrain) return
@@ -24,12 +24,16 @@ export async function openJobEvents (jobs: Queue, organizationId: string, jobId:
   if (isActive(job)) {
     const unsubscribe = jobs.watch(jobId, tell)
     // Keeps proxies from closing a connection on which nothing happens.
-    const heartbeat = setInterval(() => { stream.write(': heartbeat\n\n') }, heartbeatMs).unref()
+    const heartbeat = setInterval(() => {
+      stream.write(': heartbeat\n\n')
+    }, heartbeatMs).unref()
     stream.once('close', () => {
       clearInterval(heartbeat)
       unsubscribe()
     })
-    stream.once('finish', () => { clearInterval(heartbeat) })
+    stream.once('finish', () => {
+      clearInterval(heartbeat)
+    })
   }
   return stream
 }

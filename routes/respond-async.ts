@@ -1,12 +1,15 @@
 import type { Job } from '../src/jobs/job.js'
 
 /** Whether the Prefer header asks for an answer at once (RFC 7240, section 4.1). */
-export function prefersAsync ({ headers }: { headers: { prefer?: string | string[] } }): boolean {
-  return [headers.prefer ?? []].flat().join(',').split(',')
+export function prefersAsync({ headers }: { headers: { prefer?: string | string[] } }): boolean {
+  return [headers.prefer ?? []]
+    .flat()
+    .join(',')
+    .split(',')
     .some(preference => preference.split(';')[0]?.trim().toLowerCase() === 'respond-async')
 }
 
 /** Headers of the 202 that hands the job over. */
-export function acceptedHeaders (job: Job, publicUrl: string): Record<string, string> {
+export function acceptedHeaders(job: Job, publicUrl: string): Record<string, string> {
   return { location: `${publicUrl}/api/backup/jobs/${job.id}`, 'preference-applied': 'respond-async' }
 }

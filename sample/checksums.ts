@@ -6,25 +6,28 @@ import { quoteLiteral, quoteTable } from '../src/database/identifiers.js'
 import { storedColumnList } from '../src/database/stored-columns.js'
 
 /** Everything the proof looks at, by name: a table (`public.assets`), `sequences`, `definitions`. */
-export type DatabaseChecksums = Record<string, { rows: number, sha256: string }>
+export type DatabaseChecksums = Record<string, { rows: number; sha256: string }>
 
 /**
  * One SHA-256 for each table's rows, for the sequences, and for the definitions (columns, constraints, indexes, views,
  * functions, triggers, types). Rows are compared as PostgreSQL writes them in text, in an order of their own,
  * so neither the order on disk nor the way they came back matters.
  */
-export async function checksumDatabase (sql: Sql): Promise<DatabaseChecksums> {
+export async function checksumDatabase(sql: Sql): Promise<DatabaseChecksums> {
   const checksums: DatabaseChecksums = {}
-  const tables = await sql<{ schema: string, name: string }[]>`
+  const tables = await sql<{ schema: string; name: string }[]>`
     SELECT n.nspname AS schema, c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
     WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition
       AND n.nspname NOT LIKE 'pg\\_%' AND n.nspname <> 'information_schema'
     ORDER BY 1, 2`
   for (const { schema, name } of tables) {
     const table = quoteTable({ schema, name })
-    const [{ columns }] = await sql.unsafe<[{ columns: string }]>(`SELECT ${storedColumnList(`${quoteLiteral(table)}::regclass`)} AS columns`)
-    checksums[`${schema}.${name}`] = await checksumLines(sql.unsafe<{ line: string }[]>(
-      `SELECT ROW(${columns})::text COLLATE "C" AS line FROM ${table} t ORDER BY 1`))
+    const [{ columns }] = await sql.unsafe<[{ columns: string }]>(
+      `SELECT ${storedColumnList(`${quoteLiteral(table)}::regclass`)} AS columns`
+    )
+    checksums[`${schema}.${name}`] = await checksumLines(
+      sql.unsafe<{ line: string }[]>(`SELECT ROW(${columns})::text COLLATE "C" AS line FROM ${table} t ORDER BY 1`)
+    )
   }
   checksums.sequences = await checksumLines(sql<{ line: string }[]>`
     SELECT format('%s.%s %s', schemaname, sequencename, last_value) COLLATE "C" AS line FROM pg_sequences ORDER BY 1`)
@@ -47,7 +50,9 @@ export async function checksumDatabase (sql: Sql): Promise<DatabaseChecksums> {
   return checksums
 }
 
-async function checksumLines (query: { cursor (rows: number): AsyncIterable<{ line: string }[]> }): Promise<{ rows: number, sha256: string }> {
+async function checksumLines(query: {
+  cursor(rows: number): AsyncIterable<{ line: string }[]>
+}): Promise<{ rows: number; sha256: string }> {
   const hash = createHash('sha256')
   let rows = 0
   for await (const batch of query.cursor(5000)) {
@@ -64,8 +69,11 @@ export interface FolderChecksum {
   sha256: string
 }
 
-/** One SHA-256 for a whole folder tree; a missing folder counts as an empty one. Times count in steps of that many seconds. */
-export async function checksumFolder (folder: string, { timeStep = 1 } = {}): Promise<FolderChecksum> {
+/**
+ * One SHA-256 for a whole folder tree; a missing folder counts as an empty one. Times count in steps of that many
+ * seconds.
+ */
+export async function checksumFolder(folder: string, { timeStep = 1 } = {}): Promise<FolderChecksum> {
   const hash = createHash('sha256')
   const names = await readdir(folder, { recursive: true }).catch((error: NodeJS.ErrnoException) => {
     if (error.code === 'ENOENT') return []
@@ -81,7 +89,9 @@ export async function checksumFolder (folder: string, { timeStep = 1 } = {}): Pr
       continue
     }
     const content = await readFile(path.join(folder, name))
-    hash.update(`file ${name} ${mode} ${Math.floor(info.mtimeMs / 1000 / timeStep)} ${createHash('sha256').update(content).digest('hex')}\n`)
+    hash.update(
+      `file ${name} ${mode} ${Math.floor(info.mtimeMs / 1000 / timeStep)} ${createHash('sha256').update(content).digest('hex')}\n`
+    )
     files += 1
     bytes += content.length
   }

@@ -172,6 +172,6 @@ COMMENT ON TABLE assets IS 'Things that are owned; '' quotes and ümlauts includ
 `
 
 /** Creates the sample schema in the empty `public` schema of the database that `sql` is connected to. */
-export async function loadSampleSchema (sql: Sql): Promise<void> {
+export async function loadSampleSchema(sql: Sql): Promise<void> {
   await sql.unsafe(schema)
 }

@@ -1,7 +1,18 @@
 import { parseArgs } from 'node:util'
 import { setTimeout } from 'node:timers/promises'
 import { createCluster, removeCluster, startClusterServer, type ClusterFiles } from '../test/support/cluster.js'
-import { isWhole, killPsql, killServer, otherBackup, pointsOf, recover, restoreOther, runChild, startChild, undoable } from '../test/support/crash.js'
+import {
+  isWhole,
+  killPsql,
+  killServer,
+  otherBackup,
+  pointsOf,
+  recover,
+  restoreOther,
+  runChild,
+  startChild,
+  undoable
+} from '../test/support/crash.js'
 import type { Action, ChildAnswer } from '../test/support/crash-child.js'
 import type { Fault } from '../test/support/fault-points.js'
 import { createSite, type Site } from '../test/support/restore-site.js'
@@ -16,14 +27,23 @@ const help = `Kills restores at random moments and looks whether all is as befor
 Starts a PostgreSQL of its own in a temporary folder. Ends with 1 when a round was not consistent or left something.
 `
 const { values: options } = parseArgs({
-  options: { rounds: { type: 'string', default: '50' }, seconds: { type: 'string' }, seed: { type: 'string', default: '1' }, matrix: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } }
+  options: {
+    rounds: { type: 'string', default: '50' },
+    seconds: { type: 'string' },
+    seed: { type: 'string', default: '1' },
+    matrix: { type: 'boolean' },
+    help: { type: 'boolean', short: 'h' }
+  }
 })
 if (options.help === true) {
   console.log(help)
   process.exit(0)
 }
 
-interface Server { files: ClusterFiles, pid: number }
+interface Server {
+  files: ClusterFiles
+  pid: number
+}
 
 const random = generator(Number(options.seed))
 const pick = (count: number): number => Math.floor(random() * count)
@@ -32,15 +52,22 @@ const counts = { consistent: 0, mixed: 0, leftovers: 0 }
 const teardowns: Array<() => Promise<void>> = []
 process.exitCode = await main()
 
-async function main (): Promise<number> {
+async function main(): Promise<number> {
   const files = await createCluster()
   try {
     const server: Server = { files, pid: await startClusterServer(files) }
     const site = await createSite({ teardown: step => teardowns.unshift(step) }, { cluster: files })
     for (const kind of ['restore', 'undo', 'restore', 'release', 'recover'] as const) {
-      points[kind] = (await pointsOf(site, kind === 'restore'
-        ? await restoreOther(site)
-        : kind === 'undo' ? { do: 'undo', restoreId: await undoable(site) as string } : { do: kind })).length
+      points[kind] = (
+        await pointsOf(
+          site,
+          kind === 'restore'
+            ? await restoreOther(site)
+            : kind === 'undo'
+              ? { do: 'undo', restoreId: (await undoable(site)) as string }
+              : { do: kind }
+        )
+      ).length
     }
     if (options.matrix === true) await matrix(site)
     else for (let round = 1; goesOn(round); round += 1) await randomRound(site, server, round)
@@ -56,17 +83,21 @@ async function main (): Promise<number> {
   return counts.mixed === 0 && counts.leftovers === 0 ? 0 : 1
 }
 
-function goesOn (round: number): boolean {
-  return options.seconds === undefined ? round <= Number(options.rounds) : performance.now() < Number(options.seconds) * 1000
+function goesOn(round: number): boolean {
+  return options.seconds === undefined
+    ? round <= Number(options.rounds)
+    : performance.now() < Number(options.seconds) * 1000
 }
 
-async function matrix (site: Site): Promise<void> {
+async function matrix(site: Site): Promise<void> {
   for (const kind of ['restore', 'undo'] as const) {
     for (let at = 1; ; at += 1) {
-      if (kind === 'undo' && await undoable(site) === undefined) await runChild(site, { do: 'restore', backupId: await otherBackup(site), keep: true })
-      const action: Action = kind === 'restore'
-        ? { do: 'restore', backupId: await otherBackup(site), keep: true }
-        : { do: 'undo', restoreId: await undoable(site) as string }
+      if (kind === 'undo' && (await undoable(site)) === undefined)
+        await runChild(site, { do: 'restore', backupId: await otherBackup(site), keep: true })
+      const action: Action =
+        kind === 'restore'
+          ? { do: 'restore', backupId: await otherBackup(site), keep: true }
+          : { do: 'undo', restoreId: (await undoable(site)) as string }
       const answer = await runChild(site, action, { kind: 'kill', at })
       await judge(site, `${kind} killed at ${at}`, null)
       if (answer !== null) break
@@ -74,13 +105,16 @@ async function matrix (site: Site): Promise<void> {
   }
 }
 
-async function randomRound (site: Site, server: Server, round: number): Promise<void> {
+async function randomRound(site: Site, server: Server, round: number): Promise<void> {
   const before = await site.look()
   const action = await randomAction(site)
   const what = ['kill', 'kill', 'kill', 'fail', 'time', 'psql', 'server'][pick(7)] as string
-  const fault: Fault = what === 'kill'
-    ? { kind: 'kill', at: 1 + pick(points[action.do]) }
-    : what === 'fail' ? { kind: 'fail', at: 1 + pick(points[action.do]), code: ['EIO', 'ENOSPC'][pick(2)] as string } : { kind: 'none' }
+  const fault: Fault =
+    what === 'kill'
+      ? { kind: 'kill', at: 1 + pick(points[action.do]) }
+      : what === 'fail'
+        ? { kind: 'fail', at: 1 + pick(points[action.do]), code: ['EIO', 'ENOSPC'][pick(2)] as string }
+        : { kind: 'none' }
   const delayMs = 500 + pick(900)
   const name = `${round}: ${action.do}${action.do === 'restore' && action.dryRun === true ? ' (dry run)' : ''}, ${describe(what, fault, delayMs)}`
 
@@ -101,7 +135,7 @@ async function randomRound (site: Site, server: Server, round: number): Promise<
   await judge(site, `${name}${recoveries === 0 ? '' : `, recovery killed ${recoveries} times`}`, promised)
 }
 
-async function randomAction (site: Site): Promise<Action> {
+async function randomAction(site: Site): Promise<Action> {
   const kind = pick(10)
   const restoreId = await undoable(site)
   if (kind < 3 && restoreId !== undefined) return { do: 'undo', restoreId }
@@ -110,14 +144,19 @@ async function randomAction (site: Site): Promise<Action> {
 }
 
 /** The state that the answer of a service that lived on promises; null when it says that it does not know. */
-async function whatWasPromised (site: Site, action: Action, { error }: ChildAnswer, before: string): Promise<string | null> {
+async function whatWasPromised(
+  site: Site,
+  action: Action,
+  { error }: ChildAnswer,
+  before: string
+): Promise<string | null> {
   if (error?.code === 'RESTORE_UNFINISHED') return null
   const moves = error === undefined && (action.do === 'undo' || (action.do === 'restore' && action.dryRun !== true))
   const promised = moves ? (before === 'aa' ? 'bb' : 'aa') : before
-  return await site.look() === promised ? promised : `${promised}, at once`
+  return (await site.look()) === promised ? promised : `${promised}, at once`
 }
 
-async function judge (site: Site, name: string, promised: string | null): Promise<void> {
+async function judge(site: Site, name: string, promised: string | null): Promise<void> {
   const outcome = await recover(site)
   const isConsistent = isWhole(outcome) && (promised === null || promised === outcome.state)
   if (isConsistent) counts.consistent += 1
@@ -127,7 +166,7 @@ async function judge (site: Site, name: string, promised: string | null): Promis
   console.log(`${name}: ${outcome.state}${isConsistent ? '' : ` and not ${promised ?? 'whole'}`}${leftovers}`)
 }
 
-function describe (what: string, fault: Fault, delayMs: number): string {
+function describe(what: string, fault: Fault, delayMs: number): string {
   if (fault.kind === 'kill') return `killed at ${fault.at}`
   if (fault.kind === 'fail') return `${fault.code} at ${fault.at}`
   if (what === 'psql') return 'psql killed'
@@ -135,10 +174,10 @@ function describe (what: string, fault: Fault, delayMs: number): string {
 }
 
 /** Numbers from 0 to 1 that are the same for the same seed (mulberry32). */
-function generator (seed: number): () => number {
+function generator(seed: number): () => number {
   let state = seed >>> 0
   return () => {
-    state = (state + 0x6D2B79F5) >>> 0
+    state = (state + 0x6d2b79f5) >>> 0
     let mixed = Math.imul(state ^ (state >>> 15), state | 1)
     mixed = (mixed + Math.imul(mixed ^ (mixed >>> 7), mixed | 61)) ^ mixed
     return ((mixed ^ (mixed >>> 14)) >>> 0) / 4294967296

@@ -11,7 +11,11 @@ const help = `Runs the long randomized, crash and volume tests of test/deep, two
   npm run test:deep -- --seed 7       repeats the choices of an earlier run (default: others each time)
 `
 const { values: options } = parseArgs({
-  options: { minutes: { type: 'string', default: '10' }, seed: { type: 'string' }, help: { type: 'boolean', short: 'h' } }
+  options: {
+    minutes: { type: 'string', default: '10' },
+    seed: { type: 'string' },
+    help: { type: 'boolean', short: 'h' }
+  }
 })
 const minutes = Number(options.minutes)
 const seed = Number(options.seed ?? Math.floor(Date.now() / 1000))
@@ -24,16 +28,20 @@ if (options.help === true) {
   process.exitCode = await run()
 }
 
-async function run (): Promise<number> {
+async function run(): Promise<number> {
   const jobs = 2
   const folder = 'build/test/deep'
-  const files = (await readdir(path.join(projectDir, folder))).filter(name => name.endsWith('.js')).map(name => `${folder}/${name}`)
-  const seconds = Math.ceil(minutes * 60 * jobs / files.length)
+  const files = (await readdir(path.join(projectDir, folder)))
+    .filter(name => name.endsWith('.js'))
+    .map(name => `${folder}/${name}`)
+  const seconds = Math.ceil((minutes * 60 * jobs) / files.length)
   console.log(`${files.length} files, ${seconds} s each, from seed ${seed}`)
   // The last seed is begun before the time is over, and may take long on a slow machine.
   const child = spawn('tap', [`--jobs=${jobs}`, `--timeout=${seconds + 900}`, ...files], {
-    cwd: projectDir, stdio: 'inherit', env: { ...process.env, DEEP_SECONDS: String(seconds), DEEP_SEED: String(seed) }
+    cwd: projectDir,
+    stdio: 'inherit',
+    env: { ...process.env, DEEP_SECONDS: String(seconds), DEEP_SEED: String(seed) }
   })
-  const [code] = await once(child, 'exit') as [number | null]
+  const [code] = (await once(child, 'exit')) as [number | null]
   return code ?? 1
 }

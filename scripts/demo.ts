@@ -28,21 +28,30 @@ if (options.help === true) {
 }
 
 const interrupted = new Promise<NodeJS.Signals>(resolve => {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => { resolve(signal) })
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const)
+    process.on(signal, () => {
+      resolve(signal)
+    })
 })
 // A reader that goes away, as in `npm run demo | head`, must not keep us from cleaning up.
 for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {})
 process.exitCode = await main()
 
-async function main (): Promise<number> {
+async function main(): Promise<number> {
   const startedAt = performance.now()
   const jwtSecret = randomBytes(32).toString('hex')
   let service: Service | null = null
   try {
     step('Starting the service on an embedded PostgreSQL')
     service = await startService({ jwtSecret, port: options.port })
-    line(`${service.baseUrl}, ready after ${seconds(performance.now() - startedAt)}; everything it writes is in ${service.folder}`)
-    const outcome = await Promise.race([show(service, jwtSecret), interrupted, service.ended.then(() => 'ended' as const)])
+    line(
+      `${service.baseUrl}, ready after ${seconds(performance.now() - startedAt)}; everything it writes is in ${service.folder}`
+    )
+    const outcome = await Promise.race([
+      show(service, jwtSecret),
+      interrupted,
+      service.ended.then(() => 'ended' as const)
+    ])
     if (outcome === 'ended') throw new Error('The service ended unexpectedly.')
     if (outcome !== undefined) {
       console.log(`\n${outcome}: cleaning up`)
@@ -60,7 +69,7 @@ async function main (): Promise<number> {
   }
 }
 
-async function show (service: Service, jwtSecret: string): Promise<void> {
+async function show(service: Service, jwtSecret: string): Promise<void> {
   const sql = await connectToEmbedded(service.databaseDir)
   try {
     step('Loading the sample data: an asset tracker with two organizations')
@@ -84,7 +93,7 @@ async function show (service: Service, jwtSecret: string): Promise<void> {
   })
 }
 
-async function keepRunning (service: Service, jwtSecret: string): Promise<void> {
+async function keepRunning(service: Service, jwtSecret: string): Promise<void> {
   const token = await makeToken(jwtSecret, owner)
   step('The service keeps running until Ctrl-C')
   line(`URL    ${bold(service.baseUrl)}`)

@@ -35,9 +35,16 @@ try {
   process.exitCode = 1
 }
 
-async function sign (asked: { organization?: string, role: string, user: string, email?: string, expires: string }): Promise<string> {
+async function sign(asked: {
+  organization?: string
+  role: string
+  user: string
+  email?: string
+  expires: string
+}): Promise<string> {
   const { organization, role, user, email, expires } = asked
-  if (organization === undefined || !isOrganizationId(organization)) throw new TypeError('--organization must be an organization id: 1 to 64 letters, digits, "_" or "-".')
+  if (organization === undefined || !isOrganizationId(organization))
+    throw new TypeError('--organization must be an organization id: 1 to 64 letters, digits, "_" or "-".')
   if (!roles.includes(role)) throw new TypeError(`--role must be one of ${roles.join(', ')}.`)
   if (!/^[1-9]\d*(s|m|h|d)$/.test(expires)) throw new TypeError('--expires must be a duration such as 30m or 12h.')
   const { jwtSecret } = loadConfig(process.env)
@@ -46,5 +53,11 @@ async function sign (asked: { organization?: string, role: string, user: string,
   const app = Fastify()
   await app.register(jwt, { secret: jwtSecret, sign: { algorithm: 'HS256', expiresIn: expires } })
   await app.ready()
-  return app.jwt.sign({ type: 'access', sub: user, ...(email === undefined ? {} : { email }), organizationId: organization, role })
+  return app.jwt.sign({
+    type: 'access',
+    sub: user,
+    ...(email === undefined ? {} : { email }),
+    organizationId: organization,
+    role
+  })
 }

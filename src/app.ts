@@ -29,8 +29,10 @@ export interface AppParts {
   jobs: Jobs
 }
 
-/** The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs. */
-export async function buildApp ({ config, core, jobs }: AppParts): Promise<FastifyInstance> {
+/**
+ * The HTTP service around the core, made of what it is given. It listens nowhere yet, and closing it stops the jobs.
+ */
+export async function buildApp({ config, core, jobs }: AppParts): Promise<FastifyInstance> {
   const { trustProxy } = config
   const app = Fastify({
     genReqId: () => randomUUID(),

@@ -27,15 +27,19 @@ export interface Config {
   /** Jobs that run at the same time. */
   maxJobs: number
   jwtSecret: string | null
-  jwtPublicKey: { pem: string, algorithm: 'RS256' | 'ES256' } | null
+  jwtPublicKey: { pem: string; algorithm: 'RS256' | 'ES256' } | null
   signing: SigningKeys
   backupDir: string
-  /** UPLOAD_DIR is not set, so its default may be made where uploads or backups go there; a folder that was set and is missing may be a mount that is away. */
+  /**
+   * UPLOAD_DIR is not set, so its default may be made where uploads or backups go there; a folder that was set and is
+   * missing may be a mount that is away.
+   */
   makeUploadDir: boolean
-  database: { kind: 'embedded', directory: string } | { kind: 'external', url: string }
+  database: { kind: 'embedded'; directory: string } | { kind: 'external'; url: string }
   /** Variables that the service does not read, each with that which was probably meant and is not set. */
-  misspelt: Array<{ given: string, meant: string }>
-  storage: { kind: 'local' } | { kind: 'smb', host: string, share: string, username: string | null, domain: string | null }
+  misspelt: Array<{ given: string; meant: string }>
+  storage:
+    { kind: 'local' } | { kind: 'smb'; host: string; share: string; username: string | null; domain: string | null }
   settings: Settings
 }
 
@@ -51,7 +55,7 @@ export const version: string = (createRequire(import.meta.url)('#package') as { 
  * Reads the configuration from environment variables. An empty value counts as none.
  * @throws AppError CONFIG_INVALID with every problem at once, naming variables and never a secret's value
  */
-export function loadConfig (environment: NodeJS.ProcessEnv): Config {
+export function loadConfig(environment: NodeJS.ProcessEnv): Config {
   const problems: string[] = []
   const given = readVariables(environment, problems)
   const values = Value.Default(Environment, Value.Convert(Environment, { ...given })) as Static<typeof Environment>
@@ -62,49 +66,65 @@ export function loadConfig (environment: NodeJS.ProcessEnv): Config {
     problems.push(`${name} must be ${variable.expects}${shown}.`)
     delete (values as Record<string, unknown>)[name]
   }
-  const config = { ...makeConfig(values, name => given[name] !== undefined, wrong, problems), misspelt: misspeltVariables(environment) }
+  const config = {
+    ...makeConfig(values, name => given[name] !== undefined, wrong, problems),
+    misspelt: misspeltVariables(environment)
+  }
   if (problems.length > 0) {
-    problems.push(...config.misspelt.map(({ given, meant }) => `${given} is set, which this service does not read: did you mean ${meant}?`))
-    throw new AppError('CONFIG_INVALID', 'environment', problems.join('\n'), { errors: problems.map(message => ({ reason: 'environment', message })) })
+    problems.push(
+      ...config.misspelt.map(
+        ({ given, meant }) => `${given} is set, which this service does not read: did you mean ${meant}?`
+      )
+    )
+    throw new AppError('CONFIG_INVALID', 'environment', problems.join('\n'), {
+      errors: problems.map(message => ({ reason: 'environment', message }))
+    })
   }
   return config
 }
 
 /** What the first line of the log says of the settings: where everything is, and no secret. */
-export function describeSettings ({ settings, backupDir, database, storage }: Config): Record<string, string> {
+export function describeSettings({ settings, backupDir, database, storage }: Config): Record<string, string> {
   return {
     version,
     node: process.version,
     uploadDir: storage.kind === 'local' ? settings.uploadDir : `smb://${storage.host}/${storage.share}`,
     backupDir,
-    database: database.kind === 'embedded' ? `embedded in ${database.directory}` : describeConnection(parseConnectionUrl(database.url)),
+    database:
+      database.kind === 'embedded'
+        ? `embedded in ${database.directory}`
+        : describeConnection(parseConnectionUrl(database.url)),
     databaseScope: settings.databaseScope,
     tenantTable: settings.tenantTable
   }
 }
 
 /** What `--help` prints: every variable with its meaning and its default. */
-export function describeVariables (): string {
-  return variables.map(([name, { description, default: fallback, secret }]) => {
-    const notes = [
-      ...(fallback === undefined ? [] : [`default ${String(fallback)}`]),
-      ...(secret === true ? [`or ${name}_FILE`] : [])
-    ]
-    return `  ${name.padEnd(30)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
-  }).join('\n')
+export function describeVariables(): string {
+  return variables
+    .map(([name, { description, default: fallback, secret }]) => {
+      const notes = [
+        ...(fallback === undefined ? [] : [`default ${String(fallback)}`]),
+        ...(secret === true ? [`or ${name}_FILE`] : [])
+      ]
+      return `  ${name.padEnd(30)}${description}${notes.length === 0 ? '' : ` (${notes.join('; ')})`}`
+    })
+    .join('\n')
 }
 
 /** A variable that is nearly one of ours may be the application's own, if ours is set as well. */
-function misspeltVariables (environment: NodeJS.ProcessEnv): Config['misspelt'] {
-  const known = variables.flatMap(([name, { secret }]) => secret === true ? [name, `${name}_FILE`] : [name])
+function misspeltVariables(environment: NodeJS.ProcessEnv): Config['misspelt'] {
+  const known = variables.flatMap(([name, { secret }]) => (secret === true ? [name, `${name}_FILE`] : [name]))
   const missing = known.filter(name => !environment[name])
-  return Object.keys(environment).filter(name => environment[name] && !known.includes(name)).flatMap(given => {
-    const meant = nearestName(given, missing)
-    return meant === null ? [] : [{ given, meant }]
-  })
+  return Object.keys(environment)
+    .filter(name => environment[name] && !known.includes(name))
+    .flatMap(given => {
+      const meant = nearestName(given, missing)
+      return meant === null ? [] : [{ given, meant }]
+    })
 }
 
-function readVariables (environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
+function readVariables(environment: NodeJS.ProcessEnv, problems: string[]): Record<string, string> {
   const given: Record<string, string> = {}
   for (const [name, { secret }] of variables) {
     const value = environment[name]
@@ -120,13 +140,15 @@ function readVariables (environment: NodeJS.ProcessEnv, problems: string[]): Rec
       if (content === '') problems.push(`${name}_FILE names an empty file: write the value into it.`)
       else given[name] = content
     } catch (error) {
-      problems.push(`${name}_FILE names a file that can't be read (${systemCode(error) ?? 'unknown'}): correct the path or its permissions.`)
+      problems.push(
+        `${name}_FILE names a file that can't be read (${systemCode(error) ?? 'unknown'}): correct the path or its permissions.`
+      )
     }
   }
   return given
 }
 
-function makeConfig (
+function makeConfig(
   values: Static<typeof Environment>,
   isGiven: (name: string) => boolean,
   wrong: ReadonlySet<string | undefined>,
@@ -143,10 +165,14 @@ function makeConfig (
   const embeddedDir = resolve(values.EMBEDDED_DB_DIR)
 
   if (!isGiven('JWT_SECRET') && !isGiven('JWT_PUBLIC_KEY') && problems.length === 0) {
-    problems.push('JWT_SECRET is not set: set it to the secret of at least 32 characters that your tokens are signed with (openssl rand -hex 32 makes one), or set JWT_PUBLIC_KEY.')
+    problems.push(
+      'JWT_SECRET is not set: set it to the secret of at least 32 characters that your tokens are signed with (openssl rand -hex 32 makes one), or set JWT_PUBLIC_KEY.'
+    )
   }
   if (!isGiven('JWT_SECRET') && !isGiven('BACKUP_SIGNING_KEY') && isGiven('JWT_PUBLIC_KEY')) {
-    problems.push('BACKUP_SIGNING_KEY is not set, and without JWT_SECRET there is no other secret to sign archives with: set it (openssl rand -hex 32 makes one).')
+    problems.push(
+      'BACKUP_SIGNING_KEY is not set, and without JWT_SECRET there is no other secret to sign archives with: set it (openssl rand -hex 32 makes one).'
+    )
   }
   if (embedded && isGiven('DATABASE_URL')) {
     problems.push('USE_EMBEDDED_DB=true contradicts DATABASE_URL: unset one of them.')
@@ -159,7 +185,10 @@ function makeConfig (
       if (!isGiven(name)) problems.push(`FILE_STORAGE_TYPE=smb needs ${name}: set it, or set FILE_STORAGE_TYPE=local.`)
     }
   }
-  const folders = [{ name: 'UPLOAD_DIR', path: uploadDir }, { name: 'BACKUP_DIR', path: backupDir }]
+  const folders = [
+    { name: 'UPLOAD_DIR', path: uploadDir },
+    { name: 'BACKUP_DIR', path: backupDir }
+  ]
   if (embedded) folders.push({ name: 'EMBEDDED_DB_DIR', path: embeddedDir })
   problems.push(...overlaps(folders))
 
@@ -176,10 +205,19 @@ function makeConfig (
     signing: signingKeys(values, problems),
     backupDir,
     makeUploadDir: !isGiven('UPLOAD_DIR') && (values.FILE_STORAGE_TYPE === 'local' || !isGiven('BACKUP_DIR')),
-    database: embedded ? { kind: 'embedded', directory: embeddedDir } : { kind: 'external', url: values.DATABASE_URL ?? '' },
-    storage: values.FILE_STORAGE_TYPE === 'smb'
-      ? { kind: 'smb', host: values.SMB_HOST ?? '', share: values.SMB_SHARE ?? '', username: values.SMB_USERNAME ?? null, domain: values.SMB_DOMAIN ?? null }
-      : { kind: 'local' },
+    database: embedded
+      ? { kind: 'embedded', directory: embeddedDir }
+      : { kind: 'external', url: values.DATABASE_URL ?? '' },
+    storage:
+      values.FILE_STORAGE_TYPE === 'smb'
+        ? {
+            kind: 'smb',
+            host: values.SMB_HOST ?? '',
+            share: values.SMB_SHARE ?? '',
+            username: values.SMB_USERNAME ?? null,
+            domain: values.SMB_DOMAIN ?? null
+          }
+        : { kind: 'local' },
     settings: {
       version,
       uploadDir,
@@ -197,11 +235,13 @@ function makeConfig (
 }
 
 /** A former value may have been either: the key itself, or the JWT_SECRET that it was made from. */
-function signingKeys (
-  { BACKUP_SIGNING_KEY: key, BACKUP_SIGNING_KEY_PREVIOUS: former, JWT_SECRET: secret }: Static<typeof Environment>, problems: string[]
+function signingKeys(
+  { BACKUP_SIGNING_KEY: key, BACKUP_SIGNING_KEY_PREVIOUS: former, JWT_SECRET: secret }: Static<typeof Environment>,
+  problems: string[]
 ): SigningKeys {
   const previous = (former ?? '').split(/\r?\n/).filter(line => line !== '')
-  if (previous.some(line => line.length < 32)) problems.push('BACKUP_SIGNING_KEY_PREVIOUS must be keys of at least 32 characters, one a line.')
+  if (previous.some(line => line.length < 32))
+    problems.push('BACKUP_SIGNING_KEY_PREVIOUS must be keys of at least 32 characters, one a line.')
   return {
     current: key === undefined ? derivedKey(secret ?? '') : givenKey(key),
     previous: previous.flatMap(line => [givenKey(line), derivedKey(line)])
@@ -209,7 +249,7 @@ function signingKeys (
 }
 
 /** A restore replaces an organization's upload folder as a whole, so nothing of ours may be one or lie in one. */
-function overlaps (folders: Array<{ name: string, path: string }>): string[] {
+function overlaps(folders: Array<{ name: string; path: string }>): string[] {
   const found = new Set<string>()
   for (const outer of folders) {
     for (const inner of folders) {
@@ -218,8 +258,15 @@ function overlaps (folders: Array<{ name: string, path: string }>): string[] {
       const [first = ''] = below.split(sep)
       if (below === '') {
         found.add(`${[outer.name, inner.name].sort().join(' and ')} are the same folder: set them to different ones.`)
-      } else if (first !== '..' && !isAbsolute(below) && (outer.name === 'EMBEDDED_DB_DIR' || isOrganizationId(first))) {
-        const inside = outer.name === 'EMBEDDED_DB_DIR' ? 'is inside EMBEDDED_DB_DIR' : `is where ${outer.name} keeps an organization called "${first}"`
+      } else if (
+        first !== '..' &&
+        !isAbsolute(below) &&
+        (outer.name === 'EMBEDDED_DB_DIR' || isOrganizationId(first))
+      ) {
+        const inside =
+          outer.name === 'EMBEDDED_DB_DIR'
+            ? 'is inside EMBEDDED_DB_DIR'
+            : `is where ${outer.name} keeps an organization called "${first}"`
         found.add(`${inner.name} ${inside}: move it out of ${outer.name}.`)
       }
     }
@@ -227,14 +274,16 @@ function overlaps (folders: Array<{ name: string, path: string }>): string[] {
   return [...found]
 }
 
-function readPublicKey (text: string, problems: string[]): Config['jwtPublicKey'] {
+function readPublicKey(text: string, problems: string[]): Config['jwtPublicKey'] {
   // A PEM in one line, as environment files need it, has \n written out.
   const pem = text.replaceAll('\\n', '\n')
   try {
     if (pem.includes('PRIVATE KEY')) throw new TypeError('a private key')
     const { asymmetricKeyType, asymmetricKeyDetails } = createPublicKey(pem)
-    if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048) return { pem, algorithm: 'RS256' }
-    if (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1') return { pem, algorithm: 'ES256' }
+    if (asymmetricKeyType === 'rsa' && (asymmetricKeyDetails?.modulusLength ?? 0) >= 2048)
+      return { pem, algorithm: 'RS256' }
+    if (asymmetricKeyType === 'ec' && asymmetricKeyDetails?.namedCurve === 'prime256v1')
+      return { pem, algorithm: 'ES256' }
   } catch {
     // What is wrong with the key does not matter to the reader, and OpenSSL's words could quote it.
   }
@@ -243,29 +292,36 @@ function readPublicKey (text: string, problems: string[]): Config['jwtPublicKey'
 }
 
 /** It is read again whenever it is needed, so that it can be changed without a restart. */
-function checkTenancyFile (path: string): void {
+function checkTenancyFile(path: string): void {
   let content: string
   try {
     content = readFileSync(path, 'utf8')
   } catch (error) {
-    throw new AppError('CONFIG_INVALID', 'tenancy-file-unreadable', `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`, { remedy: 'Correct the path or its permissions.' })
+    throw new AppError(
+      'CONFIG_INVALID',
+      'tenancy-file-unreadable',
+      `TENANCY_FILE can't be read (${systemCode(error) ?? 'unknown'}).`,
+      { remedy: 'Correct the path or its permissions.' }
+    )
   }
   parseTenancy(content)
 }
 
 /** Programs from elsewhere would hide that the folder is not the one that was meant. */
-function missingPrograms (folder: string): string[] {
+function missingPrograms(folder: string): string[] {
   return ['pg_dump', 'psql'].flatMap(program => {
     try {
       accessSync(join(folder, program), constants.X_OK)
       return []
     } catch (error) {
-      return [`PG_BIN_DIR holds no ${program} that can be run (${systemCode(error) ?? 'unknown'}): set it to the folder that holds pg_dump and psql, or unset it to have them found.`]
+      return [
+        `PG_BIN_DIR holds no ${program} that can be run (${systemCode(error) ?? 'unknown'}): set it to the folder that holds pg_dump and psql, or unset it to have them found.`
+      ]
     }
   })
 }
 
-function collect (problems: string[], check: () => unknown): void {
+function collect(problems: string[], check: () => unknown): void {
   try {
     check()
   } catch (error) {
@@ -277,7 +333,7 @@ function collect (problems: string[], check: () => unknown): void {
 const unitMs = { ms: 1, s: 1000, m: 60_000, h: 3_600_000, d: 86_400_000 }
 
 /** Milliseconds of a duration such as `24h`; `0` needs no unit. */
-function milliseconds (duration: string): number {
+function milliseconds(duration: string): number {
   const [, amount = '0', unit] = new RegExp(durationPattern).exec(duration) ?? []
   return Number(amount) * unitMs[(unit ?? 'ms') as keyof typeof unitMs]
 }

@@ -10,7 +10,7 @@ import { createLocalStorage } from './storage/local.js'
 import { createSmbStorage } from './storage/smb.js'
 
 /** Chooses what the configuration asks for. Nothing is started or opened yet. */
-export function createCore (config: Config, log: Log): Core {
+export function createCore(config: Config, log: Log): Core {
   const { settings, signing } = config
   const isInUploads = config.backupDir.startsWith(`${settings.uploadDir}/`)
   const repository = createLocalRepository({
@@ -20,12 +20,14 @@ export function createCore (config: Config, log: Log): Core {
   return {
     settings,
     signing,
-    database: config.database.kind === 'external'
-      ? createExternalDatabase({ url: config.database.url })
-      : createEmbeddedDatabase({ directory: config.database.directory, binDir: settings.pgBinDir, log }),
-    storage: config.storage.kind === 'smb'
-      ? createSmbStorage(config.storage)
-      : createLocalStorage({ uploadDir: settings.uploadDir }),
+    database:
+      config.database.kind === 'external'
+        ? createExternalDatabase({ url: config.database.url })
+        : createEmbeddedDatabase({ directory: config.database.directory, binDir: settings.pgBinDir, log }),
+    storage:
+      config.storage.kind === 'smb'
+        ? createSmbStorage(config.storage)
+        : createLocalStorage({ uploadDir: settings.uploadDir }),
     repository,
     catalog: createCatalog(repository, signing, log),
     incoming: createIncomingArchives(),

@@ -8,7 +8,10 @@ import { createWorker } from './jobs/worker.js'
 import { operations } from './operations/all.js'
 import { createActivity } from './repository/activity.js'
 
-export interface Jobs { queue: Queue, gate: Gate }
+export interface Jobs {
+  queue: Queue
+  gate: Gate
+}
 
 export interface JobsOptions {
   /** Jobs that work at the same time. */
@@ -18,7 +21,7 @@ export interface JobsOptions {
 }
 
 /** The queue, with a worker in this process. */
-export function createJobs (core: Core, { operations: known = operations, ...options }: JobsOptions): Jobs {
+export function createJobs(core: Core, { operations: known = operations, ...options }: JobsOptions): Jobs {
   const { log, repository } = core
   const gate = createGate()
   const queue = createMemoryQueue({ log, gate, history: createActivity(repository, log), ...options })

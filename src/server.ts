@@ -30,29 +30,41 @@ if (command.serve) {
   process.exitCode = command.exitCode
 }
 
-async function serve (config: Config): Promise<void> {
+async function serve(config: Config): Promise<void> {
   await letThreadsGiveWay()
   const log = createLogger({ level: config.logLevel })
   log.info(describeSettings(config), 'Starting')
-  for (const { given, meant } of config.misspelt) log.warn({ variable: given, meant }, 'A variable is set that this service does not read: it may be misspelt')
+  for (const { given, meant } of config.misspelt)
+    log.warn({ variable: given, meant }, 'A variable is set that this service does not read: it may be misspelt')
   const core = createCore(config, log)
-  const jobs = createJobs(core, { places: config.maxJobs, onUnfinished: reason => { startup.finishRestores(reason) } })
+  const jobs = createJobs(core, {
+    places: config.maxJobs,
+    onUnfinished: reason => {
+      startup.finishRestores(reason)
+    }
+  })
   const startup: Startup = createStartup(core, jobs, { makeUploadDir: config.makeUploadDir })
   let app: FastifyInstance | null = null
   let stopping: Promise<void> | null = null
 
-  /** The end of the process, in order. No time limit: the runner has its own, and a restore past its commit point must end. */
-  function stop (exitCode: 0 | 1): void {
+  /**
+   * The end of the process, in order. No time limit: the runner has its own, and a restore past its commit point must
+   * end.
+   */
+  function stop(exitCode: 0 | 1): void {
     if (exitCode !== 0) process.exitCode = exitCode
-    stopping ??= end().then(() => {
-      log.info('stopped')
-      process.exit()
-    }, (error: unknown) => {
-      log.error({ err: error }, 'The service could not stop in order')
-      process.exit(1)
-    })
+    stopping ??= end().then(
+      () => {
+        log.info('stopped')
+        process.exit()
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'The service could not stop in order')
+        process.exit(1)
+      }
+    )
   }
-  async function end (): Promise<void> {
+  async function end(): Promise<void> {
     try {
       await startup.stop()
       await app?.close()
@@ -61,17 +73,17 @@ async function serve (config: Config): Promise<void> {
       await core.repository.close()
     }
   }
-  function fail (error: unknown): void {
+  function fail(error: unknown): void {
     log.error({ err: error }, 'stopping after an unexpected error')
     stop(1)
   }
 
   listenForSignals({
-    stop (signal) {
+    stop(signal) {
       log.info({ signal }, 'stopping: running jobs have 30 seconds to end; Ctrl-C again cancels them')
       stop(0)
     },
-    hurry (signal) {
+    hurry(signal) {
       log.warn({ signal }, 'cancelling the running jobs')
       void jobs.queue.stop(0)
     }
@@ -79,7 +91,8 @@ async function serve (config: Config): Promise<void> {
   process.on('uncaughtException', fail)
   process.on('unhandledRejection', reason => {
     // With target_session_attrs postgres.js asks a question of its own as it connects, and its error reaches no caller.
-    if (databaseError(reason).code === 'DATABASE_UNAVAILABLE') log.warn({ err: reason }, 'a database connection broke while it was opened')
+    if (databaseError(reason).code === 'DATABASE_UNAVAILABLE')
+      log.warn({ err: reason }, 'a database connection broke while it was opened')
     else fail(reason)
   })
 
@@ -96,12 +109,14 @@ async function serve (config: Config): Promise<void> {
   }
 }
 
-function readConfig (): Config {
+function readConfig(): Config {
   try {
     return loadConfig(process.env)
   } catch (error) {
     if (!(error instanceof AppError)) throw error
-    process.stderr.write(`dumbassets-backup can't start:\n${error.message.replaceAll(/^/gm, '  ')}\nRun with --help to see every variable.\n`)
+    process.stderr.write(
+      `dumbassets-backup can't start:\n${error.message.replaceAll(/^/gm, '  ')}\nRun with --help to see every variable.\n`
+    )
     process.exit(1)
   }
 }

@@ -1,6 +1,8 @@
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const
 
-/** Signals of so many milliseconds are one request: npm passes on the SIGINT that the terminal has sent to all already. */
+/**
+ * Signals of so many milliseconds are one request: npm passes on the SIGINT that the terminal has sent to all already.
+ */
 const oneRequestMs = 2000
 
 export interface SignalListener {
@@ -10,10 +12,13 @@ export interface SignalListener {
   hurry: (signal: NodeJS.Signals) => void
 }
 
-/** No signal that can be handled ends the process at once: jobs are to clean up, and the embedded PostgreSQL is to be stopped. */
-export function listenForSignals ({ stop, hurry }: SignalListener, now: () => number = () => performance.now()): void {
+/**
+ * No signal that can be handled ends the process at once: jobs are to clean up, and the embedded PostgreSQL is to be
+ * stopped.
+ */
+export function listenForSignals({ stop, hurry }: SignalListener, now: () => number = () => performance.now()): void {
   let firstAt: number | null = null
-  function receive (signal: NodeJS.Signals): void {
+  function receive(signal: NodeJS.Signals): void {
     if (firstAt === null) {
       firstAt = now()
       stop(signal)

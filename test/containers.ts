@@ -17,9 +17,13 @@ t.test('the user that the composed service has is not a superuser, and owns its 
   const file = join(t.testdir({}), 'create-app.sql')
   await writeFile(file, script)
   const password = 'it\'s "one"'
-  const [server] = await sql<Array<{ major: number }>>`SELECT current_setting('server_version_num')::int / 10000 AS major`
+  const [server] = await sql<
+    Array<{ major: number }>
+  >`SELECT current_setting('server_version_num')::int / 10000 AS major`
   const { psql } = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: server!.major })
-  await execa(psql, ['-X', '-v', 'ON_ERROR_STOP=1', '--no-password', '-d', adminUrl, '-f', file], { env: { APP_PASSWORD: password } })
+  await execa(psql, ['-X', '-v', 'ON_ERROR_STOP=1', '--no-password', '-d', adminUrl, '-f', file], {
+    env: { APP_PASSWORD: password }
+  })
   await withSql({ ...connection, user, password, database: user }, {}, async sql => {
     const [role] = await sql`
       SELECT rolsuper, rolcreatedb, rolcreaterole, (SELECT datdba = r.oid FROM pg_database WHERE datname = current_database()) AS owns
@@ -34,10 +38,19 @@ t.test('the health check of the image tells readiness, without Node.js', async t
     response.statusCode = request.url === '/health/ready' ? status : 404
     response.end('{}')
   }).listen(0, '127.0.0.1')
-  t.teardown(() => { server.close() })
+  t.teardown(() => {
+    server.close()
+  })
   await once(server, 'listening')
   const { port } = server.address() as AddressInfo
-  const check = async () => (await execa('/bin/bash', [projectFile('docker/healthcheck.sh')], { env: { PATH: '/nonexistent', PORT: String(port) }, extendEnv: false, reject: false })).exitCode
+  const check = async () =>
+    (
+      await execa('/bin/bash', [projectFile('docker/healthcheck.sh')], {
+        env: { PATH: '/nonexistent', PORT: String(port) },
+        extendEnv: false,
+        reject: false
+      })
+    ).exitCode
   t.equal(await check(), 0)
   status = 503
   t.equal(await check(), 1)
@@ -56,7 +69,10 @@ t.test('the commands of docs/install.md keep the secrets over a second start', a
     return await readFile(join(folder, '.env'), 'utf8')
   }
   const first = await run()
-  t.match(first, /^JWT_SECRET=[0-9a-f]{64}\nPOSTGRES_PASSWORD=[0-9a-f]{64}\nPOSTGRES_SUPERUSER_PASSWORD=[0-9a-f]{64}\n$/)
+  t.match(
+    first,
+    /^JWT_SECRET=[0-9a-f]{64}\nPOSTGRES_PASSWORD=[0-9a-f]{64}\nPOSTGRES_SUPERUSER_PASSWORD=[0-9a-f]{64}\n$/
+  )
   t.equal(await run(), first)
   t.match(await readFile(projectFile('.gitignore'), 'utf8'), /^\.env$/m)
 })

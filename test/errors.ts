@@ -4,7 +4,9 @@ import t from 'tap'
 import { AppError, errorCatalogue, errorFields } from '../src/errors.js'
 import { projectFile } from './support/project.js'
 
-/** What the sources say of codes without meaning that they are thrown: comments, comparisons, lists that are looked in. */
+/**
+ * What the sources say of codes without meaning that they are thrown: comments, comparisons, lists that are looked in.
+ */
 const asides = [/\/\*[\s\S]*?\*\//g, /\/\/.*$/gm, /[!=]==? '[A-Z_]+'/g, /\[[^\]]*\]\.includes/g]
 
 t.test('every code of the catalogue is thrown somewhere', async t => {
@@ -18,14 +20,26 @@ t.test('every code of the catalogue is thrown somewhere', async t => {
       sources += folder === 'routes' ? [...code.matchAll(/new AppError\(\s*'[A-Z_]+'/g)].join('\n') : code
     }
   }
-  t.notOk(sources.includes('\'NO_SUCH_CODE\''))
+  t.notOk(sources.includes("'NO_SUCH_CODE'"))
   for (const code of Object.keys(errorCatalogue)) t.ok(sources.includes(`'${code}'`), code)
 })
 
 t.test('the log gets the path and the errors behind one that is known, and the stack of one that is not', t => {
   const cause = Object.assign(new Error('ENOENT: no such file or directory'), { path: '/srv/uploads' })
-  const known = errorFields(new AppError('STORAGE_UNAVAILABLE', 'folder-missing', 'It is away.', { remedy: 'Mount it.', cause: new AggregateError([new Error('outer', { cause })], 'both') }))
-  t.same(known, { code: 'STORAGE_UNAVAILABLE', reason: 'folder-missing', remedy: 'Mount it.', errors: undefined, path: '/srv/uploads', causes: ['both', 'outer', cause.message] })
+  const known = errorFields(
+    new AppError('STORAGE_UNAVAILABLE', 'folder-missing', 'It is away.', {
+      remedy: 'Mount it.',
+      cause: new AggregateError([new Error('outer', { cause })], 'both')
+    })
+  )
+  t.same(known, {
+    code: 'STORAGE_UNAVAILABLE',
+    reason: 'folder-missing',
+    remedy: 'Mount it.',
+    errors: undefined,
+    path: '/srv/uploads',
+    causes: ['both', 'outer', cause.message]
+  })
   t.equal(errorFields(new AppError('INTERNAL_ERROR', 'unexpected', 'Unexpected.', { cause })).err, cause)
   t.end()
 })

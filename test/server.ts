@@ -24,7 +24,8 @@ t.test('tells its version, and refuses arguments that it does not know', async t
   }
   t.same(await run('--version'), { code: 0, stdout: `${version}\n`, stderr: '' })
   for (const [args, said] of [
-    [['--prot=8080'], /Unknown argument "--prot".*Set the variable PORT\./], [['--help', 'start'], /Unknown argument "start"/],
+    [['--prot=8080'], /Unknown argument "--prot".*Set the variable PORT\./],
+    [['--help', 'start'], /Unknown argument "start"/],
     [['--jwt-secret=hunter2'], /Set the variable JWT_SECRET\./]
   ] as const) {
     const { code, stdout, stderr } = await run(...args)
@@ -61,7 +62,15 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   await sql`CREATE TABLE things (id int PRIMARY KEY, name text)`
   await sql`INSERT INTO things SELECT n, 'thing ' || n FROM generate_series(1, 20000) n`
   const folder = t.testdir({ uploads: {} })
-  const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: url, DATABASE_SCOPE: 'instance', LOG_LEVLE: 'x', UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' })
+  const child = startServer(t, {
+    JWT_SECRET: testSecret,
+    DATABASE_URL: url,
+    DATABASE_SCOPE: 'instance',
+    LOG_LEVLE: 'x',
+    UPLOAD_DIR: join(folder, 'uploads'),
+    BACKUP_DIR: join(folder, 'backups'),
+    PORT: '0'
+  })
   const exit = once(child, 'exit')
   const address = await addressOf(child)
   t.equal((await fetch(`${address}/health/ready`)).status, 200)
@@ -75,22 +84,44 @@ t.test('it serves until it is told to stop, and ends its job first', async t => 
   t.match(await events.text(), /event: result\ndata: .*"state":"succeeded"/)
   t.same(await exit, [0, null])
   t.notMatch(child.output().stdout, token)
-  const [first, second] = child.output().stdout.split('\n').map(line => JSON.parse(line || '{}') as Record<string, unknown>)
-  t.match(first, { msg: 'Starting', version, uploadDir: join(folder, 'uploads'), backupDir: join(folder, 'backups'), database: String, databaseScope: 'instance' })
+  const [first, second] = child
+    .output()
+    .stdout.split('\n')
+    .map(line => JSON.parse(line || '{}') as Record<string, unknown>)
+  t.match(first, {
+    msg: 'Starting',
+    version,
+    uploadDir: join(folder, 'uploads'),
+    backupDir: join(folder, 'backups'),
+    database: String,
+    databaseScope: 'instance'
+  })
   t.match(second, { level: 40, variable: 'LOG_LEVLE', meant: 'LOG_LEVEL' })
 })
 
-t.test('an address that it can\'t listen on ends it as a failure, which a supervisor sees', async t => {
+t.test("an address that it can't listen on ends it as a failure, which a supervisor sees", async t => {
   const folder = t.testdir({ uploads: {} })
   const other = createServer().listen(0, '127.0.0.1')
-  t.teardown(() => { other.close() })
+  t.teardown(() => {
+    other.close()
+  })
   await once(other, 'listening')
   for (const [HOST, PORT, reason] of [
-    ['127.0.0.1', String((other.address() as AddressInfo).port), /The port is in use: stop the other process, or set PORT to a free one/],
+    [
+      '127.0.0.1',
+      String((other.address() as AddressInfo).port),
+      /The port is in use: stop the other process, or set PORT to a free one/
+    ],
     // For documentation alone (RFC 5737), so no machine has it.
     ['192.0.2.1', '0', /The address does not belong to this machine: set HOST/]
   ] as const) {
-    const child = startServer(t, { JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'), HOST, PORT })
+    const child = startServer(t, {
+      JWT_SECRET: testSecret,
+      DATABASE_URL: 'postgresql://app@127.0.0.1:1/app',
+      UPLOAD_DIR: join(folder, 'uploads'),
+      HOST,
+      PORT
+    })
     t.same(await once(child, 'close'), [1, null])
     t.match(child.output().stdout, reason)
     t.notMatch(child.output().stdout, /unexpected/)
@@ -101,15 +132,23 @@ t.test('a database that is down does not keep it from serving', async t => {
   const folder = t.testdir({})
   await mkdir(join(folder, 'uploads'))
   const child = startServer(t, {
-    JWT_SECRET: testSecret, DATABASE_URL: 'postgresql://app:hunter2@127.0.0.1:1/app', UPLOAD_DIR: join(folder, 'uploads'), PORT: '0'
+    JWT_SECRET: testSecret,
+    DATABASE_URL: 'postgresql://app:hunter2@127.0.0.1:1/app',
+    UPLOAD_DIR: join(folder, 'uploads'),
+    PORT: '0'
   })
   const exit = once(child, 'exit')
   const address = await addressOf(child)
   const ready = await fetch(`${address}/health/ready`)
   t.equal(ready.status, 503)
   t.match(await ready.json(), { code: 'DATABASE_UNAVAILABLE', remedy: String })
-  const headers = { authorization: `Bearer ${(await signer(testSecret))({ sub: 'u', organizationId: 'acme', role: 'OWNER' })}` }
-  t.match(await (await fetch(`${address}/api/backup/create`, { method: 'POST', headers })).json(), { statusCode: 503, code: 'DATABASE_UNAVAILABLE' })
+  const headers = {
+    authorization: `Bearer ${(await signer(testSecret))({ sub: 'u', organizationId: 'acme', role: 'OWNER' })}`
+  }
+  t.match(await (await fetch(`${address}/api/backup/create`, { method: 'POST', headers })).json(), {
+    statusCode: 503,
+    code: 'DATABASE_UNAVAILABLE'
+  })
   t.same(await (await fetch(`${address}/api/backup/list`, { headers })).json(), [])
   child.kill('SIGINT')
   t.same(await exit, [0, null])
@@ -121,9 +160,19 @@ t.test('a database that is down does not keep it from serving', async t => {
 t.test('of two services on one BACKUP_DIR the second waits for the first to end, and takes over', async t => {
   const { url } = await createTestDatabase(t)
   const folder = t.testdir({ uploads: { acme: { 'a.txt': 'a' } } })
-  const env = { JWT_SECRET: testSecret, DATABASE_URL: url, UPLOAD_DIR: join(folder, 'uploads'), BACKUP_DIR: join(folder, 'backups'), PORT: '0' }
-  const headers = { authorization: `Bearer ${(await signer(testSecret))({ sub: 'u', organizationId: 'acme', role: 'OWNER' })}`, 'content-type': 'application/json' }
-  const create = async (address: string) => await fetch(`${address}/api/backup/create`, { method: 'POST', headers, body: '{"type":"files"}' })
+  const env = {
+    JWT_SECRET: testSecret,
+    DATABASE_URL: url,
+    UPLOAD_DIR: join(folder, 'uploads'),
+    BACKUP_DIR: join(folder, 'backups'),
+    PORT: '0'
+  }
+  const headers = {
+    authorization: `Bearer ${(await signer(testSecret))({ sub: 'u', organizationId: 'acme', role: 'OWNER' })}`,
+    'content-type': 'application/json'
+  }
+  const create = async (address: string) =>
+    await fetch(`${address}/api/backup/create`, { method: 'POST', headers, body: '{"type":"files"}' })
   const readiness = async (address: string) => await fetch(`${address}/health/ready`)
 
   const first = startServer(t, env)
@@ -136,7 +185,12 @@ t.test('of two services on one BACKUP_DIR the second waits for the first to end,
   t.equal((await readiness(firstAddress)).status, 200)
   const refused = await readiness(secondAddress)
   t.equal(refused.status, 503)
-  t.match(await refused.json(), { statusCode: 503, code: 'CONFIG_INVALID', message: `Another service runs on BACKUP_DIR (process ${first.pid} on the host ${hostname()}).`, remedy: /Stop the other service/ })
+  t.match(await refused.json(), {
+    statusCode: 503,
+    code: 'CONFIG_INVALID',
+    message: `Another service runs on BACKUP_DIR (process ${first.pid} on the host ${hostname()}).`,
+    remedy: /Stop the other service/
+  })
   t.equal((await create(secondAddress)).status, 503, 'it starts no job')
   t.equal((await create(firstAddress)).status, 201)
   t.equal((await fetch(`${secondAddress}/health/live`)).status, 200)
@@ -146,10 +200,17 @@ t.test('of two services on one BACKUP_DIR the second waits for the first to end,
   await firstEnded
   while ((await readiness(secondAddress)).status !== 200) await new Promise(resolve => setTimeout(resolve, 50))
   t.equal((await create(secondAddress)).status, 201)
-  t.equal((await (await fetch(`${secondAddress}/api/backup/list`, { headers })).json() as unknown[]).length, 2, 'what the first made is there')
+  t.equal(
+    ((await (await fetch(`${secondAddress}/api/backup/list`, { headers })).json()) as unknown[]).length,
+    2,
+    'what the first made is there'
+  )
   second.kill('SIGTERM')
   t.same(await secondEnded, [0, null])
-  const told = second.output().stdout.split('\n').filter(line => /Not ready.*Another service runs/.test(line))
+  const told = second
+    .output()
+    .stdout.split('\n')
+    .filter(line => /Not ready.*Another service runs/.test(line))
   t.equal(told.length, 1, 'the log is told once')
   t.notMatch(told[0], /stack/)
 })

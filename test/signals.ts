@@ -5,14 +5,26 @@ t.test('takes the signals of one Ctrl-C for one request, and a later one for has
   const heard: string[] = []
   let now = 0
   const before = process.listeners('SIGINT')
-  listenForSignals({ stop: signal => { heard.push(`stop ${signal}`) }, hurry: signal => { heard.push(`hurry ${signal}`) } }, () => now)
+  listenForSignals(
+    {
+      stop: signal => {
+        heard.push(`stop ${signal}`)
+      },
+      hurry: signal => {
+        heard.push(`hurry ${signal}`)
+      }
+    },
+    () => now
+  )
   t.teardown(() => {
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT', 'SIGUSR2'] as const) {
       for (const listener of process.listeners(signal)) if (listener.name === 'receive') process.off(signal, listener)
     }
   })
   const [receive] = process.listeners('SIGINT').filter(listener => !before.includes(listener))
-  const send = (signal: NodeJS.Signals) => { receive!.call(process, signal) }
+  const send = (signal: NodeJS.Signals) => {
+    receive!.call(process, signal)
+  }
 
   send('SIGINT')
   send('SIGINT')

@@ -3,7 +3,12 @@ import { openSql, type Connection } from '../../src/database/connection/connecti
 import { median } from '../measure.js'
 import { runWatch, startWatch, type Watch } from './watch.js'
 
-interface Settings { connection: Connection, statement: string, everyMs: number, connections: number }
+interface Settings {
+  connection: Connection
+  statement: string
+  everyMs: number
+  connections: number
+}
 
 /** What a client of the database sees. */
 export interface DatabaseFindings {
@@ -20,24 +25,31 @@ export interface DatabaseFindings {
 const answerLimitMs = 2000
 
 /** A client with a pool that asks again and again, and connects again when it is thrown out. */
-export async function watchDatabase (settings: Settings): Promise<Watch<DatabaseFindings>> {
+export async function watchDatabase(settings: Settings): Promise<Watch<DatabaseFindings>> {
   return await startWatch(import.meta.filename, settings)
 }
 
-async function begin ({ connection, statement, everyMs, connections }: Settings): Promise<() => Promise<DatabaseFindings>> {
+async function begin({
+  connection,
+  statement,
+  everyMs,
+  connections
+}: Settings): Promise<() => Promise<DatabaseFindings>> {
   const answeredAt: number[] = []
   let errors = 0
   let waiting = 0
   let pool = openPool()
 
-  function openPool (): Sql {
+  function openPool(): Sql {
     return openSql(connection, { max: connections, applicationName: 'bench-client' })
   }
 
   // The driver can throw outside of any query, or never answer, when a busy connection is killed.
-  process.on('uncaughtException', () => { errors += 1 })
+  process.on('uncaughtException', () => {
+    errors += 1
+  })
 
-  async function ask (): Promise<void> {
+  async function ask(): Promise<void> {
     const asked = pool
     const limit = setTimeout(() => {
       if (pool !== asked) return
@@ -58,7 +70,9 @@ async function begin ({ connection, statement, everyMs, connections }: Settings)
   const timer = setInterval(() => {
     if (waiting === connections) return
     waiting += 1
-    void ask().finally(() => { waiting -= 1 })
+    void ask().finally(() => {
+      waiting -= 1
+    })
   }, everyMs)
 
   return async () => {

@@ -23,32 +23,57 @@ const archiveHeaders = {
 const archive = { content: { 'application/zip': { schema: { type: 'string', format: 'binary' } } } }
 
 const downloadRoute: FastifyPluginAsyncTypebox = async app => {
-  app.get('/:backupId/download', {
-    exposeHeadRoute: false,
-    schema: backupOperation({
-      operationId: 'downloadBackup',
-      summary: 'Download an archive',
-      description: 'The archive as it is stored, or a range of it, so that an interrupted download can go on. HEAD answers the headers alone.',
-      tags: ['backups'],
-      params: BackupParams,
-      headers: RangeHeaders,
-      response: {
-        200: { description: 'The archive', ...headers(archiveHeaders), ...archive },
-        206: { description: 'The range of the archive', ...headers({ ...archiveHeaders, 'content-range': 'Which bytes these are' }), ...archive },
-        304: { type: 'null', description: 'The archive is one of those named in If-None-Match' }
-      }
-    }, 'BACKUP_NOT_FOUND', 'ARCHIVE_MISSING', 'RANGE_NOT_SATISFIABLE', 'CHECKSUM_MISMATCH', 'REPOSITORY_UNAVAILABLE')
-  }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
+  app.get(
+    '/:backupId/download',
+    {
+      exposeHeadRoute: false,
+      schema: backupOperation(
+        {
+          operationId: 'downloadBackup',
+          summary: 'Download an archive',
+          description:
+            'The archive as it is stored, or a range of it, so that an interrupted download can go on. HEAD answers the headers alone.',
+          tags: ['backups'],
+          params: BackupParams,
+          headers: RangeHeaders,
+          response: {
+            200: { description: 'The archive', ...headers(archiveHeaders), ...archive },
+            206: {
+              description: 'The range of the archive',
+              ...headers({ ...archiveHeaders, 'content-range': 'Which bytes these are' }),
+              ...archive
+            },
+            304: { type: 'null', description: 'The archive is one of those named in If-None-Match' }
+          }
+        },
+        'BACKUP_NOT_FOUND',
+        'ARCHIVE_MISSING',
+        'RANGE_NOT_SATISFIABLE',
+        'CHECKSUM_MISMATCH',
+        'REPOSITORY_UNAVAILABLE'
+      )
+    },
+    async (request, reply) => await download(app.core, request, request.params.backupId, reply)
+  )
 
   // Fastify's own HEAD would read the whole archive to throw it away.
-  app.head('/:backupId/download', {
-    schema: { hide: true, params: BackupParams, headers: RangeHeaders }
-  }, async (request, reply) => await download(app.core, request, request.params.backupId, reply))
+  app.head(
+    '/:backupId/download',
+    {
+      schema: { hide: true, params: BackupParams, headers: RangeHeaders }
+    },
+    async (request, reply) => await download(app.core, request, request.params.backupId, reply)
+  )
 }
 
 type Asked = Pick<FastifyRequest, 'identity' | 'headers' | 'method'>
 
-async function download (core: Core, { identity, headers, method }: Asked, backupId: string, reply: FastifyReply): Promise<unknown> {
+async function download(
+  core: Core,
+  { identity, headers, method }: Asked,
+  backupId: string,
+  reply: FastifyReply
+): Promise<unknown> {
   const { organizationId } = identity
   const backup = await getBackup(core, { organizationId, backupId })
   await requireWhole(core, backup)
@@ -60,7 +85,11 @@ async function download (core: Core, { identity, headers, method }: Asked, backu
   if (bytes.status === 304) return await reply.code(304).send()
   if (bytes.status === 416) {
     reply.header('content-range', `bytes */${size}`)
-    throw new AppError('RANGE_NOT_SATISFIABLE', 'range-outside-archive', `The archive has ${size} bytes, and the range is not within them.`)
+    throw new AppError(
+      'RANGE_NOT_SATISFIABLE',
+      'range-outside-archive',
+      `The archive has ${size} bytes, and the range is not within them.`
+    )
   }
 
   const { start, end } = bytes
@@ -73,7 +102,8 @@ async function download (core: Core, { identity, headers, method }: Asked, backu
   })
   if (method === 'HEAD') return await reply.send()
   const stream = await core.repository.readArchive(organizationId, backupId, { start, end })
-  if (stream === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', `The archive of backup ${backupId} is gone.`)
+  if (stream === null)
+    throw new AppError('ARCHIVE_MISSING', 'archive-gone', `The archive of backup ${backupId} is gone.`)
   return await reply.send(stream)
 }
 

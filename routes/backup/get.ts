@@ -5,16 +5,24 @@ import { backupOperation, BackupParams } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
 const getRoute: FastifyPluginAsyncTypebox = async app => {
-  app.get('/:backupId', {
-    schema: backupOperation({
-      operationId: 'getBackup',
-      summary: 'Get a backup',
-      description: 'One backup of the organization.',
-      tags: ['backups'],
-      params: BackupParams,
-      response: { 200: { ...ref(BackupAnswer), description: 'The backup' } }
-    }, 'BACKUP_NOT_FOUND')
-  }, async ({ identity: { organizationId }, params: { backupId } }) => showBackup(await getBackup(app.core, { organizationId, backupId })))
+  app.get(
+    '/:backupId',
+    {
+      schema: backupOperation(
+        {
+          operationId: 'getBackup',
+          summary: 'Get a backup',
+          description: 'One backup of the organization.',
+          tags: ['backups'],
+          params: BackupParams,
+          response: { 200: { ...ref(BackupAnswer), description: 'The backup' } }
+        },
+        'BACKUP_NOT_FOUND'
+      )
+    },
+    async ({ identity: { organizationId }, params: { backupId } }) =>
+      showBackup(await getBackup(app.core, { organizationId, backupId }))
+  )
 }
 
 export default getRoute

@@ -34,11 +34,17 @@ const restoreReport: RestoreReport = {
   database: {
     mode: 'swap',
     scope: 'instance',
-    tables: [{ table: 'public.assets', rows: 1204, added: 12, changed: 3, removed: 0, unchanged: 1189, comparedBy: 'key' }],
+    tables: [
+      { table: 'public.assets', rows: 1204, added: 12, changed: 3, removed: 0, unchanged: 1189, comparedBy: 'key' }
+    ],
     missingRoles: [],
     missingExtensions: []
   },
-  files: { folders: [{ folder: '.', files: 812, added: 1, changed: 0, removed: 2, unchanged: 811, sample: ['+ photos/forklift.jpg'] }] },
+  files: {
+    folders: [
+      { folder: '.', files: 812, added: 1, changed: 0, removed: 2, unchanged: 811, sample: ['+ photos/forklift.jpg'] }
+    ]
+  },
   disk: [{ place: 'database', neededBytes: 92_000_000, availableBytes: 51_000_000_000 }],
   outageMs: 84,
   durationMs: 5120,
@@ -86,11 +92,18 @@ const tenancyReport: TenancyReport = {
   tenantTable: 'public.organizations',
   tables: [
     { table: 'public.organizations', class: 'root', path: [], key: ['id'] },
-    { table: 'public.assets', class: 'direct', path: ['public.assets (organizationId) → public.organizations (id)'], key: ['id'] },
+    {
+      table: 'public.assets',
+      class: 'direct',
+      path: ['public.assets (organizationId) → public.organizations (id)'],
+      key: ['id']
+    },
     { table: 'public.manufacturers', class: 'global', path: [], key: ['id'] }
   ],
   obstacles: [],
-  notes: ['No foreign key leads from these tables to the tenant table, so they are in no backup of one organization: public.manufacturers.']
+  notes: [
+    'No foreign key leads from these tables to the tenant table, so they are in no backup of one organization: public.manufacturers.'
+  ]
 }
 
 const deleteResult: DeleteResult = { message: 'Backup deleted successfully', backupId }

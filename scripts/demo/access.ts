@@ -5,7 +5,7 @@ import { openSql } from '../../src/database/connection/connection.js'
 import { nodeArguments, projectDir } from '../project.js'
 
 /** A client of the embedded database, as the main application would open one. The caller ends it. */
-export async function connectToEmbedded (directory: string): Promise<Sql> {
+export async function connectToEmbedded(directory: string): Promise<Sql> {
   const credentials = await readCredentials(directory)
   if (credentials === null) throw new Error('The embedded PostgreSQL has no credentials.json.')
   const { host, port, user, password, database } = credentials
@@ -13,10 +13,14 @@ export async function connectToEmbedded (directory: string): Promise<Sql> {
 }
 
 /** An OWNER's token, from the same command that the README names. */
-export async function makeToken (jwtSecret: string, organizationId: string): Promise<string> {
-  const { stdout } = await execa(process.execPath, [...nodeArguments('scripts/token'), '--organization', organizationId, '--role', 'OWNER'], {
-    cwd: projectDir,
-    env: { JWT_SECRET: jwtSecret }
-  })
+export async function makeToken(jwtSecret: string, organizationId: string): Promise<string> {
+  const { stdout } = await execa(
+    process.execPath,
+    [...nodeArguments('scripts/token'), '--organization', organizationId, '--role', 'OWNER'],
+    {
+      cwd: projectDir,
+      env: { JWT_SECRET: jwtSecret }
+    }
+  )
   return stdout.trim()
 }

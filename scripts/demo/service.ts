@@ -20,11 +20,11 @@ export interface Service {
   backupDir: string
   databaseDir: string
   /** Its last words, for an error report. */
-  logTail (): Promise<string>
+  logTail(): Promise<string>
   /** Ends as soon as the service does, however it does. */
   ended: Promise<unknown>
   /** Stops it gracefully and removes the folder. */
-  remove (): Promise<void>
+  remove(): Promise<void>
 }
 
 export interface ServiceOptions {
@@ -38,7 +38,12 @@ export interface ServiceOptions {
 }
 
 /** Starts the service and waits until it is ready. @throws Error with the end of its log when it does not get there */
-export async function startService ({ jwtSecret, port, environment = {}, compiled = false }: ServiceOptions): Promise<Service> {
+export async function startService({
+  jwtSecret,
+  port,
+  environment = {},
+  compiled = false
+}: ServiceOptions): Promise<Service> {
   const folder = await mkdtemp(path.join(tmpdir(), 'dumbassets-backup-demo-'))
   // When we are root, PostgreSQL runs as another user and has to reach its data folder through this one.
   await chmod(folder, 0o711)
@@ -50,7 +55,9 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
   const chosenPort = port ?? String(await freePort())
   const log = openSync(logFile, 'a')
 
-  const [command, ...args] = compiled ? ['sh', 'scripts/serve.sh'] as const : [process.execPath, ...nodeArguments('src/server')] as const
+  const [command, ...args] = compiled
+    ? (['sh', 'scripts/serve.sh'] as const)
+    : ([process.execPath, ...nodeArguments('src/server')] as const)
   const child = spawn(command, args, {
     cwd: projectDir,
     // Its own process group, so that Ctrl-C reaches only us and the service is told once, by remove().
@@ -77,7 +84,7 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
     databaseDir,
     ended,
     logTail: async () => (await readFile(logFile, 'utf8')).trimEnd().split('\n').slice(-logTailLines).join('\n'),
-    async remove () {
+    async remove() {
       if (child.exitCode === null && child.signalCode === null) {
         child.kill('SIGTERM')
         await ended
@@ -96,16 +103,19 @@ export async function startService ({ jwtSecret, port, environment = {}, compile
 }
 
 /** Nothing of the caller's own configuration, such as a DATABASE_URL, may reach a demo that destroys data. */
-function inherited (): NodeJS.ProcessEnv {
+function inherited(): NodeJS.ProcessEnv {
   const names = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'PG_BIN_DIR', 'COMPRESSION']
-  return Object.fromEntries(names.filter(name => process.env[name] !== undefined).map(name => [name, process.env[name]]))
+  return Object.fromEntries(
+    names.filter(name => process.env[name] !== undefined).map(name => [name, process.env[name]])
+  )
 }
 
-async function untilReady (baseUrl: string, child: ChildProcess): Promise<void> {
+async function untilReady(baseUrl: string, child: ChildProcess): Promise<void> {
   const deadline = Date.now() + startLimitMs
   let reason = 'it does not answer'
   while (Date.now() < deadline) {
-    if (child.exitCode !== null || child.signalCode !== null) throw new Error('The service ended instead of starting. Its log:')
+    if (child.exitCode !== null || child.signalCode !== null)
+      throw new Error('The service ended instead of starting. Its log:')
     const answer = await fetch(`${baseUrl}/health/ready`).catch(() => null)
     if (answer?.ok === true) return
     if (answer !== null) reason = await answer.text()

@@ -9,15 +9,16 @@ const unescapes: Record<string, string> = { '\\\\': '\\', '\\n': '\n', '\\r': '\
 const linePattern = /^(\\?)([0-9a-f]{64}) [ *](.+)$/s
 
 /** One line, with its newline. */
-export function formatChecksumLine (name: string, sha256: string): string {
+export function formatChecksumLine(name: string, sha256: string): string {
   const escaped = name.replace(/[\\\n\r]/g, character => escapes[character] as string)
   return `${escaped === name ? '' : '\\'}${sha256}  ${escaped}\n`
 }
 
 /**
- * Name and SHA-256 of each line, one by one: there can be a million. @returns false after the last when the text is no SHA256SUMS
+ * Name and SHA-256 of each line, one by one: there can be a million. @returns false after the last when the text is no
+ * SHA256SUMS
  */
-export function * readChecksums (text: Buffer): Generator<{ name: string, sha256: string }, boolean> {
+export function* readChecksums(text: Buffer): Generator<{ name: string; sha256: string }, boolean> {
   for (let start = 0; start < text.length;) {
     const end = text.indexOf(0x0a, start)
     if (end === -1) return false

@@ -13,7 +13,7 @@ const probeBytes = 4096
  * Whether deflating pays: by the type that the name tells, else by trying the first block.
  * A type that is compressed already (images, video, archives, office documents) is stored.
  */
-export function isWorthDeflating (name: string, firstBlock: Buffer): boolean {
+export function isWorthDeflating(name: string, firstBlock: Buffer): boolean {
   if (firstBlock.length < 64) return false
   const type = mime.lookup(name)
   if (type !== false && type !== 'application/octet-stream') {

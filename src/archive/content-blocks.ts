@@ -7,7 +7,7 @@ const linesPerCut = 1 << 14
 export interface ContentBlock {
   text: Buffer
   /** Gives its memory to a later block. */
-  release (): void
+  release(): void
 }
 
 /**
@@ -16,10 +16,15 @@ export interface ContentBlock {
  * piece once find them again. Memory is used again and again: a gigabyte of garbage outside V8's heap makes it search
  * the heap every few milliseconds.
  */
-export async function * cutByContent (text: AsyncIterable<Buffer>): AsyncGenerator<ContentBlock> {
+export async function* cutByContent(text: AsyncIterable<Buffer>): AsyncGenerator<ContentBlock> {
   const released: Buffer[] = []
   const take = (): Buffer => released.pop() ?? Buffer.allocUnsafeSlow(mostBytes)
-  const blockOf = (memory: Buffer, length: number): ContentBlock => ({ text: memory.subarray(0, length), release: () => { released.push(memory) } })
+  const blockOf = (memory: Buffer, length: number): ContentBlock => ({
+    text: memory.subarray(0, length),
+    release: () => {
+      released.push(memory)
+    }
+  })
 
   let memory = take()
   let length = 0
@@ -42,7 +47,7 @@ export async function * cutByContent (text: AsyncIterable<Buffer>): AsyncGenerat
 }
 
 /** Where a block ends of which nothing before `known` ends it; -1 when it needs more than these `length` bytes. */
-function findCut (memory: Buffer, known: number, length: number): number {
+function findCut(memory: Buffer, known: number, length: number): number {
   const text = memory.subarray(0, length)
   for (let position = Math.max(known, leastBytes); position < length;) {
     const end = text.indexOf(newline, position)
@@ -54,7 +59,7 @@ function findCut (memory: Buffer, known: number, length: number): number {
 }
 
 /** By the last bytes of the line and those before them, which differ from row to row. */
-function endsBlock (memory: Buffer, end: number): boolean {
+function endsBlock(memory: Buffer, end: number): boolean {
   let hash = Math.imul(memory.readInt32LE(end - 4), 0x9e3779b1)
   hash = Math.imul(hash ^ memory.readInt32LE(end - 12), 0x85ebca6b)
   hash = Math.imul(hash ^ memory.readInt32LE(end - 16), 0xc2b2ae35)

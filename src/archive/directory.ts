@@ -28,7 +28,12 @@ const leastEntry = 30 + 46
  * would not have written.
  * @throws AppError ARCHIVE_INVALID
  */
-export async function readDirectory (source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Directory> {
+export async function readDirectory(
+  source: BytesAt,
+  size: number,
+  organizationId: string,
+  turn: Turn
+): Promise<Directory> {
   const entries = await refusing(async () => await locateEntries(source, size, organizationId, turn))
   const byName = new Map<string, Located>()
   for (const entry of entries) {
@@ -39,8 +44,11 @@ export async function readDirectory (source: BytesAt, size: number, organization
   return { entries, byName }
 }
 
-async function locateEntries (source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Located[]> {
-  const zip = await fromRandomAccessReaderPromise(new HandleReader(source), size, { autoClose: false, decodeStrings: false })
+async function locateEntries(source: BytesAt, size: number, organizationId: string, turn: Turn): Promise<Located[]> {
+  const zip = await fromRandomAccessReaderPromise(new HandleReader(source), size, {
+    autoClose: false,
+    decodeStrings: false
+  })
   if (zip.entryCount > mostEntries) throw invalid('too-many-entries', `it has more than ${mostEntries} entries`)
   const entries: Located[] = []
   // What it says of their number need not be true.
@@ -54,14 +62,21 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     directoryBytes += 46 + raw.fileNameLength + raw.extraFieldLength + raw.fileCommentLength
     if (directoryBytes > mostBytes.directory) throw invalid('directory-too-large', 'its directory is too large')
     const name = decodeName(raw.fileNameRaw)
-    if (!isInLayout(name, organizationId)) throw isOfAnother(name, organizationId) ? ofAnother() : invalid('no-place-in-layout', `the entry ${printable(name)} has no place in the layout`)
-    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0) throw invalid('encrypted-entry', `${printable(name)} is encrypted`)
-    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8) throw invalid('unknown-compression', `${printable(name)} has an unknown compression`)
+    if (!isInLayout(name, organizationId))
+      throw isOfAnother(name, organizationId)
+        ? ofAnother()
+        : invalid('no-place-in-layout', `the entry ${printable(name)} has no place in the layout`)
+    if ((raw.generalPurposeBitFlag & encryptedFlags) !== 0)
+      throw invalid('encrypted-entry', `${printable(name)} is encrypted`)
+    if (raw.compressionMethod !== 0 && raw.compressionMethod !== 8)
+      throw invalid('unknown-compression', `${printable(name)} has an unknown compression`)
     const type = raw.externalFileAttributes >>> 16
     const mode = type & 0o7777
     const kind = name.endsWith('/') ? 'folder' : 'file'
-    if ((type & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000)) throw invalid('not-a-file-or-folder', `${printable(name)} is no regular file or folder`)
-    if (kind === 'folder' && (raw.uncompressedSize !== 0 || raw.compressedSize !== 0)) throw invalid('folder-with-content', `the folder ${printable(name)} has content`)
+    if ((type & 0o170000) !== (kind === 'folder' ? 0o040000 : 0o100000))
+      throw invalid('not-a-file-or-folder', `${printable(name)} is no regular file or folder`)
+    if (kind === 'folder' && (raw.uncompressedSize !== 0 || raw.compressedSize !== 0))
+      throw invalid('folder-with-content', `the folder ${printable(name)} has content`)
     const mtime = raw.getLastModDate()
     if (mtime.getTime() < 0) throw invalid('time-before-1970', `${printable(name)} has a time before 1970`)
 
@@ -72,11 +87,21 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
       end += widening
     }
     if (raw.relativeOffsetOfLocalHeader < end) throw invalid('overlapping-entries', 'entries overlap')
-    if (raw.relativeOffsetOfLocalHeader > end) throw invalid('bytes-between-entries', 'there are bytes between its entries')
+    if (raw.relativeOffsetOfLocalHeader > end)
+      throw invalid('bytes-between-entries', 'there are bytes between its entries')
     checkSizes(raw)
     const entry = table.add(name, {
-      size: raw.uncompressedSize, mode, mtime, offset: end, compressedSize: raw.compressedSize, deflated: raw.compressionMethod === 8, crc32: raw.crc32,
-      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0, wide: Math.max(raw.uncompressedSize, raw.compressedSize) > largest32, dosTime: raw.lastModFileTime, dosDate: raw.lastModFileDate
+      size: raw.uncompressedSize,
+      mode,
+      mtime,
+      offset: end,
+      compressedSize: raw.compressedSize,
+      deflated: raw.compressionMethod === 8,
+      crc32: raw.crc32,
+      measuredFirst: (raw.generalPurposeBitFlag & dataDescriptorFlag) === 0,
+      wide: Math.max(raw.uncompressedSize, raw.compressedSize) > largest32,
+      dosTime: raw.lastModFileTime,
+      dosDate: raw.lastModFileDate
     })
     const header = headerOf(entry)
     const record = header.getCentralDirectoryRecord()
@@ -87,25 +112,41 @@ async function locateEntries (source: BytesAt, size: number, organizationId: str
     entries.push(entry)
   }
   for await (const block of endRecords({ count: entries.length, start: end, bytes: recordBytes })) found.update(block)
-  if (found.digest('hex') !== await hashOf(readRange(source, end, size - end))) {
+  if (found.digest('hex') !== (await hashOf(readRange(source, end, size - end)))) {
     throw invalid('directory-changed', 'its directory is not as it was written')
   }
   return entries
 }
 
-function checkSizes ({ uncompressedSize, compressedSize, generalPurposeBitFlag }: Entry): void {
+function checkSizes({ uncompressedSize, compressedSize, generalPurposeBitFlag }: Entry): void {
   const measuredFirst = (generalPurposeBitFlag & dataDescriptorFlag) === 0
-  if (!Number.isSafeInteger(uncompressedSize) || !Number.isSafeInteger(compressedSize) ||
-    (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)) {
+  if (
+    !Number.isSafeInteger(uncompressedSize) ||
+    !Number.isSafeInteger(compressedSize) ||
+    (measuredFirst && Math.max(uncompressedSize, compressedSize) > largest32)
+  ) {
     throw invalid('impossible-size', 'an entry has an impossible size')
   }
   // Deflate adds 5 bytes for each 16 KiB at most, and as many to each block that is deflated or stored by itself: of a
   // dump's blocks none has less than a KiB.
-  if (compressedSize > uncompressedSize + uncompressedSize / 128 + 1024) throw invalid('compressed-too-large', 'an entry takes far more room than it says that it holds')
+  if (compressedSize > uncompressedSize + uncompressedSize / 128 + 1024)
+    throw invalid('compressed-too-large', 'an entry takes far more room than it says that it holds')
 }
 
 /** What the writer would have written for such an entry. */
-export function headerOf ({ name, mode, mtime, size, offset, compressedSize, deflated, crc32, measuredFirst, dosTime, dosDate }: Located): ZipHeader {
+export function headerOf({
+  name,
+  mode,
+  mtime,
+  size,
+  offset,
+  compressedSize,
+  deflated,
+  crc32,
+  measuredFirst,
+  dosTime,
+  dosDate
+}: Located): ZipHeader {
   return Object.assign(maker.make(name, { mode, mtime }, deflated), {
     crcAndFileSizeKnown: measuredFirst || name.endsWith('/'),
     crc32,
@@ -121,17 +162,22 @@ export function headerOf ({ name, mode, mtime, size, offset, compressedSize, def
 const maker = createHeaders()
 
 /** What the writer would have written behind such an entry's data. */
-export function descriptorOf ({ wide }: Located, header: ZipHeader): Buffer {
+export function descriptorOf({ wide }: Located, header: ZipHeader): Buffer {
   return dataDescriptor(header, wide)
 }
 
 /** Earlier archives have 8-byte sizes behind every entry that begins over 4 GiB. */
-function mayBeWide ({ measuredFirst, wide, kind, offset }: Located): boolean {
+function mayBeWide({ measuredFirst, wide, kind, offset }: Located): boolean {
   return !measuredFirst && !wide && kind === 'file' && offset > largest32
 }
 
 /** Every entry once, and every folder before what is in it. */
-async function checkTree (entries: Located[], names: ReadonlyMap<string, Located>, organizationId: string, turn: Turn): Promise<void> {
+async function checkTree(
+  entries: Located[],
+  names: ReadonlyMap<string, Located>,
+  organizationId: string,
+  turn: Turn
+): Promise<void> {
   if (names.size !== entries.length) throw invalid('same-name-twice', 'two entries have the same name')
   const root = filesPrefix(organizationId)
   const folders = new Set<string>()
@@ -143,16 +189,17 @@ async function checkTree (entries: Located[], names: ReadonlyMap<string, Located
     }
     if (!name.startsWith(root) || name === root) continue
     const parent = name.slice(0, name.lastIndexOf('/', name.length - 2) + 1)
-    if (!folders.has(parent)) throw invalid('folder-missing', `${printable(name)} stands before its folder, or has none`)
+    if (!folders.has(parent))
+      throw invalid('folder-missing', `${printable(name)} stands before its folder, or has none`)
   }
 }
 
 /** Checks an entry's local header; returns where its data starts. @throws AppError ARCHIVE_INVALID */
-export async function checkLocalHeader (source: BytesAt, entry: Located, header = headerOf(entry)): Promise<number> {
+export async function checkLocalHeader(source: BytesAt, entry: Located, header = headerOf(entry)): Promise<number> {
   return await checkBytes(source, entry.offset, header.getLocalFileHeader(), entry.name)
 }
 
-async function hashOf (blocks: AsyncIterable<Buffer>): Promise<string> {
+async function hashOf(blocks: AsyncIterable<Buffer>): Promise<string> {
   const hash = createHash('sha256')
   for await (const block of blocks) hash.update(block)
   return hash.digest('hex')
@@ -160,16 +207,16 @@ async function hashOf (blocks: AsyncIterable<Buffer>): Promise<string> {
 
 const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 
-function decodeName (raw: Buffer): string {
+function decodeName(raw: Buffer): string {
   try {
     return decoder.decode(raw)
   } catch (error) {
-    throw invalid('name-not-utf8', 'an entry\'s name is not UTF-8', error)
+    throw invalid('name-not-utf8', "an entry's name is not UTF-8", error)
   }
 }
 
 /** yauzl's own refusals are plain Errors without a code; those of the file system have one and pass. */
-async function refusing<T> (step: () => Promise<T>): Promise<T> {
+async function refusing<T>(step: () => Promise<T>): Promise<T> {
   try {
     return await step()
   } catch (error) {

@@ -13,8 +13,12 @@ export interface Encoded extends ReadyData {
 }
 
 /** Compresses one block of bytes that is a whole entry. `level` 0 stores it. */
-export async function encodeBuffer (name: string, content: Buffer, level: number): Promise<Encoded> {
-  const known = { crc32: crc32(content), size: content.length, sha256: createHash('sha256').update(content).digest('hex') }
+export async function encodeBuffer(name: string, content: Buffer, level: number): Promise<Encoded> {
+  const known = {
+    crc32: crc32(content),
+    size: content.length,
+    sha256: createHash('sha256').update(content).digest('hex')
+  }
   if (level > 0 && isWorthDeflating(name, content)) {
     const data = await deflate(content, { level })
     if (data.length < content.length) return { ...known, data, deflated: true }
@@ -22,17 +26,26 @@ export async function encodeBuffer (name: string, content: Buffer, level: number
   return { ...known, data: content, deflated: false }
 }
 
-/** Measures blocks and deflates each for itself; together they are one deflate stream (RFC 1951 lets blocks be joined after a flush). */
-export async function * deflateBlocks (blocks: AsyncIterable<Buffer> | Iterable<Buffer>, level: number): AsyncGenerator<Buffer, Measures> {
+/**
+ * Measures blocks and deflates each for itself; together they are one deflate stream (RFC 1951 lets blocks be joined
+ * after a flush).
+ */
+export async function* deflateBlocks(
+  blocks: AsyncIterable<Buffer> | Iterable<Buffer>,
+  level: number
+): AsyncGenerator<Buffer, Measures> {
   const measured = measureBlocks(blocks)
   let next = await measured.next()
-  for (; next.done !== true; next = await measured.next()) yield await deflate(next.value, { level, finishFlush: constants.Z_FULL_FLUSH })
+  for (; next.done !== true; next = await measured.next())
+    yield await deflate(next.value, { level, finishFlush: constants.Z_FULL_FLUSH })
   yield await deflate(Buffer.alloc(0))
   return next.value
 }
 
 /** Hands blocks on and measures them. */
-export async function * measureBlocks (blocks: AsyncIterable<Buffer> | Iterable<Buffer>): AsyncGenerator<Buffer, Measures> {
+export async function* measureBlocks(
+  blocks: AsyncIterable<Buffer> | Iterable<Buffer>
+): AsyncGenerator<Buffer, Measures> {
   const hash = createHash('sha256')
   let checksum = 0
   let size = 0

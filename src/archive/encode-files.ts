@@ -1,7 +1,14 @@
 import { availableParallelism } from 'node:os'
 import { openLane, type Lane } from '../io/lane.js'
 import { emptyRing, takeRing, type Slot } from '../io/ring.js'
-import { blockBytes, type EncodeReply, type EncodeTask, type FileToEncode, type LaneData, type Measures } from './encode-protocol.js'
+import {
+  blockBytes,
+  type EncodeReply,
+  type EncodeTask,
+  type FileToEncode,
+  type LaneData,
+  type Measures
+} from './encode-protocol.js'
 import type { ReadyData } from './zip.js'
 
 /**
@@ -11,8 +18,8 @@ import type { ReadyData } from './zip.js'
  */
 export type EncodedFile =
   | { kind: 'gone' }
-  | { kind: 'small', ready: ReadyData, sha256: string, changed: boolean }
-  | { kind: 'large', deflated: boolean, blocks: AsyncGenerator<Buffer, LargeResult>, release: () => void }
+  | { kind: 'small'; ready: ReadyData; sha256: string; changed: boolean }
+  | { kind: 'large'; deflated: boolean; blocks: AsyncGenerator<Buffer, LargeResult>; release: () => void }
 
 export type LargeResult = Measures & { changed: boolean }
 
@@ -26,9 +33,13 @@ const mostLanes = Math.min(availableParallelism(), 4)
  * @param level zlib's; 0 stores everything
  * @throws the file system's errors, with their code
  */
-export async function * encodeFiles (files: Iterable<FileToEncode>, root: string, level: number): AsyncGenerator<EncodedFile> {
+export async function* encodeFiles(
+  files: Iterable<FileToEncode>,
+  root: string,
+  level: number
+): AsyncGenerator<EncodedFile> {
   const lanes: EncodeLane[] = []
-  const laneOf = (task: number): EncodeLane => lanes[task % mostLanes] ??= openEncodeLane(root)
+  const laneOf = (task: number): EncodeLane => (lanes[task % mostLanes] ??= openEncodeLane(root))
   try {
     const tasks = group(files, level)
     let sent = 0
@@ -44,14 +55,18 @@ export async function * encodeFiles (files: Iterable<FileToEncode>, root: string
         laneOf(sent).post(next.value)
       }
       if (taken === sent) return
-      yield * takeTask(laneOf(taken))
+      yield* takeTask(laneOf(taken))
     }
   } finally {
-    await Promise.all(lanes.map(async lane => { await lane.close() }))
+    await Promise.all(
+      lanes.map(async lane => {
+        await lane.close()
+      })
+    )
   }
 }
 
-function * group (files: Iterable<FileToEncode>, level: number): Generator<EncodeTask> {
+function* group(files: Iterable<FileToEncode>, level: number): Generator<EncodeTask> {
   let batch: FileToEncode[] = []
   let bytes = 0
   for (const file of files) {
@@ -71,13 +86,20 @@ function * group (files: Iterable<FileToEncode>, level: number): Generator<Encod
   if (batch.length > 0) yield { kind: 'batch', files: batch, level }
 }
 
-async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
+async function* takeTask(lane: EncodeLane): AsyncGenerator<EncodedFile> {
   const reply = await lane.next()
   if (reply.kind === 'gone') {
     yield { kind: 'gone' }
   } else if (reply.kind === 'opened') {
     const held: Slot[] = []
-    yield { kind: 'large', deflated: reply.deflated, blocks: takeBlocks(lane, held), release: () => { held.shift()?.release() } }
+    yield {
+      kind: 'large',
+      deflated: reply.deflated,
+      blocks: takeBlocks(lane, held),
+      release: () => {
+        held.shift()?.release()
+      }
+    }
   } else if (reply.kind === 'batch') {
     const slot = lane.nextSlot()
     for (const result of reply.results) {
@@ -86,7 +108,12 @@ async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
         continue
       }
       const { start, length, deflated, crc32, size, sha256, changed } = result
-      yield { kind: 'small', ready: { data: slot.bytes.subarray(start, start + length), deflated, crc32, size }, sha256, changed }
+      yield {
+        kind: 'small',
+        ready: { data: slot.bytes.subarray(start, start + length), deflated, crc32, size },
+        sha256,
+        changed
+      }
     }
     slot.release()
   } else {
@@ -94,7 +121,7 @@ async function * takeTask (lane: EncodeLane): AsyncGenerator<EncodedFile> {
   }
 }
 
-async function * takeBlocks (lane: EncodeLane, held: Slot[]): AsyncGenerator<Buffer, LargeResult> {
+async function* takeBlocks(lane: EncodeLane, held: Slot[]): AsyncGenerator<Buffer, LargeResult> {
   for (;;) {
     const reply = await lane.next()
     if (reply.kind === 'end') return reply
@@ -107,10 +134,10 @@ async function * takeBlocks (lane: EncodeLane, held: Slot[]): AsyncGenerator<Buf
 
 interface EncodeLane extends Lane<EncodeTask, EncodeReply> {
   /** The slot that the last reply was about. To be called once for each. */
-  nextSlot (): Slot
+  nextSlot(): Slot
 }
 
-function openEncodeLane (root: string): EncodeLane {
+function openEncodeLane(root: string): EncodeLane {
   const ring = takeRing()
   const filled = emptyRing(ring)
   const workerData: LaneData = { root, ring }
@@ -118,7 +145,7 @@ function openEncodeLane (root: string): EncodeLane {
   return {
     ...lane,
     nextSlot: filled.next,
-    async close () {
+    async close() {
       await lane.close()
       filled.close()
     }

@@ -37,12 +37,11 @@ export interface LaneData {
 }
 
 export type EncodeTask =
-  | { kind: 'batch', files: FileToEncode[], level: number }
-  | { kind: 'large', file: FileToEncode, level: number }
+  { kind: 'batch'; files: FileToEncode[]; level: number } | { kind: 'large'; file: FileToEncode; level: number }
 
 export type EncodeReply =
-  | { kind: 'batch', results: Array<SmallResult | null> }
+  | { kind: 'batch'; results: Array<SmallResult | null> }
   | { kind: 'gone' }
-  | { kind: 'opened', deflated: boolean }
-  | { kind: 'block', length: number }
-  | { kind: 'end', changed: boolean } & Measures
+  | { kind: 'opened'; deflated: boolean }
+  | { kind: 'block'; length: number }
+  | ({ kind: 'end'; changed: boolean } & Measures)

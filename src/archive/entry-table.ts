@@ -28,14 +28,17 @@ export interface Located extends ArchiveEntry {
 
 type Fields = Omit<Located, 'name' | 'kind' | 'sha256'>
 
-/** Numbers of many entries, a column each: with a property for each of them, a million entries would take twice the memory. */
+/**
+ * Numbers of many entries, a column each: with a property for each of them, a million entries would take twice the
+ * memory.
+ */
 export interface EntryTable {
   /** There is room for as many as were told. */
-  add (name: string, fields: Fields): Located
+  add(name: string, fields: Fields): Located
 }
 
 /** @param most entries that will be added */
-export function createEntryTable (most: number): EntryTable {
+export function createEntryTable(most: number): EntryTable {
   const columns: Columns = {
     size: new Float64Array(most),
     offset: new Float64Array(most),
@@ -54,7 +57,7 @@ export function createEntryTable (most: number): EntryTable {
   let added = 0
 
   return {
-    add (name, { size, offset, compressedSize, mtime, crc32, mode, dosTime, dosDate, deflated, measuredFirst, wide }) {
+    add(name, { size, offset, compressedSize, mtime, crc32, mode, dosTime, dosDate, deflated, measuredFirst, wide }) {
       const row = added++
       columns.size[row] = size
       columns.offset[row] = offset
@@ -91,28 +94,58 @@ interface Columns {
 }
 
 class TableEntry implements Located {
-  constructor (readonly name: string, private readonly columns: Columns, private readonly row: number) {}
+  constructor(
+    readonly name: string,
+    private readonly columns: Columns,
+    private readonly row: number
+  ) {}
 
-  get kind (): ArchiveEntry['kind'] { return this.name.endsWith('/') ? 'folder' : 'file' }
-  get size (): number { return this.columns.size[this.row]! }
-  get offset (): number { return this.columns.offset[this.row]! }
-  get compressedSize (): number { return this.columns.compressedSize[this.row]! }
-  get mtime (): Date { return new Date(this.columns.seconds[this.row]! * 1000) }
-  get crc32 (): number { return this.columns.crc32[this.row]! }
-  get mode (): number { return this.columns.mode[this.row]! }
-  get dosTime (): number { return this.columns.dosTime[this.row]! }
-  get dosDate (): number { return this.columns.dosDate[this.row]! }
-  get deflated (): boolean { return this.columns.deflated[this.row] === 1 }
-  get measuredFirst (): boolean { return this.columns.measuredFirst[this.row] === 1 }
-  get wide (): boolean { return this.columns.wide[this.row] === 1 }
-  set wide (wide: boolean) { this.columns.wide[this.row] = Number(wide) }
+  get kind(): ArchiveEntry['kind'] {
+    return this.name.endsWith('/') ? 'folder' : 'file'
+  }
+  get size(): number {
+    return this.columns.size[this.row]!
+  }
+  get offset(): number {
+    return this.columns.offset[this.row]!
+  }
+  get compressedSize(): number {
+    return this.columns.compressedSize[this.row]!
+  }
+  get mtime(): Date {
+    return new Date(this.columns.seconds[this.row]! * 1000)
+  }
+  get crc32(): number {
+    return this.columns.crc32[this.row]!
+  }
+  get mode(): number {
+    return this.columns.mode[this.row]!
+  }
+  get dosTime(): number {
+    return this.columns.dosTime[this.row]!
+  }
+  get dosDate(): number {
+    return this.columns.dosDate[this.row]!
+  }
+  get deflated(): boolean {
+    return this.columns.deflated[this.row] === 1
+  }
+  get measuredFirst(): boolean {
+    return this.columns.measuredFirst[this.row] === 1
+  }
+  get wide(): boolean {
+    return this.columns.wide[this.row] === 1
+  }
+  set wide(wide: boolean) {
+    this.columns.wide[this.row] = Number(wide)
+  }
 
-  get sha256 (): string | null {
+  get sha256(): string | null {
     if (this.columns.summed[this.row] === 0) return null
     return this.columns.sha256.toString('hex', this.row * sha256Bytes, (this.row + 1) * sha256Bytes)
   }
 
-  set sha256 (hex: string | null) {
+  set sha256(hex: string | null) {
     this.columns.summed[this.row] = Number(hex !== null)
     if (hex !== null) this.columns.sha256.write(hex, this.row * sha256Bytes, 'hex')
   }

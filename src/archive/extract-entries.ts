@@ -21,20 +21,28 @@ export interface EntriesToExtract<Entry> {
 
 /**
  * Takes files out of an archive in worker threads.
- * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID; the file system's errors with their code; the reason of the signal
+ * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID; the file system's errors with their code; the reason of the
+ * signal
  */
-export async function extractEntries<Entry extends { size: number }> (
-  { descriptor, files, describe, owner, signal, onBytes }: EntriesToExtract<Entry>
-): Promise<void> {
+export async function extractEntries<Entry extends { size: number }>({
+  descriptor,
+  files,
+  describe,
+  owner,
+  signal,
+  onBytes
+}: EntriesToExtract<Entry>): Promise<void> {
   const batches = group(files)
   const workerData: ExtractData = { descriptor, owner }
   const failed = new AbortController()
   const either = AbortSignal.any([signal, failed.signal])
 
-  async function work (take: () => Entry[] | undefined): Promise<void> {
+  async function work(take: () => Entry[] | undefined): Promise<void> {
     let lane: Lane<ExtractTask, ExtractReply> | undefined
     // One file can take minutes.
-    const stop = (): void => { void lane?.close() }
+    const stop = (): void => {
+      void lane?.close()
+    }
     either.addEventListener('abort', stop)
     try {
       for (let batch = take(); batch !== undefined; batch = take()) {
@@ -59,11 +67,15 @@ export async function extractEntries<Entry extends { size: number }> (
   // From both ends: threads that make files in the same folder wait for one another.
   const ends = [() => batches.shift(), () => batches.pop()]
   const lanes = Math.min(availableParallelism(), mostLanes)
-  await Promise.allSettled(Array.from({ length: lanes }, async (_, index) => { await work(ends[index % 2]!) }))
+  await Promise.allSettled(
+    Array.from({ length: lanes }, async (_, index) => {
+      await work(ends[index % 2]!)
+    })
+  )
   either.throwIfAborted()
 }
 
-function group<Entry extends { size: number }> (files: readonly Entry[]): Entry[][] {
+function group<Entry extends { size: number }>(files: readonly Entry[]): Entry[][] {
   const batches: Entry[][] = []
   let batch: Entry[] = []
   let bytes = 0

@@ -27,6 +27,11 @@ export interface ExtractData {
   owner: FileOwner | null
 }
 
-export interface ExtractTask { files: FileToExtract[] }
+export interface ExtractTask {
+  files: FileToExtract[]
+}
 /** Bytes as they are written; `extracted` ends the task. */
-export interface ExtractReply { kind: 'written' | 'extracted', bytes: number }
+export interface ExtractReply {
+  kind: 'written' | 'extracted'
+  bytes: number
+}

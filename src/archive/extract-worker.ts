@@ -10,19 +10,29 @@ import { readEntry } from './read-entry.js'
 import { invalid, mismatch, printable } from './refusal.js'
 
 /*
- * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is synchronous:
+ * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is
+ * synchronous:
  * it has nothing else to do, and that is several times faster for small files.
  */
-const { port, data: { descriptor: archive, owner } } = enterLane<ExtractData>()
-const source = { read: async (target: Buffer, offset: number, length: number, position: number) => ({ bytesRead: readArchive(target, offset, length, position) }) }
+const {
+  port,
+  data: { descriptor: archive, owner }
+} = enterLane<ExtractData>()
+const source = {
+  read: async (target: Buffer, offset: number, length: number, position: number) => ({
+    bytesRead: readArchive(target, offset, length, position)
+  })
+}
 /** Small enough for the processor's cache, where a block is read, hashed and written from. */
 const block = Buffer.allocUnsafe(1 << 18)
 /** How a file system answers when what an entry needs is there already as something else: names that are one to it. */
 const inTheWay: ReadonlySet<string> = new Set(['EEXIST', 'ENOENT', 'ENOTDIR', 'EISDIR'])
 
-port.on('message', ({ files }: ExtractTask) => { void extractAll(files) })
+port.on('message', ({ files }: ExtractTask) => {
+  void extractAll(files)
+})
 
-async function extractAll (files: FileToExtract[]): Promise<void> {
+async function extractAll(files: FileToExtract[]): Promise<void> {
   let bytes = 0
   try {
     for (const file of files) {
@@ -40,11 +50,11 @@ async function extractAll (files: FileToExtract[]): Promise<void> {
   }
 }
 
-function reply (message: ExtractReply | Failure): void {
+function reply(message: ExtractReply | Failure): void {
   port.postMessage(message)
 }
 
-function extractWhole (file: FileToExtract): void {
+function extractWhole(file: FileToExtract): void {
   const content = decode(file, readExtent(file))
   const target = create(file)
   try {
@@ -55,7 +65,7 @@ function extractWhole (file: FileToExtract): void {
   }
 }
 
-async function extractInBlocks (file: FileToExtract): Promise<void> {
+async function extractInBlocks(file: FileToExtract): Promise<void> {
   const target = create(file)
   try {
     let end = 0
@@ -72,21 +82,22 @@ async function extractInBlocks (file: FileToExtract): Promise<void> {
   }
 }
 
-function finish (target: number, { mode, seconds }: FileToExtract): void {
+function finish(target: number, { mode, seconds }: FileToExtract): void {
   if (owner !== null) fchownSync(target, owner.uid, owner.gid)
   fchmodSync(target, mode)
   futimesSync(target, seconds, seconds)
 }
 
-function isAllZeros (content: Buffer): boolean {
+function isAllZeros(content: Buffer): boolean {
   return content[0] === 0 && content.compare(content, 1, content.length, 0, content.length - 1) === 0
 }
 
-function writeAt (target: number, content: Buffer, position: number): void {
-  for (let written = 0; written < content.length;) written += writeSync(target, content, written, content.length - written, position + written)
+function writeAt(target: number, content: Buffer, position: number): void {
+  for (let written = 0; written < content.length;)
+    written += writeSync(target, content, written, content.length - written, position + written)
 }
 
-function create ({ path, name }: FileToExtract): number {
+function create({ path, name }: FileToExtract): number {
   try {
     return openSync(path, 'wx', 0o600)
   } catch (error) {
@@ -96,7 +107,7 @@ function create ({ path, name }: FileToExtract): number {
 }
 
 /** What fails here is the archive, and not the file that is made of it. */
-function readArchive (target: Buffer, offset: number, length: number, position: number): number {
+function readArchive(target: Buffer, offset: number, length: number, position: number): number {
   try {
     return readSync(archive, target, offset, length, position)
   } catch (error) {
@@ -105,7 +116,7 @@ function readArchive (target: Buffer, offset: number, length: number, position: 
 }
 
 /** The entry with all that belongs to it: local header, data, data descriptor. */
-function readExtent ({ start, header, compressedSize, trailer, name }: FileToExtract): Buffer {
+function readExtent({ start, header, compressedSize, trailer, name }: FileToExtract): Buffer {
   const extent = Buffer.allocUnsafe(header.length + compressedSize + trailer.length)
   let filled = 0
   while (filled < extent.length) {
@@ -116,10 +127,13 @@ function readExtent ({ start, header, compressedSize, trailer, name }: FileToExt
   return extent
 }
 
-function decode (file: FileToExtract, extent: Buffer): Buffer {
+function decode(file: FileToExtract, extent: Buffer): Buffer {
   const { header, trailer, compressedSize, deflated, size, name } = file
   const data = extent.subarray(header.length, header.length + compressedSize)
-  if (!extent.subarray(0, header.length).equals(header) || !extent.subarray(header.length + compressedSize).equals(trailer)) {
+  if (
+    !extent.subarray(0, header.length).equals(header) ||
+    !extent.subarray(header.length + compressedSize).equals(trailer)
+  ) {
     throw invalid('headers-disagree', `the headers of ${printable(name)} disagree`)
   }
   const content = deflated ? inflate(data, size, name) : data
@@ -129,9 +143,12 @@ function decode (file: FileToExtract, extent: Buffer): Buffer {
 }
 
 /** Never more than the entry says that it holds, and from all of its data. */
-function inflate (data: Buffer, size: number, name: string): Buffer {
+function inflate(data: Buffer, size: number, name: string): Buffer {
   try {
-    const { buffer, engine } = inflateRawSync(data, { maxOutputLength: Math.max(size, 1), info: true }) as unknown as { buffer: Buffer, engine: { bytesWritten: number } }
+    const { buffer, engine } = inflateRawSync(data, { maxOutputLength: Math.max(size, 1), info: true }) as unknown as {
+      buffer: Buffer
+      engine: { bytesWritten: number }
+    }
     if (engine.bytesWritten !== data.length) throw mismatch(name)
     return buffer
   } catch {

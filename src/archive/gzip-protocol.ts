@@ -17,7 +17,10 @@ export interface GzipSettings {
 }
 
 /** A part of the text, of about this many bytes. */
-export interface GzipTask { chunks: Uint8Array[], isLast: boolean }
+export interface GzipTask {
+  chunks: Uint8Array[]
+  isLast: boolean
+}
 export const taskBytes = 1 << 20
 /** How many tasks a worker asks for before it has used the first. */
 export const tasksAhead = 8
@@ -25,7 +28,7 @@ export const tasksAhead = 8
 export type GzipReply =
   | { kind: 'more' }
   /** igzip has failed; zlib goes on. */
-  | { kind: 'fallback', reason: string }
+  | { kind: 'fallback'; reason: string }
   /** Bytes of a member in the ring's next slot; with its last ones, how much text is in it. */
-  | { kind: 'block', length: number, textBytes: number }
+  | { kind: 'block'; length: number; textBytes: number }
   | { kind: 'end' }

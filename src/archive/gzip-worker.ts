@@ -19,7 +19,10 @@ import { tasksAhead, type GzipReply, type GzipSettings, type GzipTask } from './
  * A worker thread that compresses a text. What flows through it is garbage outside V8's heap, which makes V8 search the
  * heap every few milliseconds: here that is a small one.
  */
-const { port, data: { compression, igzipPaths, descriptor, head, serverMajor, ring } } = enterLane<GzipSettings>()
+const {
+  port,
+  data: { compression, igzipPaths, descriptor, head, serverMajor, ring }
+} = enterLane<GzipSettings>()
 const slots = fillRing(ring)
 const gzipBlock = promisify(zlibGzip)
 const nowhere = new MessageChannel().port1
@@ -28,9 +31,16 @@ nowhere.close()
 try {
   const igzip = compression === 'fast' ? await findIgzip() : null
   const compress = chooseCompressor(igzip)
-  const compressBlock = async ({ text, release }: ContentBlock): Promise<Member> => ({ data: await compress(text).finally(release), textBytes: text.length })
+  const compressBlock = async ({ text, release }: ContentBlock): Promise<Member> => ({
+    data: await compress(text).finally(release),
+    textBytes: text.length
+  })
   const read = descriptor === null ? text() : replaceInHead(readPipe(descriptor), head)
-  const members = pMapIterable(cutByContent(serverMajor === null ? read : portableDump(read, serverMajor)), compressBlock, { concurrency: igzip === null ? availableParallelism() : 1 })
+  const members = pMapIterable(
+    cutByContent(serverMajor === null ? read : portableDump(read, serverMajor)),
+    compressBlock,
+    { concurrency: igzip === null ? availableParallelism() : 1 }
+  )
   let empty = true
   for await (const member of members) {
     empty = false
@@ -42,7 +52,7 @@ try {
   port.postMessage(failureOf(error))
 }
 
-async function * text (): AsyncGenerator<Buffer> {
+async function* text(): AsyncGenerator<Buffer> {
   const tasks = on(port, 'message') as AsyncIterable<[GzipTask]>
   for (let asked = 0; asked < tasksAhead; asked += 1) send({ kind: 'more' })
   for await (const [{ chunks, isLast }] of tasks) {
@@ -53,7 +63,7 @@ async function * text (): AsyncGenerator<Buffer> {
 }
 
 /** igzip is three to four times as fast as zlib's level 1 at nearly the same size; one at a time outruns any dump. */
-function chooseCompressor (found: string | null): (text: Buffer) => Promise<Buffer> {
+function chooseCompressor(found: string | null): (text: Buffer) => Promise<Buffer> {
   let igzip = found
   return async text => {
     try {
@@ -67,16 +77,25 @@ function chooseCompressor (found: string | null): (text: Buffer) => Promise<Buff
 }
 
 /** The path of igzip, or null when it is not installed. */
-async function findIgzip (): Promise<string | null> {
+async function findIgzip(): Promise<string | null> {
   for (const path of igzipPaths) {
-    if (await access(path, constants.X_OK).then(() => true, () => false)) return path
+    if (
+      await access(path, constants.X_OK).then(
+        () => true,
+        () => false
+      )
+    )
+      return path
   }
   return null
 }
 
-interface Member { data: Buffer, textBytes: number }
+interface Member {
+  data: Buffer
+  textBytes: number
+}
 
-function sendMember ({ data, textBytes }: Member): void {
+function sendMember({ data, textBytes }: Member): void {
   for (let from = 0; from < data.length;) {
     const length = data.copy(slots.slot(), 0, from)
     slots.advance()
@@ -86,11 +105,13 @@ function sendMember ({ data, textBytes }: Member): void {
   discard(data)
 }
 
-/** V8, which sees how little lies in its heap, would let 30 MB lie outside of it. What is sent nowhere is gone at once. */
-function discard (bytes: Buffer): void {
+/**
+ * V8, which sees how little lies in its heap, would let 30 MB lie outside of it. What is sent nowhere is gone at once.
+ */
+function discard(bytes: Buffer): void {
   if (isOwn(bytes)) nowhere.postMessage(null, [bytes.buffer as ArrayBuffer])
 }
 
-function send (reply: GzipReply): void {
+function send(reply: GzipReply): void {
   port.postMessage(reply)
 }

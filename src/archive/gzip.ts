@@ -14,7 +14,9 @@ export interface GzipOptions {
   compression: Compression
   /** Where the text is a dump: of the server that it must load into. */
   serverMajor?: number
-  /** Told the bytes of the text that a member holds, before the last of it is handed on; what it throws ends the whole. */
+  /**
+   * Told the bytes of the text that a member holds, before the last of it is handed on; what it throws ends the whole.
+   */
   onText?: (bytes: number) => void
   /** Told the reason when igzip has failed and zlib goes on in its place. */
   onFallback: (reason: string) => void
@@ -24,24 +26,40 @@ export interface GzipOptions {
 export interface Gzip {
   blocks: AsyncGenerator<Buffer>
   /** To be called for each block, in their order: its memory is used again then. */
-  release (): void
+  release(): void
 }
 
 /**
  * Compresses a text in a worker thread, as gzip members of 1 to 8 MiB; gunzip and zcat read concatenated members as one
  * (RFC 1952, section 2.2). `fast` uses igzip where it is installed. The blocks throw what the text throws.
  */
-export function gzip (text: Text, options: GzipOptions): Gzip {
+export function gzip(text: Text, options: GzipOptions): Gzip {
   const held: Slot[] = []
-  return { blocks: compress(text, options, held), release: () => { held.shift()?.release() } }
+  return {
+    blocks: compress(text, options, held),
+    release: () => {
+      held.shift()?.release()
+    }
+  }
 }
 
-async function * compress (text: Text, { compression, serverMajor, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions, held: Slot[]): AsyncGenerator<Buffer> {
+async function* compress(
+  text: Text,
+  { compression, serverMajor, onText = () => {}, onFallback, igzipPaths = usualPaths }: GzipOptions,
+  held: Slot[]
+): AsyncGenerator<Buffer> {
   const pipe = 'descriptor' in text ? text : null
   const chunks = 'descriptor' in text ? null : text[Symbol.asyncIterator]()
   const ring = takeRing()
   const filled = emptyRing(ring)
-  const settings: GzipSettings = { compression, igzipPaths, descriptor: pipe?.descriptor ?? null, head: pipe?.head ?? [], serverMajor: serverMajor ?? null, ring }
+  const settings: GzipSettings = {
+    compression,
+    igzipPaths,
+    descriptor: pipe?.descriptor ?? null,
+    head: pipe?.head ?? [],
+    serverMajor: serverMajor ?? null,
+    ring
+  }
   let lane: Lane<GzipTask, GzipReply> | undefined
   let isLast = false
   try {
@@ -59,7 +77,10 @@ async function * compress (text: Text, { compression, serverMajor, onText = () =
       } else if (chunks !== null && !isLast) {
         const task = await nextTask(chunks)
         isLast = task.isLast
-        lane.post(task, task.chunks.map(({ buffer }) => buffer as ArrayBuffer))
+        lane.post(
+          task,
+          task.chunks.map(({ buffer }) => buffer as ArrayBuffer)
+        )
       }
     }
     await pipe?.finish()
@@ -73,7 +94,7 @@ async function * compress (text: Text, { compression, serverMajor, onText = () =
   }
 }
 
-async function nextTask (text: AsyncIterator<Buffer>): Promise<GzipTask> {
+async function nextTask(text: AsyncIterator<Buffer>): Promise<GzipTask> {
   const chunks: Uint8Array[] = []
   for (let bytes = 0; bytes < taskBytes;) {
     const next = await text.next()

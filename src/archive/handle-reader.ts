@@ -5,17 +5,20 @@ type ReadCallback = (error: Error | null, bytesRead?: number) => void
 
 /** What is used of a FileHandle to read an archive. */
 export interface BytesAt {
-  read (target: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>
+  read(target: Buffer, offset: number, length: number, position: number): Promise<{ bytesRead: number }>
 }
 
 /** Others of this thread have their turn at each new one, so it is some hundred entries, no more. */
 const windowBytes = 1 << 16
 
-/** Reads ahead: an archive has a few small pieces for each of its entries, one after the other, and each call of the system costs memory too. */
-export function readAhead (handle: FileHandle): BytesAt {
+/**
+ * Reads ahead: an archive has a few small pieces for each of its entries, one after the other, and each call of the
+ * system costs memory too.
+ */
+export function readAhead(handle: FileHandle): BytesAt {
   let window = { bytes: Buffer.alloc(0), start: 0 }
   return {
-    async read (target, offset, length, position) {
+    async read(target, offset, length, position) {
       if (length >= windowBytes) return await handle.read(target, offset, length, position)
       let found = window
       if (position < found.start || position + length > found.start + found.bytes.length) {
@@ -35,13 +38,16 @@ export function readAhead (handle: FileHandle): BytesAt {
 export class HandleReader extends RandomAccessReader {
   readonly #source: BytesAt
 
-  constructor (source: BytesAt) {
+  constructor(source: BytesAt) {
     super()
     this.#source = source
   }
 
-  override read (buffer: Buffer, offset: number, length: number, position: number, callback: ReadCallback): void {
+  override read(buffer: Buffer, offset: number, length: number, position: number, callback: ReadCallback): void {
     if (!Number.isSafeInteger(position)) callback(new Error('an offset points outside of it'))
-    else this.#source.read(buffer, offset, length, position).then(({ bytesRead }) => { callback(null, bytesRead) }, callback)
+    else
+      this.#source.read(buffer, offset, length, position).then(({ bytesRead }) => {
+        callback(null, bytesRead)
+      }, callback)
   }
 }

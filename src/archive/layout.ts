@@ -16,15 +16,21 @@ export const mostBytes = { metadata: 16 << 20, checksums: 256 << 20, directory: 
 const longestPath = 4096
 
 /** Those that are no upload. */
-export const ownEntries: ReadonlySet<string> = new Set([databaseEntry, metadataEntry, checksumsEntry, signatureEntry, smbInfoEntry])
+export const ownEntries: ReadonlySet<string> = new Set([
+  databaseEntry,
+  metadataEntry,
+  checksumsEntry,
+  signatureEntry,
+  smbInfoEntry
+])
 
 /** Where an organization's files stand in the archive; ends with `/`. */
-export function filesPrefix (organizationId: string): string {
+export function filesPrefix(organizationId: string): string {
   return `files/${organizationId}/`
 }
 
 /** Whether an entry of this name may be in a format 1 archive of the organization. Folder names end with `/`. */
-export function isInLayout (name: string, organizationId: string): boolean {
+export function isInLayout(name: string, organizationId: string): boolean {
   if (ownEntries.has(name)) return true
   const prefix = filesPrefix(organizationId)
   if (!name.startsWith(prefix)) return false
@@ -36,7 +42,7 @@ export function isInLayout (name: string, organizationId: string): boolean {
 }
 
 /** Whether an entry of this name has its place in an archive of another organization, and only there. */
-export function isOfAnother (name: string, organizationId: string): boolean {
+export function isOfAnother(name: string, organizationId: string): boolean {
   const [, other = ''] = /^files\/([^/]*)\//.exec(name) ?? []
   return other !== organizationId && isOrganizationId(other) && isInLayout(name, other)
 }

@@ -23,7 +23,10 @@ export const Counts = Type.Object({
 })
 export type Counts = Static<typeof Counts>
 
-const FileOwner = Type.Object({ uid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }), gid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }) })
+const FileOwner = Type.Object({
+  uid: Type.Integer({ minimum: 0, maximum: 0xfffffffe }),
+  gid: Type.Integer({ minimum: 0, maximum: 0xfffffffe })
+})
 
 /** metadata.json, format 1. FORMAT.md says what each field is for. Readers ignore fields they do not know. */
 export const Metadata = Type.Object({
@@ -50,8 +53,16 @@ export const Metadata = Type.Object({
   database: Type.Union([DatabaseDetails, Type.Null()]),
   tables: Type.Array(TableRows, { description: 'Rows of each table in the dump' }),
   counts: Counts,
-  attributesDigest: Type.String({ pattern: '^[0-9a-f]{64}$', description: 'Over name, mode, time and size of every entry before this one' }),
-  fileOwners: Type.Optional(Type.Object({ folder: FileOwner, uploadDir: FileOwner }, { description: 'Of the organization\'s upload folder, and of UPLOAD_DIR' })),
+  attributesDigest: Type.String({
+    pattern: '^[0-9a-f]{64}$',
+    description: 'Over name, mode, time and size of every entry before this one'
+  }),
+  fileOwners: Type.Optional(
+    Type.Object(
+      { folder: FileOwner, uploadDir: FileOwner },
+      { description: "Of the organization's upload folder, and of UPLOAD_DIR" }
+    )
+  ),
   /** Made by a restore, to be able to undo it. */
   checkpointOf: Type.Optional(Type.String({ format: 'uuid' })),
   warnings: Type.Array(Type.String())
@@ -59,11 +70,14 @@ export const Metadata = Type.Object({
 export type Metadata = Static<typeof Metadata>
 
 FormatRegistry.Set('uuid', isUuid)
-FormatRegistry.Set('date-time', text => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) && !Number.isNaN(Date.parse(text)))
+FormatRegistry.Set(
+  'date-time',
+  text => /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/.test(text) && !Number.isNaN(Date.parse(text))
+)
 const compiled = TypeCompiler.Compile(Metadata)
 
 /** @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED */
-export function parseMetadata (text: string): Metadata {
+export function parseMetadata(text: string): Metadata {
   if (!isShallow(text)) throw invalid('metadata-too-deep', 'metadata.json is nested too deeply')
   let value: unknown
   try {
@@ -74,7 +88,11 @@ export function parseMetadata (text: string): Metadata {
   }
   const version = (value as { formatVersion?: unknown } | null)?.formatVersion
   if (typeof version === 'number' && version !== formatVersion) {
-    throw new AppError('ARCHIVE_VERSION_UNSUPPORTED', 'format-version', `The archive has format ${version}; this release knows format ${formatVersion}.`)
+    throw new AppError(
+      'ARCHIVE_VERSION_UNSUPPORTED',
+      'format-version',
+      `The archive has format ${version}; this release knows format ${formatVersion}.`
+    )
   }
   const wrong = compiled.Errors(value).First()
   if (wrong !== undefined) {
@@ -90,7 +108,7 @@ export function parseMetadata (text: string): Metadata {
 const deepest = 32
 
 /** Looked at before parsing: 16 MiB of brackets would take hundreds of megabytes as objects. */
-function isShallow (text: string): boolean {
+function isShallow(text: string): boolean {
   let depth = 0
   let inString = false
   for (let position = 0; position < text.length; position += 1) {
@@ -105,7 +123,7 @@ function isShallow (text: string): boolean {
 }
 
 /** A key of this name becomes an object's prototype when the object is copied the careless way. */
-function refusePrototype (key: string, value: unknown): unknown {
+function refusePrototype(key: string, value: unknown): unknown {
   if (key === '__proto__') throw invalid('metadata-proto-key', 'metadata.json has a key "__proto__"')
   return value
 }

@@ -8,17 +8,21 @@ import type { BytesAt } from './handle-reader.js'
 import { invalid, mismatch, printable } from './refusal.js'
 
 /** Where an entry's bytes are, and what they must be. Can be sent to a thread. */
-export type EntryToRead = Pick<FileToExtract, 'name' | 'start' | 'header' | 'trailer' | 'compressedSize' | 'deflated' | 'crc32' | 'size'> & {
+export type EntryToRead = Pick<
+  FileToExtract,
+  'name' | 'start' | 'header' | 'trailer' | 'compressedSize' | 'deflated' | 'crc32' | 'size'
+> & {
   /** Null when nothing but its CRC-32 is known. */
   sha256: string | null
 }
 
 /**
  * An entry's bytes. What was read is only to be trusted when the last block has come without an error.
- * @param block read into again and again where the data are not deflated, so that each block is gone when the next is asked for
+ * @param block read into again and again where the data are not deflated, so that each block is gone when the next is
+ * asked for
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
-export async function * readEntry (source: BytesAt, entry: EntryToRead, block?: Buffer): AsyncGenerator<Buffer> {
+export async function* readEntry(source: BytesAt, entry: EntryToRead, block?: Buffer): AsyncGenerator<Buffer> {
   const { name, size, compressedSize } = entry
   const start = await checkBytes(source, entry.start, entry.header, name)
   const compressed = readRange(source, start, compressedSize, entry.deflated ? undefined : block)
@@ -46,15 +50,26 @@ export async function * readEntry (source: BytesAt, entry: EntryToRead, block?: 
 }
 
 /** Checks bytes around an entry's data; returns where they end. @throws AppError ARCHIVE_INVALID */
-export async function checkBytes (source: BytesAt, position: number, expected: Uint8Array, name: string): Promise<number> {
+export async function checkBytes(
+  source: BytesAt,
+  position: number,
+  expected: Uint8Array,
+  name: string
+): Promise<number> {
   const found = Buffer.allocUnsafe(expected.length)
   const { bytesRead } = await source.read(found, 0, found.length, position)
-  if (bytesRead !== expected.length || !found.equals(expected)) throw invalid('headers-disagree', `the headers of ${printable(name)} disagree`)
+  if (bytesRead !== expected.length || !found.equals(expected))
+    throw invalid('headers-disagree', `the headers of ${printable(name)} disagree`)
   return position + expected.length
 }
 
 /** @throws AppError ARCHIVE_INVALID when the file is shorter */
-export async function * readRange (source: BytesAt, start: number, length: number, again?: Buffer): AsyncGenerator<Buffer> {
+export async function* readRange(
+  source: BytesAt,
+  start: number,
+  length: number,
+  again?: Buffer
+): AsyncGenerator<Buffer> {
   let done = 0
   while (done < length) {
     const block = again ?? Buffer.allocUnsafe(Math.min(blockBytes, length - done))

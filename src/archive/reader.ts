@@ -5,7 +5,16 @@ import { archivedSeconds, createAttributesDigest } from './attributes-digest.js'
 import { readChecksums } from './checksums.js'
 import { checkLocalHeader, descriptorOf, headerOf, readDirectory } from './directory.js'
 import type { ArchiveEntry, Located } from './entry-table.js'
-import { checksumsEntry, databaseEntry, filesPrefix, metadataEntry, mostBytes, ownEntries, signatureEntry, smbInfoEntry } from './layout.js'
+import {
+  checksumsEntry,
+  databaseEntry,
+  filesPrefix,
+  metadataEntry,
+  mostBytes,
+  ownEntries,
+  signatureEntry,
+  smbInfoEntry
+} from './layout.js'
 import { readAhead } from './handle-reader.js'
 import { parseMetadata, type Metadata } from './metadata.js'
 import { readEntry, type EntryToRead } from './read-entry.js'
@@ -28,9 +37,9 @@ export interface Archive {
    * An entry's bytes. What was read is only to be trusted when the last block has come without an error.
    * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
    */
-  read (entry: ArchiveEntry): AsyncIterable<Buffer>
+  read(entry: ArchiveEntry): AsyncIterable<Buffer>
   /** Where the entry is in the file `descriptor`, for those who read it themselves. */
-  locate (entry: ArchiveEntry): EntryToRead
+  locate(entry: ArchiveEntry): EntryToRead
   readonly descriptor: number
 }
 
@@ -45,7 +54,12 @@ const signatureLimit = 1024
  * @param keys that it may be signed with; null when that does not matter
  * @throws AppError ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, CHECKSUM_MISMATCH
  */
-export async function openArchive (handle: FileHandle, size: number, organizationId: string, keys: SigningKeys | null = null): Promise<Archive> {
+export async function openArchive(
+  handle: FileHandle,
+  size: number,
+  organizationId: string,
+  keys: SigningKeys | null = null
+): Promise<Archive> {
   const source = readAhead(handle)
   const turn = beginTurn()
   const { entries, byName } = await readDirectory(source, size, organizationId, turn)
@@ -59,10 +73,12 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   await checkAttributes(entries, metadata, turn)
   if (metadata.organizationId !== organizationId) throw ofAnother()
   const database = byName.get(databaseEntry) ?? null
-  if ((database !== null) !== metadata.includesDatabase) throw invalid('database-disagrees', 'metadata.json and the entries disagree on the database')
+  if ((database !== null) !== metadata.includesDatabase)
+    throw invalid('database-disagrees', 'metadata.json and the entries disagree on the database')
   const prefix = filesPrefix(organizationId)
   const files = entries.filter(entry => entry.name.startsWith(prefix))
-  if (files.length > 0 && !metadata.includesFiles) throw invalid('files-disagree', 'metadata.json and the entries disagree on the files')
+  if (files.length > 0 && !metadata.includesFiles)
+    throw invalid('files-disagree', 'metadata.json and the entries disagree on the files')
   // Files' own headers are checked when they are read.
   for (const entry of files) {
     if (turn.isOver()) await turn.next()
@@ -70,14 +86,14 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
   }
 
   // None of these functions may use what is only needed to open the archive: what one uses, all keep.
-  async function findSigner (checksums: Buffer, entry: Located | undefined): Promise<string | null> {
+  async function findSigner(checksums: Buffer, entry: Located | undefined): Promise<string | null> {
     if (entry === undefined) return null
     const text = (await readWhole(entry, signatureLimit)).toString('latin1')
     if (!/^[0-9a-f]{64}\n$/.test(text)) throw invalid('not-a-signature', `${signatureEntry} is no signature`)
     return keys === null ? null : signerOf(keys, checksums, text.slice(0, -1))
   }
 
-  async function readWhole (entry: Located, limit: number): Promise<Buffer> {
+  async function readWhole(entry: Located, limit: number): Promise<Buffer> {
     if (entry.size > limit) throw invalid('own-entry-too-large', `${entry.name} is too large`)
     const whole = Buffer.allocUnsafe(entry.size)
     let filled = 0
@@ -85,40 +101,67 @@ export async function openArchive (handle: FileHandle, size: number, organizatio
     return whole
   }
 
-  function read (entry: ArchiveEntry): AsyncIterable<Buffer> {
+  function read(entry: ArchiveEntry): AsyncIterable<Buffer> {
     return readEntry(source, locate(entry))
   }
 
-  function locate (entry: ArchiveEntry): EntryToRead {
+  function locate(entry: ArchiveEntry): EntryToRead {
     const located = entry as Located
     const header = headerOf(located)
     const { name, size, sha256, offset, compressedSize, deflated, crc32 } = located
-    return { name, size, sha256, start: offset, header: header.getLocalFileHeader(), trailer: descriptorOf(located, header), compressedSize, deflated, crc32 }
+    return {
+      name,
+      size,
+      sha256,
+      start: offset,
+      header: header.getLocalFileHeader(),
+      trailer: descriptorOf(located, header),
+      compressedSize,
+      deflated,
+      crc32
+    }
   }
 
-  return { metadata, trusted: signedBy !== null, signedBy, database, files, smbInfo: byName.get(smbInfoEntry) ?? null, read, locate, descriptor: handle.fd }
+  return {
+    metadata,
+    trusted: signedBy !== null,
+    signedBy,
+    database,
+    files,
+    smbInfo: byName.get(smbInfoEntry) ?? null,
+    read,
+    locate,
+    descriptor: handle.fd
+  }
 }
 
 /** SHA256SUMS can't name itself, nor what is made of it. */
 const unlisted: ReadonlySet<string> = new Set([checksumsEntry, signatureEntry])
 
-async function giveChecksums (entries: readonly Located[], byName: ReadonlyMap<string, Located>, text: Buffer, turn: Turn): Promise<void> {
+async function giveChecksums(
+  entries: readonly Located[],
+  byName: ReadonlyMap<string, Located>,
+  text: Buffer,
+  turn: Turn
+): Promise<void> {
   const lines = readChecksums(text)
   let line = lines.next()
   for (; line.done !== true; line = lines.next()) {
     if (turn.isOver()) await turn.next()
     const { name, sha256 } = line.value
     const entry = byName.get(name)
-    if (entry === undefined || entry.kind === 'folder' || unlisted.has(name)) throw invalid('checksums-name-unknown-entry', `${checksumsEntry} names an entry that is not there`)
+    if (entry === undefined || entry.kind === 'folder' || unlisted.has(name))
+      throw invalid('checksums-name-unknown-entry', `${checksumsEntry} names an entry that is not there`)
     if (entry.sha256 !== null) throw invalid('checksums-format', `${checksumsEntry} is not in sha256sum's format`)
     entry.sha256 = sha256
   }
   if (!line.value) throw invalid('checksums-format', `${checksumsEntry} is not in sha256sum's format`)
   const unnamed = entries.find(({ name, kind, sha256 }) => sha256 === null && kind === 'file' && !unlisted.has(name))
-  if (unnamed !== undefined) throw invalid('entry-without-checksum', `${checksumsEntry} does not name ${printable(unnamed.name)}`)
+  if (unnamed !== undefined)
+    throw invalid('entry-without-checksum', `${checksumsEntry} does not name ${printable(unnamed.name)}`)
 }
 
-async function checkAttributes (entries: Located[], metadata: Metadata, turn: Turn): Promise<void> {
+async function checkAttributes(entries: Located[], metadata: Metadata, turn: Turn): Promise<void> {
   const digest = createAttributesDigest()
   const timestamp = archivedSeconds(new Date(metadata.timestamp))
   for (const entry of entries) {
@@ -129,11 +172,15 @@ async function checkAttributes (entries: Located[], metadata: Metadata, turn: Tu
     }
   }
   if (digest.value() !== metadata.attributesDigest) {
-    throw new AppError('CHECKSUM_MISMATCH', 'attributes-differ', 'The names, times or modes in the archive are not those it was made with.')
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      'attributes-differ',
+      'The names, times or modes in the archive are not those it was made with.'
+    )
   }
 }
 
-function own (byName: ReadonlyMap<string, Located>, name: string): Located {
+function own(byName: ReadonlyMap<string, Located>, name: string): Located {
   const entry = byName.get(name)
   if (entry === undefined) throw invalid('own-entry-missing', `${name} is missing`)
   return entry

@@ -7,11 +7,17 @@ const mostTimes = 200
 const alwaysFine = 1 << 30
 
 /**
- * What our own service may have had reason to write, and what is more likely made to do harm in an archive that it has not
+ * What our own service may have had reason to write, and what is more likely made to do harm in an archive that it has
+ * not
  * signed: names that are one on a file system without case or Unicode forms, and data that unpack to very much more.
  * @throws AppError ARCHIVE_INVALID
  */
-export async function refuseStrange (entries: readonly ArchiveEntry[], names: ReadonlyMap<string, unknown>, archiveBytes: number, turn: Turn): Promise<void> {
+export async function refuseStrange(
+  entries: readonly ArchiveEntry[],
+  names: ReadonlyMap<string, unknown>,
+  archiveBytes: number,
+  turn: Turn
+): Promise<void> {
   // Of those that folding changes: with the others they are compared by name.
   const seen = new Set<string>()
   let bytes = 0
@@ -20,8 +26,10 @@ export async function refuseStrange (entries: readonly ArchiveEntry[], names: Re
     bytes += size
     const folded = name.normalize('NFC').toUpperCase().toLowerCase()
     if (folded === name) continue
-    if (seen.has(folded) || names.has(folded)) throw invalid('names-differ-by-case', `${printable(name)} differs from another name in case only`)
+    if (seen.has(folded) || names.has(folded))
+      throw invalid('names-differ-by-case', `${printable(name)} differs from another name in case only`)
     seen.add(folded)
   }
-  if (bytes > alwaysFine && bytes > archiveBytes * mostTimes) throw invalid('unpacks-too-large', `it unpacks to more than ${mostTimes} times its size`)
+  if (bytes > alwaysFine && bytes > archiveBytes * mostTimes)
+    throw invalid('unpacks-too-large', `it unpacks to more than ${mostTimes} times its size`)
 }

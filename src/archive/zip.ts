@@ -19,19 +19,25 @@ export interface ReadyData {
 }
 
 export interface Zip {
-  addFolder (name: string, attributes: Attributes): Promise<void>
-  addReady (name: string, attributes: Attributes, ready: ReadyData): Promise<void>
+  addFolder(name: string, attributes: Attributes): Promise<void>
+  addReady(name: string, attributes: Attributes, ready: ReadyData): Promise<void>
   /**
-   * Takes what `source` yields as the entry's bytes; its return value says what they were before compression. Those that are
+   * Takes what `source` yields as the entry's bytes; its return value says what they were before compression. Those
+   * that are
    * not deflated become stored blocks of a deflate stream.
    * @param onWritten called in their order as their memory may be used again; when it is left out they are copied
    */
-  addStream (name: string, attributes: Attributes, deflated: boolean,
-    source: AsyncGenerator<Buffer, { crc32: number, size: number }>, onWritten?: () => void): Promise<void>
+  addStream(
+    name: string,
+    attributes: Attributes,
+    deflated: boolean,
+    source: AsyncGenerator<Buffer, { crc32: number; size: number }>,
+    onWritten?: () => void
+  ): Promise<void>
   /** Of the central directory so far. */
-  directoryBytes (): number
+  directoryBytes(): number
   /** Writes the central directory. The output is not ended. */
-  end (): Promise<void>
+  end(): Promise<void>
 }
 
 /** The part of yazl's entry that is relied on here; test/archive/zip.ts pins it, and package.json the version. */
@@ -45,20 +51,23 @@ export interface ZipHeader {
   lastModFileTime: number
   lastModFileDate: number
   utf8FileName: Buffer
-  getLocalFileHeader (): Buffer
-  getCentralDirectoryRecord (): Buffer
+  getLocalFileHeader(): Buffer
+  getCentralDirectoryRecord(): Buffer
 }
-interface YazlInternals { entries: unknown[], outputStreamCursor: number }
+interface YazlInternals {
+  entries: unknown[]
+  outputStreamCursor: number
+}
 
 export interface ZipHeaders {
   /** An entry's header; the caller sets offset, CRC-32 and sizes. */
-  make (name: string, attributes: Attributes, deflated: boolean): ZipHeader
+  make(name: string, attributes: Attributes, deflated: boolean): ZipHeader
   /** The header is complete: its record comes next in the central directory. */
-  add (header: ZipHeader): void
+  add(header: ZipHeader): void
   /** Of the records so far. */
-  bytes (): number
+  bytes(): number
   /** The central directory of all that was added, and the records that end the file. `start` is its offset. */
-  directory (start: number): AsyncIterable<Buffer>
+  directory(start: number): AsyncIterable<Buffer>
 }
 
 /** The largest size that yazl, and with it the central directory, does not write in zip64 form. */
@@ -73,7 +82,7 @@ const folder = 0o040000
  * 340 MB/s, zlib.crc32: 4 GB/s), and walks all entries at every entry, so that 200,000 of them take minutes. Here an
  * entry in progress that never ends keeps it from writing anything before the central directory.
  */
-export function createHeaders (): ZipHeaders {
+export function createHeaders(): ZipHeaders {
   const yazl = new ZipFile()
   const internals = yazl as unknown as YazlInternals
   const blocker = { state: fileDataInProgress }
@@ -81,28 +90,29 @@ export function createHeaders (): ZipHeaders {
   let added = 0
 
   return {
-    make (name, attributes, deflated) {
+    make(name, attributes, deflated) {
       internals.entries = [blocker]
       const options = { mtime: atOrAfterEpoch(attributes.mtime) }
       // yazl takes a backslash for a slash.
       const plain = name.replaceAll('\\', '_')
       if (plain.endsWith('/')) yazl.addEmptyDirectory(plain, { ...options, mode: folder | attributes.mode })
-      else yazl.addReadStreamLazy(plain, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
+      else
+        yazl.addReadStreamLazy(plain, { ...options, mode: regularFile | attributes.mode, compress: deflated }, () => {})
       const header = internals.entries[1] as ZipHeader
       if (plain !== name) header.utf8FileName = Buffer.from(name)
       return header
     },
 
-    add (header) {
+    add(header) {
       records.append(header.getCentralDirectoryRecord())
       added += 1
     },
 
     bytes: () => records.length(),
 
-    async * directory (start) {
-      yield * records.blocks()
-      yield * endRecords({ count: added, start, bytes: records.length() })
+    async *directory(start) {
+      yield* records.blocks()
+      yield* endRecords({ count: added, start, bytes: records.length() })
     }
   }
 }
@@ -112,8 +122,9 @@ export function createHeaders (): ZipHeaders {
  * 8-byte sizes also where only the entry's offset is over 4 GiB, but a reader that goes forward knows no offset.
  * @param wide 8-byte sizes (4.3.9.2 of APPNOTE.TXT); by default where a size needs them
  */
-export function dataDescriptor (
-  { crcAndFileSizeKnown, crc32, compressedSize, uncompressedSize }: ZipHeader, wide = Math.max(compressedSize, uncompressedSize) > largest32
+export function dataDescriptor(
+  { crcAndFileSizeKnown, crc32, compressedSize, uncompressedSize }: ZipHeader,
+  wide = Math.max(compressedSize, uncompressedSize) > largest32
 ): Buffer {
   if (crcAndFileSizeKnown) return Buffer.alloc(0)
   const descriptor = Buffer.alloc(wide ? 24 : 16)
@@ -129,46 +140,59 @@ export function dataDescriptor (
   return descriptor
 }
 
-/** What stands behind the central directory's records and ends the file: `start` is where they begin, `bytes` their length. */
-export async function * endRecords ({ count, start, bytes }: { count: number, start: number, bytes: number }): AsyncGenerator<Buffer> {
+/**
+ * What stands behind the central directory's records and ends the file: `start` is where they begin, `bytes` their
+ * length.
+ */
+export async function* endRecords({
+  count,
+  start,
+  bytes
+}: {
+  count: number
+  start: number
+  bytes: number
+}): AsyncGenerator<Buffer> {
   const yazl = new ZipFile()
   const internals = yazl as unknown as YazlInternals
   // yazl only counts them, and asks each for its record.
   const entries: unknown[] = new Array(count).fill({ state: fileDataDone })
-  entries.forEach = () => { internals.outputStreamCursor += bytes }
+  entries.forEach = () => {
+    internals.outputStreamCursor += bytes
+  }
   internals.entries = entries
   internals.outputStreamCursor = start
   yazl.end()
-  yield * yazl.outputStream as AsyncIterable<Buffer>
+  yield* yazl.outputStream as AsyncIterable<Buffer>
 }
 
 /** Writes a zip file, with bytes that were compressed and CRC'd elsewhere. */
-export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
+export function createZip(output: Pick<ArchiveOutput, 'write'>): Zip {
   const headers = createHeaders()
   let cursor = 0
 
-  function nextHeader (name: string, attributes: Attributes, deflated: boolean): ZipHeader {
+  function nextHeader(name: string, attributes: Attributes, deflated: boolean): ZipHeader {
     return Object.assign(headers.make(name, attributes, deflated), { relativeOffsetOfLocalHeader: cursor })
   }
 
-  async function write (bytes: Buffer, onWritten?: () => void): Promise<void> {
+  async function write(bytes: Buffer, onWritten?: () => void): Promise<void> {
     cursor += bytes.length
     await output.write(bytes, onWritten)
   }
 
-  async function writeStored (bytes: Buffer, onWritten?: () => void): Promise<void> {
+  async function writeStored(bytes: Buffer, onWritten?: () => void): Promise<void> {
     for (const piece of storedBlocks(bytes)) await write(piece)
     onWritten?.()
   }
 
   return {
-    async addFolder (name, attributes) {
+    async addFolder(name, attributes) {
       const header = nextHeader(name, attributes, false)
       await write(header.getLocalFileHeader())
       headers.add(header)
     },
 
-    async addReady (name, attributes, { data, deflated, crc32, size }) {
+    async addReady(name, attributes, { data, deflated, crc32, size }) {
       const header = nextHeader(name, attributes, deflated)
       Object.assign(header, { crcAndFileSizeKnown: true, crc32, uncompressedSize: size, compressedSize: data.length })
       await write(header.getLocalFileHeader())
@@ -176,7 +200,7 @@ export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
       headers.add(header)
     },
 
-    async addStream (name, attributes, deflated, source, onWritten) {
+    async addStream(name, attributes, deflated, source, onWritten) {
       const header = nextHeader(name, attributes, true)
       try {
         await write(header.getLocalFileHeader())
@@ -200,13 +224,13 @@ export function createZip (output: Pick<ArchiveOutput, 'write'>): Zip {
 
     directoryBytes: () => headers.bytes(),
 
-    async end () {
+    async end() {
       for await (const chunk of headers.directory(cursor)) await write(chunk)
     }
   }
 }
 
 /** yazl writes the time as an unsigned number of seconds and throws on one before 1970. */
-function atOrAfterEpoch (time: Date): Date {
+function atOrAfterEpoch(time: Date): Date {
   return time.getTime() < 0 ? new Date(0) : time
 }

@@ -26,26 +26,37 @@ export interface CreateRequest {
   createdBy: string
   createdByEmail: string | null
   /** What a restore of this scope makes first, to be undone by. */
-  checkpoint?: { restoreId: string, scope: DatabaseScope }
+  checkpoint?: { restoreId: string; scope: DatabaseScope }
 }
 
 /**
- * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one moment:
+ * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one
+ * moment:
  * the files are listed as soon as the database's snapshot is open.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
  * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND,
  * OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal
  */
-export async function createBackup (core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
+export async function createBackup(core: Core, request: CreateRequest, job: JobContext): Promise<Backup> {
   const { organizationId, type } = request
   const { id = randomUUID() } = request
   if (type !== 'database') await core.storage.check()
   await core.repository.check()
   job.progress.phase('snapshot')
-  const source = type === 'files' ? null : await openDatabaseSource(core, { organizationId, checkpointScope: request.checkpoint?.scope ?? null }, job.signal)
+  const source =
+    type === 'files'
+      ? null
+      : await openDatabaseSource(
+          core,
+          { organizationId, checkpointScope: request.checkpoint?.scope ?? null },
+          job.signal
+        )
   try {
     const timestamp = new Date()
-    const listing = type === 'database' ? Promise.resolve({ entries: createEntryList(), owners: null, warnings: [] }) : listFiles(core, organizationId)
+    const listing =
+      type === 'database'
+        ? Promise.resolve({ entries: createEntryList(), owners: null, warnings: [] })
+        : listFiles(core, organizationId)
     // Beside the dump, which stops when it has failed.
     listing.catch(() => {})
     const partial = await core.repository.createArchive(organizationId, id)
@@ -61,17 +72,27 @@ export async function createBackup (core: Core, request: CreateRequest, job: Job
   }
 }
 
-/** What a backup takes of the files. @throws AppError PAYLOAD_TOO_LARGE when there are more than any reader would take, STORAGE_UNAVAILABLE */
-export async function listFiles ({ storage }: Core, organizationId: string): Promise<Listing> {
+/**
+ * What a backup takes of the files.
+ * @throws AppError PAYLOAD_TOO_LARGE when there are more than any reader would take, STORAGE_UNAVAILABLE
+ */
+export async function listFiles({ storage }: Core, organizationId: string): Promise<Listing> {
   const listing = await storage.list(organizationId)
   const { entries, warnings } = listing
   if (storage.capabilities.transferable && entries.length === 0) {
-    warnings.push('The organization has no upload folder, so the archive holds no files. If it has uploads, correct UPLOAD_DIR or the folder\'s name and make the backup again.')
+    warnings.push(
+      "The organization has no upload folder, so the archive holds no files. If it has uploads, correct UPLOAD_DIR or the folder's name and make the backup again."
+    )
   }
   if (entries.length + ownEntries.size <= mostEntries) return listing
-  throw new AppError('PAYLOAD_TOO_LARGE', 'too-many-files', `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`, {
-    remedy: 'Remove files that are not needed, or pack many small ones into one.'
-  })
+  throw new AppError(
+    'PAYLOAD_TOO_LARGE',
+    'too-many-files',
+    `The organization has ${entries.length} files and folders, and an archive holds at most ${mostEntries - ownEntries.size}.`,
+    {
+      remedy: 'Remove files that are not needed, or pack many small ones into one.'
+    }
+  )
 }
 
 interface Begun {
@@ -82,7 +103,7 @@ interface Begun {
   partial: PartialArchive
 }
 
-async function writeBackup (core: Core, request: CreateRequest, begun: Begun, job: JobContext): Promise<Backup> {
+async function writeBackup(core: Core, request: CreateRequest, begun: Begun, job: JobContext): Promise<Backup> {
   const { id, timestamp, source, partial } = begun
   const { organizationId, type } = request
   const writer = createArchiveWriter(partial.stream, timestamp, () => job.signal.throwIfAborted(), core.signing.current)
@@ -118,55 +139,77 @@ async function writeBackup (core: Core, request: CreateRequest, begun: Begun, jo
       bytes: files.bytes
     },
     warnings: [
-      ...await clockWarnings(core, organizationId, timestamp), ...(database?.warnings ?? []), ...listing.warnings, ...files.warnings, ...(elsewhere === null ? [] : [elsewhere.warning])
+      ...(await clockWarnings(core, organizationId, timestamp)),
+      ...(database?.warnings ?? []),
+      ...listing.warnings,
+      ...files.warnings,
+      ...(elsewhere === null ? [] : [elsewhere.warning])
     ]
   }
   const written = await writer.finish(metadata)
   job.signal.throwIfAborted()
   await partial.commit()
   const backup = await keepRecord(core, recordOf(metadata, { ...written, signedBy: keyId(core.signing.current) }))
-  core.log.info({ organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length }, 'Backup created')
+  core.log.info(
+    { organizationId, backupId: id, type, size: backup.size, warnings: backup.warnings.length },
+    'Backup created'
+  )
   return backup
 }
 
 /** Backups are listed by time, so one that was made before a clock was set back stands above those made after it. */
-async function clockWarnings ({ catalog }: Core, organizationId: string, timestamp: Date): Promise<string[]> {
-  const { backups: [newest] } = await catalog.list(organizationId, { limit: 1 })
+async function clockWarnings({ catalog }: Core, organizationId: string, timestamp: Date): Promise<string[]> {
+  const {
+    backups: [newest]
+  } = await catalog.list(organizationId, { limit: 1 })
   if (newest === undefined || newest.timestamp <= timestamp.toISOString()) return []
-  return [`The clock has gone back: an earlier backup is dated ${newest.timestamp} and is listed as if it were newer than this one.`]
+  return [
+    `The clock has gone back: an earlier backup is dated ${newest.timestamp} and is listed as if it were newer than this one.`
+  ]
 }
 
-async function addDatabase (
-  writer: ArchiveWriter, { settings, log }: Core, source: DatabaseSource, listing: Promise<Listing>, job: JobContext
+async function addDatabase(
+  writer: ArchiveWriter,
+  { settings, log }: Core,
+  source: DatabaseSource,
+  listing: Promise<Listing>,
+  job: JobContext
 ): Promise<DatabasePart & { sqlBytes: number }> {
   job.progress.phase('database')
   let sqlBytes = 0
   const unlisted = new AbortController()
-  listing.catch((error: unknown) => { unlisted.abort(error) })
+  listing.catch((error: unknown) => {
+    unlisted.abort(error)
+  })
   let describing: Promise<DatabasePart> | null = null
-  async function describe (): Promise<DatabasePart> {
+  async function describe(): Promise<DatabasePart> {
     describing ??= source.describe(job.signal)
     return await describing
   }
-  await writer.addDatabase(gzip(await source.dump(job.signal), {
-    compression: settings.compression,
-    serverMajor: source.serverMajor,
-    onText (bytes) {
-      // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited below.
-      describe().catch(() => {})
-      unlisted.signal.throwIfAborted()
-      sqlBytes += bytes
-      job.progress.advance(bytes)
-    },
-    onFallback: reason => { log.warn({ reason }, 'igzip has failed: the dump is compressed more slowly. Repair or remove the isal package') }
-  }))
+  await writer.addDatabase(
+    gzip(await source.dump(job.signal), {
+      compression: settings.compression,
+      serverMajor: source.serverMajor,
+      onText(bytes) {
+        // Beside the dump, and not before it has the snapshot, which a query that fails would end for both. Awaited
+        // below.
+        describe().catch(() => {})
+        unlisted.signal.throwIfAborted()
+        sqlBytes += bytes
+        job.progress.advance(bytes)
+      },
+      onFallback: reason => {
+        log.warn({ reason }, 'igzip has failed: the dump is compressed more slowly. Repair or remove the isal package')
+      }
+    })
+  )
   const part = await describe()
   // One organization's share of the database's size can't be told; what it dumped to comes near it.
   if (part.database?.sizeBytes === 0) part.database.sizeBytes = sqlBytes
   return { ...part, sqlBytes }
 }
 
-function describeDatabase (part: DatabasePart | null): Omit<DatabasePart, 'warnings'> {
+function describeDatabase(part: DatabasePart | null): Omit<DatabasePart, 'warnings'> {
   return {
     databaseScope: part?.databaseScope ?? null,
     postgresVersion: part?.postgresVersion ?? null,

@@ -6,7 +6,10 @@ import { getBackup } from './get.js'
  * that the next start adopts again.
  * @throws AppError BACKUP_NOT_FOUND, REPOSITORY_UNAVAILABLE
  */
-export async function deleteBackup (core: Core, { organizationId, backupId }: { organizationId: string, backupId: string }): Promise<void> {
+export async function deleteBackup(
+  core: Core,
+  { organizationId, backupId }: { organizationId: string; backupId: string }
+): Promise<void> {
   await getBackup(core, { organizationId, backupId })
   await core.repository.deleteArchive(organizationId, backupId)
   await core.catalog.remove(organizationId, backupId)

@@ -9,14 +9,14 @@ import { describeTenancy, readTenantGraph, type TenancyReport } from '../databas
  * How a backup of one organization sees the tables, and what stands in its way. Reads the schema alone, no row.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_ERROR, CONFIG_INVALID when TENANCY_FILE was damaged since the start
  */
-export async function readTenancy ({ database, settings }: Core): Promise<TenancyReport> {
+export async function readTenancy({ database, settings }: Core): Promise<TenancyReport> {
   const { tenantTable, tenancyFile } = settings
   const tenancy = await readTenancyFile(tenancyFile)
   try {
     await requireDirect(database.connection())
     return await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
       const report = describeTenancy(await readTenantGraph(sql, { tenantTable, tenancy }))
-      return { ...report, notes: [...report.notes, ...await superuserWarnings(sql, 'organization')] }
+      return { ...report, notes: [...report.notes, ...(await superuserWarnings(sql, 'organization'))] }
     })
   } catch (error) {
     throw databaseError(error)

@@ -25,12 +25,15 @@ export interface UploadRequest {
 }
 
 /**
- * Takes an archive into the repository: streamed to the disk and hashed on the way, then read whole, so that only what a
+ * Takes an archive into the repository: streamed to the disk and hashed on the way, then read whole, so that only what
+ * a
  * restore would accept becomes a backup, and only the organization's own.
- * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED, ARCHIVE_UNTRUSTED, BACKUP_EXISTS,
- * BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of job.signal: nothing is left in any case
+ * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED,
+ * ARCHIVE_UNTRUSTED, BACKUP_EXISTS,
+ * BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of job.signal: nothing is left in any
+ * case
  */
-export async function receiveBackup (core: Core, request: UploadRequest, job: JobContext): Promise<Backup> {
+export async function receiveBackup(core: Core, request: UploadRequest, job: JobContext): Promise<Backup> {
   const { organizationId } = request
   await core.repository.check()
   const refuseOver = await limits(core)
@@ -49,7 +52,10 @@ export async function receiveBackup (core: Core, request: UploadRequest, job: Jo
     job.signal.throwIfAborted()
     await partial.commit(metadata.id)
     const backup = await keepRecord(core, recordOf(metadata, { size: opened.size, checksum, signedBy }))
-    core.log.info({ organizationId, backupId: backup.id, type: backup.type, size: backup.size, trusted: backup.trusted }, 'Backup uploaded')
+    core.log.info(
+      { organizationId, backupId: backup.id, type: backup.type, size: backup.size, trusted: backup.trusted },
+      'Backup uploaded'
+    )
     return backup
   } catch (error) {
     await partial.discard()
@@ -58,29 +64,44 @@ export async function receiveBackup (core: Core, request: UploadRequest, job: Jo
   }
 }
 
-async function limits ({ repository, settings: { uploadMaxBytes } }: Core): Promise<(bytes: number) => void> {
-  const room = await repository.freeBytes() - reserveBytes
+async function limits({ repository, settings: { uploadMaxBytes } }: Core): Promise<(bytes: number) => void> {
+  const room = (await repository.freeBytes()) - reserveBytes
   return bytes => {
     if (uploadMaxBytes !== null && bytes > uploadMaxBytes) {
-      throw new AppError('PAYLOAD_TOO_LARGE', 'archive-too-large', `The archive is larger than ${uploadMaxBytes} bytes.`, { remedy: 'Ask the operator to raise UPLOAD_MAX_BYTES.' })
+      throw new AppError(
+        'PAYLOAD_TOO_LARGE',
+        'archive-too-large',
+        `The archive is larger than ${uploadMaxBytes} bytes.`,
+        { remedy: 'Ask the operator to raise UPLOAD_MAX_BYTES.' }
+      )
     }
-    if (bytes > room) throw new AppError('DISK_FULL', 'no-room-for-upload', 'There is not enough disk space for the archive.')
+    if (bytes > room)
+      throw new AppError('DISK_FULL', 'no-room-for-upload', 'There is not enough disk space for the archive.')
   }
 }
 
 /** @returns the SHA-256 of what was received */
-async function receive (
-  { stream, checksums, idleMs = 60_000 }: UploadRequest, target: NodeJS.WritableStream, refuseOver: (bytes: number) => void, job: JobContext
+async function receive(
+  { stream, checksums, idleMs = 60_000 }: UploadRequest,
+  target: NodeJS.WritableStream,
+  refuseOver: (bytes: number) => void,
+  job: JobContext
 ): Promise<string> {
   const hashed = createHashStream(bytes => {
     idle.refresh()
     refuseOver(hashed.bytes)
     job.progress.advance(bytes)
   })
-  const stop = (): void => { hashed.destroy(job.signal.reason as Error) }
-  const idle = setTimeout(() => { hashed.destroy(brokenOff()) }, idleMs)
+  const stop = (): void => {
+    hashed.destroy(job.signal.reason as Error)
+  }
+  const idle = setTimeout(() => {
+    hashed.destroy(brokenOff())
+  }, idleMs)
   // A pipe alone, unlike a pipeline, leaves the sender's stream whole when the upload fails.
-  const unwatch = finished(stream, { writable: false }, error => { if (error) hashed.destroy(error instanceof AppError ? error : brokenOff(error)) })
+  const unwatch = finished(stream, { writable: false }, error => {
+    if (error) hashed.destroy(error instanceof AppError ? error : brokenOff(error))
+  })
   job.signal.addEventListener('abort', stop, { once: true })
   try {
     job.signal.throwIfAborted()
@@ -91,22 +112,35 @@ async function receive (
     job.signal.removeEventListener('abort', stop)
   }
   if (hashed.bytes === 0) {
-    throw new AppError('ARCHIVE_INVALID', 'empty-upload', 'What was uploaded is empty.', { remedy: 'Send the archive itself, with curl: -T backup-….zip. When you did, look at the size of that file.' })
+    throw new AppError('ARCHIVE_INVALID', 'empty-upload', 'What was uploaded is empty.', {
+      remedy: 'Send the archive itself, with curl: -T backup-….zip. When you did, look at the size of that file.'
+    })
   }
   const checksum = hashed.digest()
   if (checksums.some(expected => expected.toLowerCase() !== checksum)) {
-    throw new AppError('CHECKSUM_MISMATCH', 'upload-digest-differs', 'What was received is not what was sent: its SHA-256 is another.', { remedy: 'Upload the archive again.' })
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      'upload-digest-differs',
+      'What was received is not what was sent: its SHA-256 is another.',
+      { remedy: 'Upload the archive again.' }
+    )
   }
   return checksum
 }
 
 /** What its sender is told of an archive that has not come whole. */
-export function brokenOff (cause?: unknown): AppError {
-  return new AppError('BAD_REQUEST', 'upload-broken-off', 'The upload broke off.', { remedy: 'Upload the archive again.', cause })
+export function brokenOff(cause?: unknown): AppError {
+  return new AppError('BAD_REQUEST', 'upload-broken-off', 'The upload broke off.', {
+    remedy: 'Upload the archive again.',
+    cause
+  })
 }
 
-async function readWhole (
-  core: Core, { handle, size }: { handle: FileHandle, size: number }, organizationId: string, signal: AbortSignal
+async function readWhole(
+  core: Core,
+  { handle, size }: { handle: FileHandle; size: number },
+  organizationId: string,
+  signal: AbortSignal
 ): Promise<Pick<Archive, 'metadata' | 'signedBy'>> {
   try {
     const archive = await openArchive(handle, size, organizationId, core.signing)
@@ -128,15 +162,22 @@ async function readWhole (
 }
 
 /** The remedies of a restore name another backup; the sender of an upload still has the file. */
-function ofUpload (error: unknown): unknown {
-  if (!(error instanceof AppError) || !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) || error.remedy !== errorCatalogue[error.code]) return error
+function ofUpload(error: unknown): unknown {
+  if (
+    !(error instanceof AppError) ||
+    !['ARCHIVE_INVALID', 'CHECKSUM_MISMATCH'].includes(error.code) ||
+    error.remedy !== errorCatalogue[error.code]
+  )
+    return error
   return new AppError(error.code, error.reason, error.message, {
-    remedy: 'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program; curl sends it unchanged with -T or --data-binary @, not with -d @. When it is refused again, the file itself is damaged: take another copy of it.', cause: error
+    remedy:
+      'Upload the file as it was downloaded: one that was unpacked and packed again is not taken, by whatever program; curl sends it unchanged with -T or --data-binary @, not with -d @. When it is refused again, the file itself is damaged: take another copy of it.',
+    cause: error
   })
 }
 
 /** A record whose archive is gone does not stand in the way of the archive. */
-async function requireNew ({ repository }: Core, organizationId: string, backupId: string): Promise<void> {
+async function requireNew({ repository }: Core, organizationId: string, backupId: string): Promise<void> {
   const present = await repository.openArchive(organizationId, backupId)
   if (present === null) return
   await present.handle.close()

@@ -8,10 +8,18 @@ import type { Backup } from '../repository/record.js'
  * Reads an archive whole and compares it with the size and SHA-256 of its record.
  * @throws AppError CHECKSUM_MISMATCH
  */
-export async function verifyChecksum ({ handle, size }: { handle: FileHandle, size: number }, backup: Backup, job: JobContext): Promise<void> {
+export async function verifyChecksum(
+  { handle, size }: { handle: FileHandle; size: number },
+  backup: Backup,
+  job: JobContext
+): Promise<void> {
   job.progress.phase('verify')
   const found = await sha256Of(handle, size, job.signal)
   if (size !== backup.size || found !== backup.checksum) {
-    throw new AppError('CHECKSUM_MISMATCH', 'archive-digest-differs', 'The archive is not the one that was written: its size or SHA-256 differs from the record.')
+    throw new AppError(
+      'CHECKSUM_MISMATCH',
+      'archive-digest-differs',
+      'The archive is not the one that was written: its size or SHA-256 differs from the record.'
+    )
   }
 }

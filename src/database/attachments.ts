@@ -12,8 +12,9 @@ export interface Attachments {
 }
 
 /** Asked from any database of the server. */
-export async function readAttachments (sql: Sql, database: string): Promise<Attachments> {
-  const named = async (rows: Promise<ReadonlyArray<{ name: string }>>): Promise<string[]> => (await rows).map(({ name }) => name)
+export async function readAttachments(sql: Sql, database: string): Promise<Attachments> {
+  const named = async (rows: Promise<ReadonlyArray<{ name: string }>>): Promise<string[]> =>
+    (await rows).map(({ name }) => name)
   const template = await sql`SELECT FROM pg_catalog.pg_database WHERE datname = ${database} AND datistemplate`
   return {
     preparedTransactions: await preparedTransactions(sql, [database]),
@@ -27,7 +28,7 @@ export async function readAttachments (sql: Sql, database: string): Promise<Atta
   }
 }
 
-export async function preparedTransactions (sql: Sql, databases: readonly string[]): Promise<string[]> {
+export async function preparedTransactions(sql: Sql, databases: readonly string[]): Promise<string[]> {
   const rows = await sql<Array<{ name: string }>>`
     SELECT gid AS name FROM pg_catalog.pg_prepared_xacts WHERE database = ANY (${databases as string[]}) ORDER BY prepared`
   return rows.map(({ name }) => name)

@@ -3,11 +3,12 @@ import { quoteTable, type QualifiedName } from './identifiers.js'
 import { ownSchema } from './load/marker.js'
 
 /**
- * Tables that a dump carries rows of: ordinary ones and partitions (a partitioned table itself holds none), not those of
+ * Tables that a dump carries rows of: ordinary ones and partitions (a partitioned table itself holds none), not those
+ * of
  * the system, of temporary schemas or of extensions.
  * @param owned only the current user's own
  */
-export async function listTables (sql: Sql, { owned = false } = {}): Promise<QualifiedName[]> {
+export async function listTables(sql: Sql, { owned = false } = {}): Promise<QualifiedName[]> {
   return await sql<QualifiedName[]>`
     SELECT n.nspname AS schema, c.relname AS name
     FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
@@ -19,18 +20,26 @@ export async function listTables (sql: Sql, { owned = false } = {}): Promise<Qua
 }
 
 /** Rows of each table as the current transaction sees them. */
-export async function countRows (sql: Sql, tables: readonly QualifiedName[], signal?: AbortSignal): Promise<Array<QualifiedName & { rows: number }>> {
+export async function countRows(
+  sql: Sql,
+  tables: readonly QualifiedName[],
+  signal?: AbortSignal
+): Promise<Array<QualifiedName & { rows: number }>> {
   const counted = []
   for (const { schema, name } of tables) {
     signal?.throwIfAborted()
-    const [row] = await sql.unsafe<[{ rows: string }]>(`SELECT count(*) AS rows FROM ONLY ${quoteTable({ schema, name })}`)
+    const [row] = await sql.unsafe<[{ rows: string }]>(
+      `SELECT count(*) AS rows FROM ONLY ${quoteTable({ schema, name })}`
+    )
     counted.push({ schema, name, rows: Number(row.rows) })
   }
   return counted
 }
 
-/** Roles that own something in this database, are granted something in it or have settings for it; not PostgreSQL's own. */
-export async function listRoles (sql: Sql): Promise<string[]> {
+/**
+ * Roles that own something in this database, are granted something in it or have settings for it; not PostgreSQL's own.
+ */
+export async function listRoles(sql: Sql): Promise<string[]> {
   const rows = await sql<Array<{ name: string }>>`
     SELECT DISTINCT r.rolname AS name
     FROM pg_catalog.pg_roles r
@@ -45,16 +54,19 @@ export async function listRoles (sql: Sql): Promise<string[]> {
   return rows.map(({ name }) => name)
 }
 
-export interface Extension { name: string, version: string }
+export interface Extension {
+  name: string
+  version: string
+}
 
 /** Installed extensions but for plpgsql, which every database has. */
-export async function listExtensions (sql: Sql): Promise<Extension[]> {
+export async function listExtensions(sql: Sql): Promise<Extension[]> {
   return await sql<Extension[]>`
     SELECT extname AS name, extversion AS version FROM pg_catalog.pg_extension WHERE extname <> 'plpgsql' ORDER BY extname`
 }
 
 /** SHA-256 over every column of every table: equal when two databases have the same tables, columns and types. */
-export async function schemaFingerprint (sql: Sql): Promise<string> {
+export async function schemaFingerprint(sql: Sql): Promise<string> {
   const [row] = await sql<[{ fingerprint: string }]>`
     SELECT encode(sha256(convert_to(coalesce(string_agg(concat_ws('|', n.nspname, c.relname, a.attname,
       pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull), E'\n'

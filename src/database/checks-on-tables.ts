@@ -1,15 +1,23 @@
 import type { Sql } from 'postgres'
 
-interface Check { object: string, tables: string, isView: boolean }
+interface Check {
+  object: string
+  tables: string
+  isView: boolean
+}
 
 /**
- * A warning for each CHECK and generated column whose function names a table that a load fills later, or in the case of one
- * organization perhaps not at all: pg_dump fills tables by schema and name, and expects of a CHECK that it looks at its row alone
- * (manual, "Check Constraints"). So it is with a materialized view whose function names another one: pg_dump fills them by name too,
- * unless their queries show another order (buildMatViewRefreshDependencies in pg_dump.c), and none can be read before that. Functions
+ * A warning for each CHECK and generated column whose function names a table that a load fills later, or in the case of
+ * one
+ * organization perhaps not at all: pg_dump fills tables by schema and name, and expects of a CHECK that it looks at its
+ * row alone
+ * (manual, "Check Constraints"). So it is with a materialized view whose function names another one: pg_dump fills them
+ * by name too,
+ * unless their queries show another order (buildMatViewRefreshDependencies in pg_dump.c), and none can be read before
+ * that. Functions
  * hold their text as a string, so their names in it are all there is to go by.
  */
-export async function rowDependentChecks (sql: Sql, scope: 'instance' | 'organization'): Promise<string[]> {
+export async function rowDependentChecks(sql: Sql, scope: 'instance' | 'organization'): Promise<string[]> {
   const found = await sql.unsafe<Check[]>(String.raw`
     WITH RECURSIVE own AS (SELECT oid, nspname FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'dumbassets_backup')),
     functions AS (
@@ -49,15 +57,17 @@ export async function rowDependentChecks (sql: Sql, scope: 'instance' | 'organiz
     WHERE (checked.relkind <> 'm' OR r.relkind = 'm' AND r.oid <> checked.oid) AND (${scope === 'organization'} OR checked.relkind = 'm' AND NOT r.relispopulated
       OR (r.nspname COLLATE "C", r.relname COLLATE "C") >= (checked.nspname COLLATE "C", checked.relname COLLATE "C"))
     GROUP BY c.object, checked.relkind ORDER BY c.object`)
-  return found.map(({ object, tables, isView }) => isView
-    ? `A restore can fail at the rows of ${object}: its function names ${tables}, which may not be filled yet when it is called. For the operator: let the query of the materialized view itself read what its function does, or give it a name that sorts behind, then make another backup.`
-    : `A restore can fail at ${object}: its function names ${tables}, whose rows may not be there yet when it is called. For the operator: check other tables in a trigger, or make the CHECK NOT VALID, then make another backup.`)
+  return found.map(({ object, tables, isView }) =>
+    isView
+      ? `A restore can fail at the rows of ${object}: its function names ${tables}, which may not be filled yet when it is called. For the operator: let the query of the materialized view itself read what its function does, or give it a name that sorts behind, then make another backup.`
+      : `A restore can fail at ${object}: its function names ${tables}, whose rows may not be there yet when it is called. For the operator: check other tables in a trigger, or make the CHECK NOT VALID, then make another backup.`
+  )
 }
 
 /** What comes before a table that is read, with or without its schema. */
 const reads = String.raw`\m(from|join|only|table)\s+(only\s+)?("?[[:alnum:]_$]+"?\.)?"?`
 
 /** Whether a text holds the name as a word of its own, between two patterns. */
-function holds (text: string, name: string, before: string, after: string): string {
+function holds(text: string, name: string, before: string, after: string): string {
   return String.raw`position(${name} in ${text}) > 0 AND ${text} ~ ('${before}\m' || regexp_replace(${name}, '([^[:alnum:]_])', '\\\1', 'g') || '\M${after}')`
 }

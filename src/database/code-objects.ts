@@ -4,7 +4,8 @@ import type { Sql } from 'postgres'
 export type CodeObjects = ReadonlyMap<string, string>
 
 /**
- * What runs or decides by itself in a database, each with a digest of its definition: functions, triggers, rules, views,
+ * What runs or decides by itself in a database, each with a digest of its definition: functions, triggers, rules,
+ * views,
  * policies, default privileges. Those of extensions are the server's, and not the archive's.
  */
 export const codeQuery = `
@@ -29,7 +30,15 @@ export const codeQuery = `
       CASE defaclnamespace WHEN 0 THEN 'any schema' ELSE defaclnamespace::regnamespace::text END), md5(defaclacl::text)
   FROM pg_default_acl`
 
-/** The session's search_path has to be `trustedPath`, since definitions are written with the names that it makes necessary. */
-export async function readCode (sql: Sql): Promise<CodeObjects> {
-  return new Map((await sql.unsafe<Array<{ object: string, digest: string }>>(codeQuery)).map(({ object, digest }) => [object, digest]))
+/**
+ * The session's search_path has to be `trustedPath`, since definitions are written with the names that it makes
+ * necessary.
+ */
+export async function readCode(sql: Sql): Promise<CodeObjects> {
+  return new Map(
+    (await sql.unsafe<Array<{ object: string; digest: string }>>(codeQuery)).map(({ object, digest }) => [
+      object,
+      digest
+    ])
+  )
 }

@@ -24,7 +24,9 @@ const DefaultPrivilege = Type.Object({
 })
 type DefaultPrivilege = Static<typeof DefaultPrivilege>
 
-/** What belongs to a database but is not in a plain dump of it, so that metadata.json carries it. Names are unquoted. */
+/**
+ * What belongs to a database but is not in a plain dump of it, so that metadata.json carries it. Names are unquoted.
+ */
 export const DatabaseDetails = Type.Object({
   owner: Name,
   encoding: Type.String(),
@@ -38,20 +40,29 @@ export const DatabaseDetails = Type.Object({
   settings: Type.Array(Type.Object({ role: NameOrNull, name: Type.String(), value: Type.String() }), {
     description: 'ALTER DATABASE ... SET and ALTER ROLE ... IN DATABASE ... SET'
   }),
-  valueSettings: Type.Optional(Type.Array(Setting, {
-    description: 'What values are computed by, as the application\'s sessions had it; with it the dump is in the plain form of src/database/connection/session-settings.ts'
-  })),
-  privileges: Type.Union([Type.Array(Privilege), Type.Null()], { description: 'The database ACL; null when it was never changed' }),
+  valueSettings: Type.Optional(
+    Type.Array(Setting, {
+      description:
+        "What values are computed by, as the application's sessions had it; with it the dump is in the plain form of src/database/connection/session-settings.ts"
+    })
+  ),
+  privileges: Type.Union([Type.Array(Privilege), Type.Null()], {
+    description: 'The database ACL; null when it was never changed'
+  }),
   owners: Type.Array(OwnedObject, { description: 'Objects that the database owner does not own' }),
   defaultPrivileges: Type.Array(DefaultPrivilege),
   largeObjects: Type.Integer({ minimum: 0 }),
   sizeBytes: Type.Integer({ minimum: 0, description: 'pg_database_size: a restore needs about as much' }),
-  searchPath: Type.Optional(Type.String({ description: 'The search_path that the dump sets, for the functions that a load calls; absent: none' }))
+  searchPath: Type.Optional(
+    Type.String({
+      description: 'The search_path that the dump sets, for the functions that a load calls; absent: none'
+    })
+  )
 })
 export type DatabaseDetails = Static<typeof DatabaseDetails>
 
 /** Reads the details of the database that `sql` is connected to. */
-export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
+export async function readDatabaseDetails(sql: Sql): Promise<DatabaseDetails> {
   // The column for an ICU or built-in locale is daticulocale from 15 on and datlocale from 17 on; 14 has neither.
   const [row] = await sql<[Record<string, string | number | null> & { oid: string }]>`
     SELECT d.oid, r.rolname AS owner, pg_catalog.pg_encoding_to_char(d.encoding) AS encoding, d.datcollate AS collate, d.datctype AS ctype,
@@ -92,21 +103,46 @@ export async function readDatabaseDetails (sql: Sql): Promise<DatabaseDetails> {
   }
 }
 
-const privilegeNames = new Set(['SELECT', 'INSERT', 'UPDATE', 'DELETE', 'TRUNCATE', 'REFERENCES', 'TRIGGER', 'USAGE',
-  'CREATE', 'CONNECT', 'TEMPORARY', 'EXECUTE', 'SET', 'ALTER SYSTEM', 'MAINTAIN'])
-const defaultAclObjects: Record<string, string> = { r: 'TABLES', S: 'SEQUENCES', f: 'FUNCTIONS', T: 'TYPES', n: 'SCHEMAS', L: 'LARGE OBJECTS' }
+const privilegeNames = new Set([
+  'SELECT',
+  'INSERT',
+  'UPDATE',
+  'DELETE',
+  'TRUNCATE',
+  'REFERENCES',
+  'TRIGGER',
+  'USAGE',
+  'CREATE',
+  'CONNECT',
+  'TEMPORARY',
+  'EXECUTE',
+  'SET',
+  'ALTER SYSTEM',
+  'MAINTAIN'
+])
+const defaultAclObjects: Record<string, string> = {
+  r: 'TABLES',
+  S: 'SEQUENCES',
+  f: 'FUNCTIONS',
+  T: 'TYPES',
+  n: 'SCHEMAS',
+  L: 'LARGE OBJECTS'
+}
 
 /**
- * Puts the details back on the database `name`, to which `sql` is connected as (a member of) its owner. Names come from an
+ * Puts the details back on the database `name`, to which `sql` is connected as (a member of) its owner. Names come from
+ * an
  * archive and are quoted; nothing of it is run as SQL text. What can't be put back is no reason to refuse a restore.
  * @returns a warning for each thing that could not be put back
  */
-export async function applyDatabaseDetails (sql: Sql, name: string, details: DatabaseDetails): Promise<string[]> {
+export async function applyDatabaseDetails(sql: Sql, name: string, details: DatabaseDetails): Promise<string[]> {
   const warnings: string[] = []
   const database = quoteIdentifier(name)
   const attempt = async (what: string, ...statements: string[]) => {
     try {
-      await sql.begin(async transaction => { for (const statement of statements) await transaction.unsafe(statement) })
+      await sql.begin(async transaction => {
+        for (const statement of statements) await transaction.unsafe(statement)
+      })
     } catch (error) {
       warnings.push(`Could not put back ${what}: ${databaseError(error).message}`)
     }
@@ -118,43 +154,65 @@ export async function applyDatabaseDetails (sql: Sql, name: string, details: Dat
   for (const statements of defaultPrivilegeStatements(details.defaultPrivileges)) {
     await attempt('default privileges', ...statements)
   }
-  warnings.push(...await applyDatabaseSettings(sql, name, details.settings))
-  if (details.comment !== null) await attempt('the database comment', `COMMENT ON DATABASE ${database} IS ${quoteLiteral(details.comment)}`)
+  warnings.push(...(await applyDatabaseSettings(sql, name, details.settings)))
+  if (details.comment !== null)
+    await attempt('the database comment', `COMMENT ON DATABASE ${database} IS ${quoteLiteral(details.comment)}`)
   if (details.connectionLimit !== -1) {
-    await attempt('the connection limit', `ALTER DATABASE ${database} CONNECTION LIMIT ${Math.trunc(details.connectionLimit)}`)
+    await attempt(
+      'the connection limit',
+      `ALTER DATABASE ${database} CONNECTION LIMIT ${Math.trunc(details.connectionLimit)}`
+    )
   }
   await attempt('the database privileges', ...databaseGrants(database, details.privileges))
   return warnings
 }
 
 /** The scratch database was closed to PUBLIC while it was loaded, so the default has to be granted again. */
-function databaseGrants (database: string, privileges: Privilege[] | null): string[] {
-  const granted = privileges ?? [{ grantee: null, privilege: 'CONNECT', grantable: false }, { grantee: null, privilege: 'TEMPORARY', grantable: false }]
-  return [`REVOKE ALL ON DATABASE ${database} FROM PUBLIC`, ...granted.filter(isKnown).map(({ grantee, privilege, grantable }) =>
-    `GRANT ${privilege} ON DATABASE ${database} TO ${roleName(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`)]
+function databaseGrants(database: string, privileges: Privilege[] | null): string[] {
+  const granted = privileges ?? [
+    { grantee: null, privilege: 'CONNECT', grantable: false },
+    { grantee: null, privilege: 'TEMPORARY', grantable: false }
+  ]
+  return [
+    `REVOKE ALL ON DATABASE ${database} FROM PUBLIC`,
+    ...granted
+      .filter(isKnown)
+      .map(
+        ({ grantee, privilege, grantable }) =>
+          `GRANT ${privilege} ON DATABASE ${database} TO ${roleName(grantee)}${grantable ? ' WITH GRANT OPTION' : ''}`
+      )
+  ]
 }
 
 /** A transaction's statements for each role, schema and kind of object. */
-export function defaultPrivilegeStatements (privileges: DefaultPrivilege[]): string[][] {
+export function defaultPrivilegeStatements(privileges: DefaultPrivilege[]): string[][] {
   const groups = new Map<string, string[]>()
   for (const entry of privileges.filter(isKnown)) {
     const objects = defaultAclObjects[entry.objectType]
     if (objects === undefined) continue
-    const target = `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(entry.role)}` +
+    const target =
+      `ALTER DEFAULT PRIVILEGES FOR ROLE ${quoteIdentifier(entry.role)}` +
       (entry.schema === null ? '' : ` IN SCHEMA ${quoteIdentifier(entry.schema)}`)
     const key = `${target} ${objects}`
     // Without a schema the list replaces the built-in default, so that has to go first; with one it adds to it.
-    const statements = groups.get(key) ?? (entry.schema === null
-      ? [`${target} REVOKE ALL ON ${objects} FROM PUBLIC`, `${target} REVOKE ALL ON ${objects} FROM ${quoteIdentifier(entry.role)}`]
-      : [])
-    statements.push(`${target} GRANT ${entry.privilege} ON ${objects} TO ${roleName(entry.grantee)}${entry.grantable ? ' WITH GRANT OPTION' : ''}`)
+    const statements =
+      groups.get(key) ??
+      (entry.schema === null
+        ? [
+            `${target} REVOKE ALL ON ${objects} FROM PUBLIC`,
+            `${target} REVOKE ALL ON ${objects} FROM ${quoteIdentifier(entry.role)}`
+          ]
+        : [])
+    statements.push(
+      `${target} GRANT ${entry.privilege} ON ${objects} TO ${roleName(entry.grantee)}${entry.grantable ? ' WITH GRANT OPTION' : ''}`
+    )
     groups.set(key, statements)
   }
   return [...groups.values()]
 }
 
 /** Matched by what the database itself says its objects are, so that no identity out of an archive becomes SQL. */
-async function ownersToPutBack (sql: Sql, owners: readonly OwnedObject[]): Promise<OwnedObject[]> {
+async function ownersToPutBack(sql: Sql, owners: readonly OwnedObject[]): Promise<OwnedObject[]> {
   if (owners.length === 0) return []
   const wanted = new Map(owners.map(({ type, identity, owner }) => [`${type} ${identity}`, owner]))
   return (await ownableObjects(sql)).flatMap(({ type, identity, owner }) => {
@@ -163,14 +221,14 @@ async function ownersToPutBack (sql: Sql, owners: readonly OwnedObject[]): Promi
   })
 }
 
-function isKnown ({ privilege }: Privilege): boolean {
+function isKnown({ privilege }: Privilege): boolean {
   return privilegeNames.has(privilege)
 }
 
-function roleName (role: string | null): string {
+function roleName(role: string | null): string {
   return role === null ? 'PUBLIC' : quoteIdentifier(role)
 }
 
-function plain<T extends object> (row: T): T {
+function plain<T extends object>(row: T): T {
   return { ...row }
 }

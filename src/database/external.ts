@@ -7,16 +7,16 @@ import type { DatabaseStrategy } from './strategy.js'
  * whether to go on without it, since connection() is known either way.
  * @throws AppError CONFIG_INVALID for an unusable URL
  */
-export function createExternalDatabase ({ url }: { url: string }): DatabaseStrategy {
+export function createExternalDatabase({ url }: { url: string }): DatabaseStrategy {
   const connection = parseConnectionUrl(url)
 
   return {
     kind: 'external',
     dataDirectory: null,
-    async start () {
+    async start() {
       await requireDirect(connection)
     },
-    async stop () {},
+    async stop() {},
     connection: () => connection
   }
 }

@@ -11,8 +11,10 @@ const candidates = ['postgres', 'template1']
  * Hands `use` a session beside the application's database, of the server itself.
  * @throws AppError DATABASE_UNAVAILABLE when no maintenance database lets us in, CONFIG_INVALID when a pooler answers
  */
-export async function withMaintenance<Result> (
-  connection: Connection, use: (sql: Sql) => Promise<Result>, kind: SessionKind = 'own'
+export async function withMaintenance<Result>(
+  connection: Connection,
+  use: (sql: Sql) => Promise<Result>,
+  kind: SessionKind = 'own'
 ): Promise<Result> {
   const sql = await openMaintenance(connection, kind)
   try {
@@ -22,7 +24,7 @@ export async function withMaintenance<Result> (
   }
 }
 
-async function openMaintenance (connection: Connection, kind: SessionKind): Promise<Sql> {
+async function openMaintenance(connection: Connection, kind: SessionKind): Promise<Sql> {
   let failure: AppError | undefined
   for (const database of candidates.filter(name => name !== connection.database)) {
     const { marked, requireMark } = markSession(connection)
@@ -43,7 +45,9 @@ async function openMaintenance (connection: Connection, kind: SessionKind): Prom
 }
 
 /** The OID of the database of that name, or null. */
-export async function databaseOid (sql: Sql, name: string): Promise<string | null> {
-  const [row] = await sql<Array<{ oid: string }>>`SELECT oid::text AS oid FROM pg_catalog.pg_database WHERE datname = ${name}`
+export async function databaseOid(sql: Sql, name: string): Promise<string | null> {
+  const [row] = await sql<
+    Array<{ oid: string }>
+  >`SELECT oid::text AS oid FROM pg_catalog.pg_database WHERE datname = ${name}`
   return row?.oid ?? null
 }

@@ -10,63 +10,80 @@ export interface LoadPath {
 }
 
 /**
- * The search_path that a dump is loaded with: the one that the application's objects were made under, so that the functions
- * of generated columns, CHECKs, indexes and materialized views find what they name. PostgreSQL looks into pg_catalog first
- * (manual, "The System Catalog Schema"), yet a function for exactly these types wins over one for any type (manual, "Function
+ * The search_path that a dump is loaded with: the one that the application's objects were made under, so that the
+ * functions
+ * of generated columns, CHECKs, indexes and materialized views find what they name. PostgreSQL looks into pg_catalog
+ * first
+ * (manual, "The System Catalog Schema"), yet a function for exactly these types wins over one for any type (manual,
+ * "Function
  * Type Resolution"). Where that would change what a definition means, the path stays empty.
  * @param sql a session of the application's user, with the search_path that role and database give it
  */
-export async function readLoadPath (sql: Sql): Promise<LoadPath> {
-  const [{ schemas, current }] = await sql<[{ schemas: string[], current: string }]>`
+export async function readLoadPath(sql: Sql): Promise<LoadPath> {
+  const [{ schemas, current }] = await sql<[{ schemas: string[]; current: string }]>`
     SELECT pg_catalog.current_schemas(false)::text[] AS schemas, pg_catalog.current_setting('search_path') AS current`
   const own = schemas.filter(schema => !schema.startsWith('pg_'))
   const path = own.map(quoteIdentifier).join(', ')
   const found = { path, warnings: [] }
-  if (own.length === 0 || !await canTakeNames(sql, own)) return found
+  if (own.length === 0 || !(await canTakeNames(sql, own))) return found
   const qualified = await qualifiedNames(sql, path)
   const bare = await qualifiedNames(sql, '')
   await sql`SELECT pg_catalog.set_config('search_path', ${current}, false)`
-  const taken = [...qualified].filter(([object, names]) => names > (bare.get(object) ?? names)).map(([object]) => object)
+  const taken = [...qualified]
+    .filter(([object, names]) => names > (bare.get(object) ?? names))
+    .map(([object]) => object)
   if (taken.length === 0) return found
   return {
     path: '',
-    warnings: [`A restore loads the database without a search_path, and fails where a function that is called meanwhile needs one: with it, ${taken.join(', ')} would use a function or operator of the application in place of PostgreSQL's own. For the operator: rename that function or operator, or run ALTER FUNCTION ... SET search_path for the functions that generated columns, CHECKs, indexes and materialized views call.`]
+    warnings: [
+      `A restore loads the database without a search_path, and fails where a function that is called meanwhile needs one: with it, ${taken.join(', ')} would use a function or operator of the application in place of PostgreSQL's own. For the operator: rename that function or operator, or run ALTER FUNCTION ... SET search_path for the functions that generated columns, CHECKs, indexes and materialized views call.`
+    ]
   }
 }
 
 /**
- * The line of a dump's head that empties the search_path, so that names are written in full except for PostgreSQL's own, and
+ * The line of a dump's head that empties the search_path, so that names are written in full except for PostgreSQL's
+ * own, and
  * what takes its place.
  */
-export function loadPathLine (path: string): HeadLine {
+export function loadPathLine(path: string): HeadLine {
   return { line: setPath(''), replacement: `${setPath(path)}\n${plainHead}` }
 }
 
 /** pg_dump's script, loaded with the path. */
-export function withLoadPath (script: string, path: string): string {
+export function withLoadPath(script: string, path: string): string {
   const { line, replacement } = loadPathLine(path)
   return script.replace(`\n${line}\n`, () => `\n${replacement}\n`)
 }
 
-/** For a session of ours that reads or writes rows: planning a query can call functions of their indexes too. Quoted names. */
-export function usePath (path: string): string {
-  return `SET search_path = ${path === '' ? '\'\'' : path};`
+/**
+ * For a session of ours that reads or writes rows: planning a query can call functions of their indexes too. Quoted
+ * names.
+ */
+export function usePath(path: string): string {
+  return `SET search_path = ${path === '' ? "''" : path};`
 }
 
 /** As pg_dump writes it. */
-function setPath (path: string): string {
+function setPath(path: string): string {
   return `SELECT pg_catalog.set_config('search_path', ${asciiLiteral(path)}, false);`
 }
 
 /** A dump can be in any encoding. */
-function asciiLiteral (text: string): string {
+function asciiLiteral(text: string): string {
   if (/^[ -~]*$/.test(text)) return quoteLiteral(text)
-  const escaped = [...text].map(character => /[ -~]/.test(character) ? character.replace('\\', '\\\\') : `\\+${character.codePointAt(0)!.toString(16).padStart(6, '0')}`).join('')
-  return `U&'${escaped.replaceAll('\'', '\'\'')}'`
+  const escaped = [...text]
+    .map(character =>
+      /[ -~]/.test(character)
+        ? character.replace('\\', '\\\\')
+        : `\\+${character.codePointAt(0)!.toString(16).padStart(6, '0')}`
+    )
+    .join('')
+  return `U&'${escaped.replaceAll("'", "''")}'`
 }
 
 /** Whether the schemas have a function or operator that shares its name with one of PostgreSQL's for any type. */
-async function canTakeNames (sql: Sql, schemas: string[]): Promise<boolean> {
+async function canTakeNames(sql: Sql, schemas: string[]): Promise<boolean> {
   const found = await sql`
     WITH own AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname = ANY (${schemas})),
       anything AS (SELECT oid FROM pg_catalog.pg_type WHERE typtype = 'p')
@@ -81,12 +98,13 @@ async function canTakeNames (sql: Sql, schemas: string[]): Promise<boolean> {
 }
 
 /**
- * How many of PostgreSQL's own names are written in full in each definition, which it does where the bare name would mean
+ * How many of PostgreSQL's own names are written in full in each definition, which it does where the bare name would
+ * mean
  * something else under the path.
  */
-async function qualifiedNames (sql: Sql, path: string): Promise<Map<string, number>> {
+async function qualifiedNames(sql: Sql, path: string): Promise<Map<string, number>> {
   await sql`SELECT pg_catalog.set_config('search_path', ${path}, false)`
-  const rows = await sql<Array<{ object: string, names: number }>>`
+  const rows = await sql<Array<{ object: string; names: number }>>`
     WITH own AS (SELECT oid FROM pg_catalog.pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'),
     relations AS (
       SELECT c.oid, c.relkind, pg_catalog.format('%I.%I', n.nspname, c.relname) AS name

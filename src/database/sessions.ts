@@ -11,7 +11,7 @@ export interface Session {
 }
 
 /** Such as `session 4711 of bob (psql)`, for an administrator who is to end it. */
-export function describeSession ({ pid, role, application }: Session): string {
+export function describeSession({ pid, role, application }: Session): string {
   return `session ${pid} of ${role ?? 'the server'}${application ? ` (${application})` : ''}`
 }
 
@@ -20,7 +20,7 @@ const mayEnd = `(pg_catalog.pg_has_role(r.oid, 'USAGE') OR pg_catalog.pg_has_rol
   AND (NOT r.rolsuper OR (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user))`
 
 /** The sessions in the database that the user may not end. */
-export async function lastingSessions (sql: Sql, database: string): Promise<Session[]> {
+export async function lastingSessions(sql: Sql, database: string): Promise<Session[]> {
   return await sql.unsafe<Session[]>(`
     SELECT a.pid, a.usename AS role, a.application_name AS application
     FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
@@ -28,11 +28,13 @@ export async function lastingSessions (sql: Sql, database: string): Promise<Sess
 }
 
 /**
- * Ends the sessions in these databases that the user may end; one that it may not must not keep it from ending the others.
- * Autovacuum's workers are not among them: RENAME and DROP end those themselves (PostgreSQL's source, CountOtherDBBackends).
+ * Ends the sessions in these databases that the user may end; one that it may not must not keep it from ending the
+ * others.
+ * Autovacuum's workers are not among them: RENAME and DROP end those themselves (PostgreSQL's source,
+ * CountOtherDBBackends).
  * @returns how many were told to end
  */
-export async function endSessions (sql: Sql, databases: readonly string[]): Promise<number> {
+export async function endSessions(sql: Sql, databases: readonly string[]): Promise<number> {
   const ended = await sql`
     SELECT pg_catalog.pg_terminate_backend(a.pid)
     FROM pg_catalog.pg_stat_activity a JOIN pg_catalog.pg_roles r ON r.oid = a.usesysid
@@ -45,12 +47,23 @@ export async function endSessions (sql: Sql, databases: readonly string[]): Prom
  * Who keeps databases from being renamed or dropped (SQLSTATE 55006).
  * @param what could not be done, such as `The databases could not be exchanged`
  */
-export async function databasesInUse (sql: Sql, databases: readonly string[], what: string, cause: unknown): Promise<AppError> {
+export async function databasesInUse(
+  sql: Sql,
+  databases: readonly string[],
+  what: string,
+  cause: unknown
+): Promise<AppError> {
   const prepared = await preparedTransactions(sql, databases)
   if (prepared.length > 0) {
-    return new AppError('DATABASE_BUSY', 'prepared-transactions', `${what}: prepared transactions stay in them: ${prepared.map(quoteLiteral).join(', ')}.`, {
-      remedy: 'End them, with COMMIT PREPARED or ROLLBACK PREPARED and the name, then restore again.', cause
-    })
+    return new AppError(
+      'DATABASE_BUSY',
+      'prepared-transactions',
+      `${what}: prepared transactions stay in them: ${prepared.map(quoteLiteral).join(', ')}.`,
+      {
+        remedy: 'End them, with COMMIT PREPARED or ROLLBACK PREPARED and the name, then restore again.',
+        cause
+      }
+    )
   }
   const sessions = await sql<Session[]>`
     SELECT pid, usename AS role, application_name AS application FROM pg_catalog.pg_stat_activity
@@ -60,8 +73,9 @@ export async function databasesInUse (sql: Sql, databases: readonly string[], wh
 }
 
 /** @param names of the sessions */
-export function cannotEnd (what: string, names: string, cause?: unknown): AppError {
+export function cannotEnd(what: string, names: string, cause?: unknown): AppError {
   return new AppError('DATABASE_BUSY', 'sessions-remain', `${what}: ${names} could not be ended.`, {
-    remedy: 'End the sessions that are named (a superuser\'s can only be ended by a superuser), then restore again.', cause
+    remedy: "End the sessions that are named (a superuser's can only be ended by a superuser), then restore again.",
+    cause
   })
 }

@@ -8,9 +8,9 @@ export interface DatabaseStrategy {
   /** The cluster's data folder when it is ours and on this machine, for the disk preflight; else null. */
   readonly dataDirectory: string | null
   /** Makes the database reachable. Idempotent. @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING */
-  start (): Promise<void>
+  start(): Promise<void>
   /** Stops what start() started. Idempotent. */
-  stop (): Promise<void>
+  stop(): Promise<void>
   /** Where the application's database is. @throws AppError DATABASE_UNAVAILABLE before start() */
-  connection (): Connection
+  connection(): Connection
 }

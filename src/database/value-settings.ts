@@ -10,19 +10,35 @@ export const Setting = Type.Object({ name: Type.String({ maxLength: 255 }), valu
 export type Setting = Static<typeof Setting>
 
 /**
- * Of these the script of a dump needs its own plain form, so that a load has the application's only while a materialized view
+ * Of these the script of a dump needs its own plain form, so that a load has the application's only while a
+ * materialized view
  * is filled. The other values of `plainValues` change how an expression is computed, and not how the script is read.
  */
-const readsScript = new Set(['lc_monetary', 'array_nulls', 'standard_conforming_strings', 'backslash_quote', 'xmloption', 'transform_null_equals', 'gin_fuzzy_search_limit'])
+const readsScript = new Set([
+  'lc_monetary',
+  'array_nulls',
+  'standard_conforming_strings',
+  'backslash_quote',
+  'xmloption',
+  'transform_null_equals',
+  'gin_fuzzy_search_limit'
+])
 
 /** What a merge of rows into the live database computes by: what it writes as text it needs in the plain form. */
-const computedInMerge = new Set(['TimeZone', 'timezone_abbreviations', 'default_text_search_config', 'lc_numeric', 'lc_time'])
+const computedInMerge = new Set([
+  'TimeZone',
+  'timezone_abbreviations',
+  'default_text_search_config',
+  'lc_numeric',
+  'lc_time'
+])
 
 /**
- * The settings that values depend on, as the application's sessions have them: from postgresql.conf, the database, the role, the
+ * The settings that values depend on, as the application's sessions have them: from postgresql.conf, the database, the
+ * role, the
  * role in the database or DATABASE_URL. Settings of its own (`app.region`) are among them.
  */
-export async function readValueSettings (connection: Connection): Promise<Setting[]> {
+export async function readValueSettings(connection: Connection): Promise<Setting[]> {
   try {
     return await withSql(connection, { kind: 'application' }, async sql => {
       const custom = await sql<Array<{ name: string }>>`
@@ -42,8 +58,11 @@ export async function readValueSettings (connection: Connection): Promise<Settin
   }
 }
 
-/** Null where the server has no such setting, or keeps its value from the user: then it is none of the application's either. */
-async function valueOf (sql: Sql, name: string): Promise<string | null> {
+/**
+ * Null where the server has no such setting, or keeps its value from the user: then it is none of the application's
+ * either.
+ */
+async function valueOf(sql: Sql, name: string): Promise<string | null> {
   try {
     if (name === textSearch) return await textSearchConfiguration(sql)
     const [row] = await sql<[{ value: string | null }]>`SELECT pg_catalog.current_setting(${name}, true) AS value`
@@ -55,12 +74,13 @@ async function valueOf (sql: Sql, name: string): Promise<string | null> {
 }
 
 /**
- * With its schema, whatever its setting's text is: postgresql.conf can name it without one, and quote_all_identifiers quotes it.
+ * With its schema, whatever its setting's text is: postgresql.conf can name it without one, and quote_all_identifiers
+ * quotes it.
  * Null where the setting names none that exists.
  */
-async function textSearchConfiguration (sql: Sql): Promise<string | null> {
+async function textSearchConfiguration(sql: Sql): Promise<string | null> {
   try {
-    const [found] = await sql<Array<{ schema: string, name: string }>>`
+    const [found] = await sql<Array<{ schema: string; name: string }>>`
       SELECT n.nspname AS schema, c.cfgname AS name FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid = c.cfgnamespace
       WHERE c.oid = pg_catalog.get_current_ts_config()`
     return found === undefined ? null : quoteTable(found)
@@ -79,12 +99,15 @@ export interface LoadSettings {
 export const noLoadSettings: LoadSettings = { throughout: [], atRefresh: [] }
 
 /**
- * Tries the settings where a dump is to be loaded. One that the server does not know is left out with a warning, since values
+ * Tries the settings where a dump is to be loaded. One that the server does not know is left out with a warning, since
+ * values
  * that are computed may then differ. A text search configuration can be the dump's own, so that it is there only later.
  * @param isPlain the dump was written in the plain form; older ones have the monetary values of `settings`
  */
-export async function planLoadSettings (
-  connection: Connection, database: string, { settings, isPlain }: { settings: readonly Setting[], isPlain: boolean }
+export async function planLoadSettings(
+  connection: Connection,
+  database: string,
+  { settings, isPlain }: { settings: readonly Setting[]; isPlain: boolean }
 ): Promise<LoadSettings & { warnings: string[] }> {
   const known = settings.filter(({ name }) => Object.hasOwn(plainValues, name) || isCustom(name))
   const atRefresh = (name: string): boolean => readsScript.has(name) && (isPlain || name !== 'lc_monetary')
@@ -100,48 +123,70 @@ export async function planLoadSettings (
   }
 }
 
-function refusedWarnings (refused: Array<[string, string]>): string[] {
+function refusedWarnings(refused: Array<[string, string]>): string[] {
   if (refused.length === 0) return []
   const list = refused.map(([name, reason]) => `${name} (${reason})`).join(', ')
-  return [`The server refuses settings that the database was backed up with: ${list}. Values that are computed as the backup is loaded, such as those of materialized views, can differ.`]
+  return [
+    `The server refuses settings that the database was backed up with: ${list}. Values that are computed as the backup is loaded, such as those of materialized views, can differ.`
+  ]
 }
 
 /** SQL that sets them for the rest of the session. */
-export function settingStatements (settings: readonly Setting[]): string {
-  return settings.map(({ name, value }) => `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)${name === textSearch ? ifThere(value) : ''};\n`).join('')
+export function settingStatements(settings: readonly Setting[]): string {
+  return settings
+    .map(
+      ({ name, value }) =>
+        `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value)}, false)${name === textSearch ? ifThere(value) : ''};\n`
+    )
+    .join('')
 }
 
 /** SQL that gives these back their plain form. */
-export function plainStatements (settings: readonly Setting[] = Object.keys(plainValues).map(name => ({ name, value: '' }))): string {
-  return settingStatements(settings.filter(({ name }) => Object.hasOwn(plainValues, name)).map(({ name }) => ({ name, value: plainValues[name] as string })))
+export function plainStatements(
+  settings: readonly Setting[] = Object.keys(plainValues).map(name => ({ name, value: '' }))
+): string {
+  return settingStatements(
+    settings
+      .filter(({ name }) => Object.hasOwn(plainValues, name))
+      .map(({ name }) => ({ name, value: plainValues[name] as string }))
+  )
 }
 
 /** Sets them around each statement of a dump that fills a materialized view. */
-export function refreshSettings ({ atRefresh }: LoadSettings): DumpChange[] {
+export function refreshSettings({ atRefresh }: LoadSettings): DumpChange[] {
   if (atRefresh.length === 0) return []
-  return [encloseStatements(({ type }) => type === 'MATERIALIZED VIEW DATA', { before: settingStatements(atRefresh), after: plainStatements(atRefresh) })]
+  return [
+    encloseStatements(({ type }) => type === 'MATERIALIZED VIEW DATA', {
+      before: settingStatements(atRefresh),
+      after: plainStatements(atRefresh)
+    })
+  ]
 }
 
 /** As the setting names it, quoted or not; the dump that would make it can be one of another database. */
-function ifThere (configuration: string): string {
+function ifThere(configuration: string): string {
   return ` WHERE EXISTS (SELECT FROM pg_catalog.pg_ts_config c JOIN pg_catalog.pg_namespace n ON n.oid OPERATOR(pg_catalog.=) c.cfgnamespace
     WHERE ARRAY[n.nspname::pg_catalog.text, c.cfgname::pg_catalog.text] OPERATOR(pg_catalog.=) pg_catalog.parse_ident(${quoteLiteral(configuration)}))`
 }
 
 /** The live settings that a merge computes by. */
-export function mergeSettings (settings: readonly Setting[]): Setting[] {
+export function mergeSettings(settings: readonly Setting[]): Setting[] {
   return settings.filter(({ name }) => computedInMerge.has(name))
 }
 
 const textSearch = 'default_text_search_config'
 
 /** As PostgreSQL takes the name of a setting that it does not know itself (valid_custom_variable_name in guc.c). */
-function isCustom (name: string): boolean {
+function isCustom(name: string): boolean {
   return /^[a-z_\u0080-\uffff][\w$\u0080-\uffff]*(\.[a-z_\u0080-\uffff][\w$\u0080-\uffff]*)+$/i.test(name)
 }
 
 /** The reason of each. */
-async function refusedSettings (connection: Connection, database: string, settings: readonly Setting[]): Promise<Map<string, string>> {
+async function refusedSettings(
+  connection: Connection,
+  database: string,
+  settings: readonly Setting[]
+): Promise<Map<string, string>> {
   const refused = new Map<string, string>()
   try {
     await withSql(connection, { database }, async sql => {

@@ -4,11 +4,12 @@ import type { FileHandle } from 'node:fs/promises'
 const blockBytes = 1 << 20
 
 /**
- * SHA-256 of the first `size` bytes of a file, in hex; of fewer when it has become shorter. Of two blocks one is hashed while
+ * SHA-256 of the first `size` bytes of a file, in hex; of fewer when it has become shorter. Of two blocks one is hashed
+ * while
  * the other is read, and no memory is asked for in between.
  * @throws the reason of the signal
  */
-export async function sha256Of (handle: FileHandle, size: number, signal?: AbortSignal): Promise<string> {
+export async function sha256Of(handle: FileHandle, size: number, signal?: AbortSignal): Promise<string> {
   const hash = createHash('sha256')
   const blocks = [0, 1].map(() => Buffer.allocUnsafe(Math.min(blockBytes, size)))
   const readAt = async (position: number): Promise<Buffer> => {

@@ -5,19 +5,19 @@ export interface HashStream extends Transform {
   /** Bytes that have passed so far. */
   readonly bytes: number
   /** SHA-256 of all that passed, in hex. Only once the stream has ended. */
-  digest (): string
+  digest(): string
 }
 
 /**
  * A stream that hands every byte on unchanged and knows their SHA-256 and number.
  * @param onBytes told the length of each chunk as it passes; what it throws destroys the stream
  */
-export function createHashStream (onBytes?: (bytes: number) => void): HashStream {
+export function createHashStream(onBytes?: (bytes: number) => void): HashStream {
   const hash = createHash('sha256')
   let bytes = 0
   const stream = new Transform({
     highWaterMark: 1 << 20,
-    transform (chunk: Buffer, _encoding, callback: TransformCallback) {
+    transform(chunk: Buffer, _encoding, callback: TransformCallback) {
       try {
         hash.update(chunk)
         bytes += chunk.length

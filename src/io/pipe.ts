@@ -8,7 +8,10 @@ export interface Pipe {
   writer: FileHandle
 }
 
-export interface HeadLine { line: string, replacement: string }
+export interface HeadLine {
+  line: string
+  replacement: string
+}
 
 /** What a program writes into a pipe. */
 export interface PipedText {
@@ -16,11 +19,11 @@ export interface PipedText {
   /** Lines of the text's first 4 KiB, and what takes their place. ASCII. */
   head?: readonly HeadLine[]
   /** Waits for the program. @throws when it has failed: the text is not whole */
-  finish (): Promise<void>
+  finish(): Promise<void>
   /** Ends the program, which ends the text. */
-  stop (): void
+  stop(): void
   /** Once it is not read any more. */
-  close (): Promise<void>
+  close(): Promise<void>
 }
 
 /**
@@ -28,7 +31,7 @@ export interface PipedText {
  * socket that Node makes, and another thread can read it.
  * @throws ProgramError and the file system's errors where mkfifo or the temporary folder can't be used
  */
-export async function makePipe (): Promise<Pipe> {
+export async function makePipe(): Promise<Pipe> {
   const folder = await mkdtemp(join(tmpdir(), 'dumbassets-pipe-'))
   try {
     const path = join(folder, 'pipe')
@@ -54,13 +57,16 @@ export async function makePipe (): Promise<Pipe> {
 const headBytes = 4096
 
 /** The text with lines of its head replaced. Its first block must hold the whole head. */
-export async function * replaceInHead (text: AsyncIterable<Buffer>, lines: readonly HeadLine[]): AsyncGenerator<Buffer> {
+export async function* replaceInHead(text: AsyncIterable<Buffer>, lines: readonly HeadLine[]): AsyncGenerator<Buffer> {
   let isFirst = true
   for await (const block of text) {
     if (!isFirst) yield block
     else {
       isFirst = false
-      const head = lines.reduce((head, { line, replacement }) => head.replace(`\n${line}\n`, () => `\n${replacement}\n`), block.toString('latin1', 0, headBytes))
+      const head = lines.reduce(
+        (head, { line, replacement }) => head.replace(`\n${line}\n`, () => `\n${replacement}\n`),
+        block.toString('latin1', 0, headBytes)
+      )
       yield Buffer.from(head, 'latin1')
       yield block.subarray(headBytes)
     }

@@ -4,7 +4,10 @@ import type { ReadPipeData, ReadPipeReply } from './read-pipe.js'
 import { fillRing } from './ring.js'
 
 /* A worker thread that waits in read(2), which costs a fraction of being told of each 64 KiB that a pipe holds. */
-const { port, data: { descriptor, ring } } = enterLane<ReadPipeData>()
+const {
+  port,
+  data: { descriptor, ring }
+} = enterLane<ReadPipeData>()
 const slots = fillRing(ring)
 
 try {
@@ -26,6 +29,6 @@ try {
   port.postMessage(failureOf(error))
 }
 
-function reply (message: ReadPipeReply): void {
+function reply(message: ReadPipeReply): void {
   port.postMessage(message)
 }

@@ -5,7 +5,7 @@ import { runProgram } from './process.js'
 const syncProgram = '/usr/bin/sync'
 
 /** Makes a whole folder tree durable: its file system as a whole with syncfs(2) through sync(1), else file by file. */
-export async function syncTree (folder: string): Promise<void> {
+export async function syncTree(folder: string): Promise<void> {
   try {
     await runProgram(syncProgram, ['--file-system', folder])
   } catch {
@@ -14,7 +14,7 @@ export async function syncTree (folder: string): Promise<void> {
   }
 }
 
-async function syncEach (folder: string): Promise<void> {
+async function syncEach(folder: string): Promise<void> {
   for (const entry of await readdir(folder, { withFileTypes: true })) {
     const path = join(folder, entry.name)
     if (entry.isDirectory()) await syncEach(path)
@@ -23,7 +23,7 @@ async function syncEach (folder: string): Promise<void> {
   await syncOne(folder)
 }
 
-async function syncOne (path: string): Promise<void> {
+async function syncOne(path: string): Promise<void> {
   const handle = await open(path, 'r')
   try {
     await handle.sync()

@@ -17,7 +17,7 @@ export interface Entry extends Omit<Turn, 'context'> {
   reject: (error: unknown) => void
 }
 
-export function newJob ({ kind, organizationId, backupId, startedBy }: JobRequest): Job {
+export function newJob({ kind, organizationId, backupId, startedBy }: JobRequest): Job {
   return {
     object: 'job',
     id: randomUUID(),
@@ -34,16 +34,26 @@ export function newJob ({ kind, organizationId, backupId, startedBy }: JobReques
   }
 }
 
-export function newEntry ({ kind, params, resources }: JobRequest | UpkeepRequest, job: Job | null): Entry {
+export function newEntry({ kind, params, resources }: JobRequest | UpkeepRequest, job: Job | null): Entry {
   const { promise, resolve, reject } = Promise.withResolvers<unknown>()
   promise.catch(() => {})
-  return { job, kind, params, resources, controller: new AbortController(), listeners: new Set(), ended: promise, resolve, reject }
+  return {
+    job,
+    kind,
+    params,
+    resources,
+    controller: new AbortController(),
+    listeners: new Set(),
+    ended: promise,
+    resolve,
+    reject
+  }
 }
 
 /** What the work of the entry is given: watchers see its progress, at most ten times a second while only bytes move. */
-export function contextOf ({ job, controller, listeners }: Entry): Omit<JobContext, 'followUp'> {
+export function contextOf({ job, controller, listeners }: Entry): Omit<JobContext, 'followUp'> {
   let notifiedAt = -Infinity
-  function notify (change: Partial<Job>): void {
+  function notify(change: Partial<Job>): void {
     if (job === null) return
     Object.assign(job, change)
     notifiedAt = performance.now()
@@ -53,20 +63,26 @@ export function contextOf ({ job, controller, listeners }: Entry): Omit<JobConte
     jobId: job?.id ?? randomUUID(),
     signal: controller.signal,
     progress: {
-      phase (phase) { notify({ phase }) },
-      total (bytesTotal) { notify({ bytesTotal }) },
-      advance (bytes) {
+      phase(phase) {
+        notify({ phase })
+      },
+      total(bytesTotal) {
+        notify({ bytesTotal })
+      },
+      advance(bytes) {
         if (job === null) return
         job.bytesDone += bytes
         if (performance.now() - notifiedAt >= progressIntervalMs) notify({})
       },
-      uncancellable () { notify({ cancellable: false }) }
+      uncancellable() {
+        notify({ cancellable: false })
+      }
     }
   }
 }
 
 /** Never before its start, also when the clock has been set back meanwhile. */
-export function endOf ({ startedAt }: Job): string {
+export function endOf({ startedAt }: Job): string {
   const now = new Date().toISOString()
   return now < startedAt ? startedAt : now
 }

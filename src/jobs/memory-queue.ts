@@ -19,18 +19,26 @@ export interface MemoryQueueOptions {
 }
 
 /** A queue for one process. Jobs that have not ended are lost with it. */
-export function createMemoryQueue ({ log, gate, places = Infinity, history, onUnfinished = () => {} }: MemoryQueueOptions): Queue {
+export function createMemoryQueue({
+  log,
+  gate,
+  places = Infinity,
+  history,
+  onUnfinished = () => {}
+}: MemoryQueueOptions): Queue {
   /** Every job that has not ended. */
   const entries = new Map<string, Entry & { job: Job }>()
   const waiting: Entry[] = []
   const running = new Set<Entry>()
   let work: Work | null = null
   let endGrace = (): void => {}
-  const graceOver = new Promise<void>(resolve => { endGrace = resolve })
+  const graceOver = new Promise<void>(resolve => {
+    endGrace = resolve
+  })
   let stopping: Promise<void> | undefined
 
   /** In their order, but past those whose resources are held: none overtakes another that needs the same. */
-  function startDue (): void {
+  function startDue(): void {
     if (work === null) return
     const held = [...running].flatMap(({ resources }) => resources)
     for (const entry of [...waiting]) {
@@ -39,19 +47,27 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     }
   }
 
-  function fits (needed: readonly Resource[], held: readonly Resource[]): boolean {
-    return conflictOf(needed, held) === undefined && (!needed.includes(place) || held.filter(({ name }) => name === place.name).length < places)
+  function fits(needed: readonly Resource[], held: readonly Resource[]): boolean {
+    return (
+      conflictOf(needed, held) === undefined &&
+      (!needed.includes(place) || held.filter(({ name }) => name === place.name).length < places)
+    )
   }
 
-  function begin (entry: Entry, work: Work): void {
+  function begin(entry: Entry, work: Work): void {
     waiting.splice(waiting.indexOf(entry), 1)
     running.add(entry)
     if (entry.job !== null) Object.assign(entry.job, { state: 'running', phase: 'starting' })
     void perform(entry, work)
   }
 
-  async function perform (entry: Entry, work: Work): Promise<void> {
-    const { kind, params, resources, controller: { signal } } = entry
+  async function perform(entry: Entry, work: Work): Promise<void> {
+    const {
+      kind,
+      params,
+      resources,
+      controller: { signal }
+    } = entry
     try {
       // The caller is to have the job before anything of it happens.
       await Promise.resolve()
@@ -68,9 +84,10 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     }
   }
 
-  async function fail (entry: Entry, error: unknown): Promise<void> {
+  async function fail(entry: Entry, error: unknown): Promise<void> {
     const { thrown, outcome } = failureOf(error, entry.controller.signal)
-    if (entry.job !== null && (thrown !== error || !(error instanceof AppError))) log.error({ err: error, jobId: entry.job.id }, 'what ended the job')
+    if (entry.job !== null && (thrown !== error || !(error instanceof AppError)))
+      log.error({ err: error, jobId: entry.job.id }, 'what ended the job')
     await close(entry, outcome)
     running.delete(entry)
     entry.reject(thrown)
@@ -78,8 +95,12 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     startDue()
   }
 
-  async function close (entry: Entry, outcome: Pick<Job, 'state' | 'error' | 'result'>): Promise<void> {
-    const { job, listeners, controller: { signal } } = entry
+  async function close(entry: Entry, outcome: Pick<Job, 'state' | 'error' | 'result'>): Promise<void> {
+    const {
+      job,
+      listeners,
+      controller: { signal }
+    } = entry
     if (job === null) return
     if (!signal.aborted) job.cancellable = false
     const ended = { ...job, ...outcome, cancellable: false, finishedAt: endOf(job) }
@@ -92,13 +113,16 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     log.info({ jobId: id, kind, organizationId }, `job ${state}`)
   }
 
-  function follow ({ job }: Entry, requests: UpkeepRequest[]): void {
+  function follow({ job }: Entry, requests: UpkeepRequest[]): void {
     const followers = requests.map(request => newEntry(request, null))
-    for (const { ended } of followers) ended.catch((error: unknown) => { log.error({ err: error, jobId: job?.id }, 'Follow-up work of a job failed') })
+    for (const { ended } of followers)
+      ended.catch((error: unknown) => {
+        log.error({ err: error, jobId: job?.id }, 'Follow-up work of a job failed')
+      })
     waiting.unshift(...followers)
   }
 
-  async function keep (job: Job): Promise<void> {
+  async function keep(job: Job): Promise<void> {
     try {
       await history.keep(job)
     } catch (error) {
@@ -106,30 +130,42 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     }
   }
 
-  const own = (organizationId: string): Job[] => [...entries.values()].map(({ job }) => job).filter(job => job.organizationId === organizationId)
+  const own = (organizationId: string): Job[] =>
+    [...entries.values()].map(({ job }) => job).filter(job => job.organizationId === organizationId)
 
-  async function finished (organizationId: string, jobId: string): Promise<Job> {
+  async function finished(organizationId: string, jobId: string): Promise<Job> {
     const kept = await history.find(organizationId, jobId)
     if (kept === null) throw new AppError('JOB_NOT_FOUND', 'no-such-job', `There is no job ${jobId}.`)
     return kept
   }
 
   /** Work of the service's own is waited for. */
-  function refuseConflict ({ organizationId, resources }: JobRequest): void {
-    const others = [...running, ...waiting].filter((entry): entry is Entry & { job: Job } => entry.job !== null && isActive(entry.job))
+  function refuseConflict({ organizationId, resources }: JobRequest): void {
+    const others = [...running, ...waiting].filter(
+      (entry): entry is Entry & { job: Job } => entry.job !== null && isActive(entry.job)
+    )
     const mine = others.find(({ job }) => job.organizationId === organizationId)?.job
     if (mine !== undefined) {
-      throw new AppError('JOB_CONFLICT', 'job-of-organization-runs', `A ${mine.kind} job is ${mine.state} for this organization: ${mine.id}.`)
+      throw new AppError(
+        'JOB_CONFLICT',
+        'job-of-organization-runs',
+        `A ${mine.kind} job is ${mine.state} for this organization: ${mine.id}.`
+      )
     }
     const other = others.find(entry => conflictOf(resources, entry.resources) !== undefined)
     if (other !== undefined) {
-      throw new AppError('JOB_CONFLICT', 'database-in-use-by-job', conflictOf([database('shared')], other.resources) === undefined
-        ? 'This needs the whole database, and a job of another organization is running.'
-        : 'The whole database is being restored for another organization.', { remedy: 'Try again when that job has ended.' })
+      throw new AppError(
+        'JOB_CONFLICT',
+        'database-in-use-by-job',
+        conflictOf([database('shared')], other.resources) === undefined
+          ? 'This needs the whole database, and a job of another organization is running.'
+          : 'The whole database is being restored for another organization.',
+        { remedy: 'Try again when that job has ended.' }
+      )
     }
   }
 
-  function cancel (entry: Entry & { job: Job }, reason: AppError): void {
+  function cancel(entry: Entry & { job: Job }, reason: AppError): void {
     entry.controller.abort(reason)
     const place = waiting.indexOf(entry)
     if (place === -1) return
@@ -138,11 +174,15 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
     void fail(entry, reason)
   }
 
-  async function endAll (): Promise<void> {
+  async function endAll(): Promise<void> {
     for (const entry of [...waiting]) if (entry.job !== null) cancel(entry as Entry & { job: Job }, stopped())
     const settled = async (): Promise<void> => {
       while (running.size + waiting.length > 0) {
-        await Promise.allSettled([...running, ...waiting].map(async ({ ended }) => { await ended }))
+        await Promise.allSettled(
+          [...running, ...waiting].map(async ({ ended }) => {
+            await ended
+          })
+        )
         await Promise.resolve()
       }
     }
@@ -153,7 +193,7 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
   }
 
   return {
-    enqueue (request) {
+    enqueue(request) {
       const reason = gate.reason()
       if (reason !== null) throw reason
       refuseConflict(request)
@@ -167,7 +207,7 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
       return { ...job }
     },
 
-    async upkeep (request) {
+    async upkeep(request) {
       const entry = newEntry(request, null)
       waiting.push(entry)
       startDue()
@@ -176,37 +216,51 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
 
     isIdle: () => running.size + waiting.length === 0,
 
-    async wait (jobId) {
+    async wait(jobId) {
       return await entries.get(jobId)?.ended
     },
 
-    watch (jobId, listener) {
+    watch(jobId, listener) {
       const listeners = entries.get(jobId)?.listeners
       listeners?.add(listener)
-      return () => { listeners?.delete(listener) }
+      return () => {
+        listeners?.delete(listener)
+      }
     },
 
-    async cancel (organizationId, jobId) {
+    async cancel(organizationId, jobId) {
       const entry = entries.get(jobId)
       if (entry?.job.organizationId !== organizationId) {
         const { state } = await finished(organizationId, jobId)
-        throw new AppError('JOB_CONFLICT', 'job-ended', `The job has ended already: it ${state === 'failed' ? 'failed' : `is ${state}`}.`, { remedy: 'Nothing is left to cancel.' })
+        throw new AppError(
+          'JOB_CONFLICT',
+          'job-ended',
+          `The job has ended already: it ${state === 'failed' ? 'failed' : `is ${state}`}.`,
+          { remedy: 'Nothing is left to cancel.' }
+        )
       }
       if (!entry.job.cancellable) {
-        throw new AppError('JOB_CONFLICT', 'job-not-cancellable', `The job can't be cancelled any more: it is at "${entry.job.phase}".`, { remedy: 'Wait for it to end.' })
+        throw new AppError(
+          'JOB_CONFLICT',
+          'job-not-cancellable',
+          `The job can't be cancelled any more: it is at "${entry.job.phase}".`,
+          { remedy: 'Wait for it to end.' }
+        )
       }
       cancel(entry, new AppError('JOB_CANCELLED', 'job-cancelled', 'The job was cancelled.'))
       return { ...entry.job }
     },
 
-    async get (organizationId, jobId) {
+    async get(organizationId, jobId) {
       const job = entries.get(jobId)?.job
       return job?.organizationId === organizationId ? { ...job } : await finished(organizationId, jobId)
     },
 
-    async list (organizationId) {
+    async list(organizationId) {
       // Before the others, among which a job is that ends meanwhile.
-      const active = own(organizationId).map(job => ({ ...job })).reverse()
+      const active = own(organizationId)
+        .map(job => ({ ...job }))
+        .reverse()
       const ended = await history.list(organizationId)
       const known = new Set(ended.map(({ id }) => id))
       return [...active.filter(({ id }) => !known.has(id)), ...ended]
@@ -214,20 +268,22 @@ export function createMemoryQueue ({ log, gate, places = Infinity, history, onUn
 
     isBusy: organizationId => own(organizationId).length > 0,
 
-    serve (next) {
+    serve(next) {
       work = next
       startDue()
     },
 
-    async stop (graceMs = 30_000) {
+    async stop(graceMs = 30_000) {
       gate.lock(new AppError('SERVICE_STOPPING', 'service-stopping', 'The service is stopping.'))
       const timer = setTimeout(endGrace, graceMs)
       stopping ??= endAll()
-      await stopping.finally(() => { clearTimeout(timer) })
+      await stopping.finally(() => {
+        clearTimeout(timer)
+      })
     }
   }
 }
 
-function stopped (): AppError {
+function stopped(): AppError {
   return new AppError('SERVICE_STOPPING', 'service-stopping', 'The service is stopping, so the job was cancelled.')
 }

@@ -4,7 +4,7 @@ import type { UpkeepRequest, Work } from './queue.js'
 import { place } from './resources.js'
 
 /** Does the work of jobs by the operations of their kinds. */
-export function createWorker (core: Core, operations: readonly Operation[]): Work {
+export function createWorker(core: Core, operations: readonly Operation[]): Work {
   const byKind = new Map(operations.map(operation => [operation.kind, operation]))
   return async ({ kind, params, context, resources }) => {
     const operation = byKind.get(kind)
@@ -12,7 +12,9 @@ export function createWorker (core: Core, operations: readonly Operation[]): Wor
     const followUps: UpkeepRequest[] = []
     const result = await operation.run(core, dataOf(operation, params), {
       ...context,
-      async followUp (next) { followUps.push({ ...next, resources: resources.filter(resource => resource !== place) }) }
+      async followUp(next) {
+        followUps.push({ ...next, resources: resources.filter(resource => resource !== place) })
+      }
     })
     return { result, followUps }
   }

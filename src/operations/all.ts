@@ -9,5 +9,12 @@ import { undo } from './undo.js'
 
 /** Everything that a job can be. */
 export const operations = [
-  create, importArchive, restore, undo, deleteBackup, releaseEarlierCheckpoints, expireOldCheckpoints, recover
+  create,
+  importArchive,
+  restore,
+  undo,
+  deleteBackup,
+  releaseEarlierCheckpoints,
+  expireOldCheckpoints,
+  recover
 ] as unknown as readonly Operation[]

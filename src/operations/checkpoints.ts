@@ -8,7 +8,9 @@ export const releaseEarlierCheckpoints = defineOperation({
   kind: 'release-checkpoints',
   params: Type.Object({ organizationId: Type.String(), keep: Type.Union([Type.String(), Type.Null()]) }),
   resources: ({ organizationId }) => [organization(organizationId), database('shared')],
-  run: async (core, { organizationId, keep }) => { await dropEarlierCheckpoints(core, organizationId, keep) }
+  run: async (core, { organizationId, keep }) => {
+    await dropEarlierCheckpoints(core, organizationId, keep)
+  }
 })
 
 /** Drops the checkpoints whose time is over, beside no job that might need one. */
@@ -16,5 +18,7 @@ export const expireOldCheckpoints = defineOperation({
   kind: 'expire-checkpoints',
   params: Type.Object({}),
   resources: () => [database('exclusive')],
-  run: async core => { await expireCheckpoints(core) }
+  run: async core => {
+    await expireCheckpoints(core)
+  }
 })

@@ -8,7 +8,7 @@ export const deleteBackup = defineOperation({
   kind: 'delete',
   params: Type.Object({ organizationId: Type.String(), backupId: Type.String() }),
   resources: ({ organizationId }) => [organization(organizationId), database('shared')],
-  async run (core, { organizationId, backupId }) {
+  async run(core, { organizationId, backupId }) {
     await deleteAnyBackup(core, { organizationId, backupId })
     return { object: 'deletion' as const, message: 'Backup deleted successfully' as const, backupId }
   }

@@ -8,5 +8,7 @@ export const recover = defineOperation({
   kind: 'recover',
   params: Type.Object({}),
   resources: () => [database('exclusive')],
-  run: async core => { await recoverRestores(core) }
+  run: async core => {
+    await recoverRestores(core)
+  }
 })

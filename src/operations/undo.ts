@@ -10,8 +10,14 @@ export const undo = defineOperation({
     organizationId: Type.String(),
     restoreId: Type.String(),
     startedBy: Type.String(),
-    ofInstance: Type.Boolean({ description: 'The whole database is replaced, so that other organizations would notice' })
+    ofInstance: Type.Boolean({
+      description: 'The whole database is replaced, so that other organizations would notice'
+    })
   }),
-  resources: ({ organizationId, ofInstance }) => [organization(organizationId), database(ofInstance ? 'exclusive' : 'shared'), place],
+  resources: ({ organizationId, ofInstance }) => [
+    organization(organizationId),
+    database(ofInstance ? 'exclusive' : 'shared'),
+    place
+  ],
   run: async (core, { ofInstance: _, ...params }, context) => await undoRestore(core, params, context)
 })

@@ -11,13 +11,14 @@ import type { Log } from '../log.js'
 import type { Repository } from './repository.js'
 
 /**
- * Finished jobs as files of the repository, so that a restart forgets none: `{yyyy-mm-dd}/{instant}-{id}.json` by their end, in
+ * Finished jobs as files of the repository, so that a restart forgets none: `{yyyy-mm-dd}/{instant}-{id}.json` by their
+ * end, in
  * UTC, in the organization's folder `activity`. Those of this process are found also when they can't be written.
  */
-export function createActivity (repository: Repository, log: Log): JobHistory {
+export function createActivity(repository: Repository, log: Log): JobHistory {
   const recent = createRecentJobs()
 
-  async function read (path: string): Promise<Job | null> {
+  async function read(path: string): Promise<Job | null> {
     const job = parsed(await readFile(path, 'utf8'))
     if (Value.Check(Job, job)) return job
     log.warn({ path }, 'A file in the activity folder is not of a job of this release, and is left out')
@@ -25,7 +26,7 @@ export function createActivity (repository: Repository, log: Log): JobHistory {
   }
 
   return {
-    async keep (job) {
+    async keep(job) {
       await recent.keep(job)
       const { id, organizationId, finishedAt = '' } = job
       await guarded('Keeping a finished job', async () => {
@@ -34,15 +35,19 @@ export function createActivity (repository: Repository, log: Log): JobHistory {
       })
     },
 
-    async find (organizationId, jobId) {
+    async find(organizationId, jobId) {
       requireUuid(jobId)
-      return await recent.find(organizationId, jobId) ?? await guarded('Looking for a job', async () => {
-        for await (const { path, id } of filesOf(await repository.activityFolder(organizationId))) if (id === jobId) return await read(path)
-        return null
-      })
+      return (
+        (await recent.find(organizationId, jobId)) ??
+        (await guarded('Looking for a job', async () => {
+          for await (const { path, id } of filesOf(await repository.activityFolder(organizationId)))
+            if (id === jobId) return await read(path)
+          return null
+        }))
+      )
     },
 
-    async list (organizationId) {
+    async list(organizationId) {
       const jobs = await recent.list(organizationId)
       const known = new Set(jobs.map(({ id }) => id))
       if (jobs.length >= listedJobs) return jobs
@@ -58,7 +63,7 @@ export function createActivity (repository: Repository, log: Log): JobHistory {
   }
 }
 
-function parsed (text: string): unknown {
+function parsed(text: string): unknown {
   try {
     return JSON.parse(text)
   } catch {
@@ -67,8 +72,11 @@ function parsed (text: string): unknown {
 }
 
 /** Newest first. */
-async function * filesOf (folder: string): AsyncGenerator<{ path: string, id: string }> {
-  for (const day of (await namesIn(folder)).filter(name => /^\d{4}-\d\d-\d\d$/.test(name)).sort().reverse()) {
+async function* filesOf(folder: string): AsyncGenerator<{ path: string; id: string }> {
+  for (const day of (await namesIn(folder))
+    .filter(name => /^\d{4}-\d\d-\d\d$/.test(name))
+    .sort()
+    .reverse()) {
     for (const name of (await namesIn(join(folder, day))).sort().reverse()) {
       const [, id] = /^\d{8}T\d{9}Z-([0-9a-f-]{36})\.json$/.exec(name) ?? []
       if (id !== undefined) yield { path: join(folder, day, name), id }
@@ -76,11 +84,11 @@ async function * filesOf (folder: string): AsyncGenerator<{ path: string, id: st
   }
 }
 
-async function namesIn (folder: string): Promise<string[]> {
-  return await absentIsNull(readdir(folder)) ?? []
+async function namesIn(folder: string): Promise<string[]> {
+  return (await absentIsNull(readdir(folder))) ?? []
 }
 
-async function guarded<Result> (what: string, work: () => Promise<Result>): Promise<Result> {
+async function guarded<Result>(what: string, work: () => Promise<Result>): Promise<Result> {
   try {
     return await work()
   } catch (error) {

@@ -12,24 +12,37 @@ import { createRescan, misnamed, type Stray } from './rescan.js'
 
 /** The records of every organization, listed newest first. */
 export interface Catalog {
-  get (organizationId: string, backupId: string): Promise<Backup | null>
-  /** `cursor` is a former page's `next`; null `next` on the last page. @throws AppError BAD_REQUEST for a cursor that this service has not given */
-  list (organizationId: string, page: { type?: BackupType, limit: number, cursor?: string }): Promise<{ backups: Backup[], next: string | null }>
-  add (record: Backup): Promise<void>
-  remove (organizationId: string, backupId: string): Promise<void>
+  get(organizationId: string, backupId: string): Promise<Backup | null>
+  /**
+   * `cursor` is a former page's `next`; null `next` on the last page.
+   * @throws AppError BAD_REQUEST for a cursor that this service has not given
+   */
+  list(
+    organizationId: string,
+    page: { type?: BackupType; limit: number; cursor?: string }
+  ): Promise<{ backups: Backup[]; next: string | null }>
+  add(record: Backup): Promise<void>
+  remove(organizationId: string, backupId: string): Promise<void>
   /** Start-up: adopts archives without a record (reads and hashes them), marks records without an archive. */
-  reconcile (): Promise<void>
-  /** The same for what changed since, but for organizations that `isBusy`; a change is acted upon once two calls have seen it. */
-  rescan (isBusy: (organizationId: string) => boolean): Promise<void>
+  reconcile(): Promise<void>
+  /**
+   * The same for what changed since, but for organizations that `isBusy`; a change is acted upon once two calls have
+   * seen it.
+   */
+  rescan(isBusy: (organizationId: string) => boolean): Promise<void>
   /** Archives that are not in the list, with the reason. */
-  strays (): Stray[]
+  strays(): Stray[]
 }
 
 /** What is kept in memory of a backup, so that a page reads only the records that it shows. */
-interface Position { id: string, timestamp: string, type: BackupType }
+interface Position {
+  id: string
+  timestamp: string
+  type: BackupType
+}
 
 /** The catalog of a repository that only this process writes. */
-export function createCatalog (repository: Repository, signing: SigningKeys, log: Log): Catalog {
+export function createCatalog(repository: Repository, signing: SigningKeys, log: Log): Catalog {
   const positions = new Map<string, Promise<Position[]>>()
   const cache = createRecordCache(async (organizationId, backupId) => {
     const record = await repository.readRecord(organizationId, backupId)
@@ -39,17 +52,22 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
   let checking: Promise<void> | null = null
 
   /** By the keys of now: its record tells which it was. One of a release that did not write that is believed. */
-  function judged (record: Backup): Backup {
+  function judged(record: Backup): Backup {
     return record.signedBy === undefined ? record : { ...record, trusted: keyIds.has(record.signedBy) }
   }
 
-  /** What is kept in memory must not hide that the repository is gone. A request that comes during a look shares its answer: many clients ask at once. */
-  async function requireRepository (): Promise<void> {
-    checking ??= repository.check().finally(() => { checking = null })
+  /**
+   * What is kept in memory must not hide that the repository is gone. A request that comes during a look shares its
+   * answer: many clients ask at once.
+   */
+  async function requireRepository(): Promise<void> {
+    checking ??= repository.check().finally(() => {
+      checking = null
+    })
     await checking
   }
 
-  function positionsOf (organizationId: string): Promise<Position[]> {
+  function positionsOf(organizationId: string): Promise<Position[]> {
     let known = positions.get(organizationId)
     if (known === undefined) {
       known = readPositions(organizationId)
@@ -59,7 +77,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     return known
   }
 
-  async function readPositions (organizationId: string): Promise<Position[]> {
+  async function readPositions(organizationId: string): Promise<Position[]> {
     const read: Position[] = []
     for (const id of (await repository.list(organizationId)).records) {
       const record = await repository.readRecord(organizationId, id)
@@ -69,7 +87,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
   }
 
   /** Changes what is known, in the order of the calls; what is not known yet is read with the change in it. */
-  function update (organizationId: string, change: (all: Position[]) => Position[]): void {
+  function update(organizationId: string, change: (all: Position[]) => Position[]): void {
     const known = positions.get(organizationId)
     if (known === undefined) return
     const changed = known.then(change)
@@ -77,35 +95,43 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     changed.catch(() => positions.delete(organizationId))
   }
 
-  const rescan = createRescan(repository, {
-    async adopt (organizationId, backupId) {
-      const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
-      // It takes a while to read one, and it may be deleted or recorded meanwhile.
-      if (await repository.readRecord(organizationId, backupId) !== null || !(await repository.list(organizationId)).archives.includes(backupId)) return
-      await add(record)
-      log.info({ organizationId, backupId, trusted: record.trusted }, 'Adopted an archive that had no record')
+  const rescan = createRescan(
+    repository,
+    {
+      async adopt(organizationId, backupId) {
+        const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
+        // It takes a while to read one, and it may be deleted or recorded meanwhile.
+        if (
+          (await repository.readRecord(organizationId, backupId)) !== null ||
+          !(await repository.list(organizationId)).archives.includes(backupId)
+        )
+          return
+        await add(record)
+        log.info({ organizationId, backupId, trusted: record.trusted }, 'Adopted an archive that had no record')
+      },
+
+      async mark(organizationId, backupId, isThere) {
+        const record = await repository.readRecord(organizationId, backupId)
+        const state = isThere ? 'available' : 'missing'
+        if (record === null || record.state === state) return
+        if (!isThere) log.warn({ organizationId, backupId }, 'The archive of a backup is gone')
+        await add({ ...record, state })
+      },
+
+      async compare(organizationId, records) {
+        const known = await positions.get(organizationId)
+        if (known === undefined) return
+        const ids = new Set(known.map(({ id }) => id))
+        const changed = [...records.filter(id => !ids.delete(id)), ...ids]
+        if (changed.length === 0) return
+        for (const id of changed) cache.forget(organizationId, id)
+        positions.delete(organizationId)
+      }
     },
+    log
+  )
 
-    async mark (organizationId, backupId, isThere) {
-      const record = await repository.readRecord(organizationId, backupId)
-      const state = isThere ? 'available' : 'missing'
-      if (record === null || record.state === state) return
-      if (!isThere) log.warn({ organizationId, backupId }, 'The archive of a backup is gone')
-      await add({ ...record, state })
-    },
-
-    async compare (organizationId, records) {
-      const known = await positions.get(organizationId)
-      if (known === undefined) return
-      const ids = new Set(known.map(({ id }) => id))
-      const changed = [...records.filter(id => !ids.delete(id)), ...ids]
-      if (changed.length === 0) return
-      for (const id of changed) cache.forget(organizationId, id)
-      positions.delete(organizationId)
-    }
-  }, log)
-
-  async function add (record: Backup): Promise<void> {
+  async function add(record: Backup): Promise<void> {
     try {
       await repository.writeRecord(record)
     } finally {
@@ -117,7 +143,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     })
   }
 
-  async function adopt (organizationId: string, backupId: string): Promise<void> {
+  async function adopt(organizationId: string, backupId: string): Promise<void> {
     try {
       const record = await readRecordFromArchive(repository, signing, organizationId, backupId)
       await repository.writeRecord(record)
@@ -127,7 +153,7 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
     }
   }
 
-  async function reconcileOrganization (organizationId: string): Promise<void> {
+  async function reconcileOrganization(organizationId: string): Promise<void> {
     const { archives, records } = await repository.list(organizationId)
     const present = new Set(archives)
     const recorded = new Set<string>()
@@ -145,17 +171,21 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
       if (state === 'missing') log.warn({ organizationId, backupId: id }, 'The archive of a backup is gone')
       await repository.writeRecord({ ...record, state })
     }
-    if (lost > 0) log.warn({ organizationId, backups: lost }, 'No present key verifies backups that were signed here: put the former key into BACKUP_SIGNING_KEY_PREVIOUS, or they can\'t be restored')
+    if (lost > 0)
+      log.warn(
+        { organizationId, backups: lost },
+        "No present key verifies backups that were signed here: put the former key into BACKUP_SIGNING_KEY_PREVIOUS, or they can't be restored"
+      )
     for (const id of archives) if (!recorded.has(id)) await adopt(organizationId, id)
   }
 
   return {
-    async get (organizationId, backupId) {
+    async get(organizationId, backupId) {
       await requireRepository()
       return await cache.read(organizationId, backupId)
     },
 
-    async list (organizationId, { type, limit, cursor }) {
+    async list(organizationId, { type, limit, cursor }) {
       await requireRepository()
       const all = await positionsOf(organizationId)
       const matching = type === undefined ? all : all.filter(position => position.type === type)
@@ -169,12 +199,15 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
         backups.push(...records.filter(record => record !== null))
       }
       const last = backups.at(-1)
-      return { backups, next: last !== undefined && at < matching.length ? encodeCursor(last.timestamp, last.id) : null }
+      return {
+        backups,
+        next: last !== undefined && at < matching.length ? encodeCursor(last.timestamp, last.id) : null
+      }
     },
 
     add,
 
-    async remove (organizationId, backupId) {
+    async remove(organizationId, backupId) {
       try {
         await repository.deleteRecord(organizationId, backupId)
       } finally {
@@ -183,43 +216,51 @@ export function createCatalog (repository: Repository, signing: SigningKeys, log
       update(organizationId, known => known.filter(position => position.id !== backupId))
     },
 
-    async reconcile () {
+    async reconcile() {
       for (const organizationId of await repository.organizations()) await reconcileOrganization(organizationId)
       positions.clear()
       cache.clear()
     },
 
-    rescan: async isBusy => { await rescan.look(isBusy) },
+    rescan: async isBusy => {
+      await rescan.look(isBusy)
+    },
     strays: rescan.strays
   }
 }
 
-async function readRecordFromArchive (repository: Repository, signing: SigningKeys, organizationId: string, backupId: string): Promise<Backup> {
+async function readRecordFromArchive(
+  repository: Repository,
+  signing: SigningKeys,
+  organizationId: string,
+  backupId: string
+): Promise<Backup> {
   const opened = await repository.openArchive(organizationId, backupId)
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', 'The archive is gone.')
   const { handle, size } = opened
   try {
     const { metadata, signedBy } = await openArchive(handle, size, organizationId, signing)
-    if (metadata.id !== backupId) throw misnamed(metadata.id, (await repository.list(organizationId)).archives.includes(metadata.id))
+    if (metadata.id !== backupId)
+      throw misnamed(metadata.id, (await repository.list(organizationId)).archives.includes(metadata.id))
     return recordOf(metadata, { size, checksum: await sha256Of(handle, size), signedBy })
   } finally {
     await handle.close()
   }
 }
 
-function positionOf ({ id, timestamp, type }: Position): Position {
+function positionOf({ id, timestamp, type }: Position): Position {
   return { id, timestamp, type }
 }
 
 type Place = Pick<Position, 'id' | 'timestamp'>
 
-function newestFirst (a: Place, b: Place): number {
+function newestFirst(a: Place, b: Place): number {
   if (a.timestamp !== b.timestamp) return a.timestamp < b.timestamp ? 1 : -1
   return a.id < b.id ? 1 : a.id > b.id ? -1 : 0
 }
 
 /** Index of the first position that is older than `place`. */
-function firstAfter (sorted: Position[], place: Place): number {
+function firstAfter(sorted: Position[], place: Place): number {
   let low = 0
   let high = sorted.length
   while (low < high) {
@@ -230,7 +271,7 @@ function firstAfter (sorted: Position[], place: Place): number {
   return low
 }
 
-function placeOf (cursor: string): Place {
+function placeOf(cursor: string): Place {
   const [timestamp = '', id = ''] = decodeCursor(cursor, /^(\S{24}) ([0-9a-f-]{36})$/)
   return { timestamp, id }
 }

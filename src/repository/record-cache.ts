@@ -9,20 +9,22 @@ const mostCharacters = 4096
 export interface RecordCache {
   read: Read
   /** To be called after a record was written or removed: what is being read at that moment may be the old one. */
-  forget (organizationId: string, backupId: string): void
-  clear (): void
+  forget(organizationId: string, backupId: string): void
+  clear(): void
 }
 
-/** Keeps the records that were read last, for pages that many clients look at: a page of 50 would be 50 files each time. */
-export function createRecordCache (read: Read): RecordCache {
+/**
+ * Keeps the records that were read last, for pages that many clients look at: a page of 50 would be 50 files each time.
+ */
+export function createRecordCache(read: Read): RecordCache {
   const kept = new Map<string, Promise<Backup | null>>()
 
-  function drop (key: string, reading: Promise<Backup | null>): void {
+  function drop(key: string, reading: Promise<Backup | null>): void {
     if (kept.get(key) === reading) kept.delete(key)
   }
 
   return {
-    async read (organizationId, backupId) {
+    async read(organizationId, backupId) {
       const key = keyOf(organizationId, backupId)
       const reading = kept.get(key) ?? read(organizationId, backupId)
       // Once more to the end, where the last used ones are.
@@ -38,20 +40,20 @@ export function createRecordCache (read: Read): RecordCache {
         throw error
       }
     },
-    forget (organizationId, backupId) {
+    forget(organizationId, backupId) {
       kept.delete(keyOf(organizationId, backupId))
     },
-    clear () {
+    clear() {
       kept.clear()
     }
   }
 }
 
-function keyOf (organizationId: string, backupId: string): string {
+function keyOf(organizationId: string, backupId: string): string {
   return `${organizationId}/${backupId}`
 }
 
 /** By the one part that has no limit. */
-function isLarge ({ warnings }: Backup): boolean {
+function isLarge({ warnings }: Backup): boolean {
   return warnings.reduce((sum, warning) => sum + warning.length, 0) > mostCharacters
 }

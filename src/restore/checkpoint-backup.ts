@@ -35,14 +35,23 @@ export interface CheckpointRequest {
  * renaming. It is loaded once, so that what keeps it from being restored is found now, while nothing is changed yet.
  * @throws AppError CHECKPOINT_IMPOSSIBLE with the reasons
  */
-export async function createCheckpointBackup (core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
+export async function createCheckpointBackup(core: Core, request: CheckpointRequest, job: JobContext): Promise<void> {
   const { id, organizationId, restoreId, startedBy, files, dryRun, scope } = request
   let entries: EntryList | undefined
   try {
-    await createBackup(core, {
-      id, organizationId, type: files && !dryRun ? 'full' : 'database', description: `Checkpoint before the restore ${restoreId}`,
-      createdBy: startedBy, createdByEmail: null, checkpoint: { restoreId, scope }
-    }, withoutBytes(job))
+    await createBackup(
+      core,
+      {
+        id,
+        organizationId,
+        type: files && !dryRun ? 'full' : 'database',
+        description: `Checkpoint before the restore ${restoreId}`,
+        createdBy: startedBy,
+        createdByEmail: null,
+        checkpoint: { restoreId, scope }
+      },
+      withoutBytes(job)
+    )
     if (files && dryRun) entries = await tryFiles(core, organizationId, job.signal)
   } catch (error) {
     job.signal.throwIfAborted()
@@ -57,11 +66,11 @@ export async function createCheckpointBackup (core: Core, request: CheckpointReq
 }
 
 /** What the restore's own bytes are counted against does not hold those of the backup. */
-function withoutBytes (job: JobContext): JobContext {
-  return { ...job, progress: { ...job.progress, total () {}, advance () {} } }
+function withoutBytes(job: JobContext): JobContext {
+  return { ...job, progress: { ...job.progress, total() {}, advance() {} } }
 }
 
-async function tryFiles (core: Core, organizationId: string, signal: AbortSignal): Promise<EntryList> {
+async function tryFiles(core: Core, organizationId: string, signal: AbortSignal): Promise<EntryList> {
   const { entries } = await listFiles(core, organizationId)
   await requireAddable(core, organizationId, entries, signal)
   return entries
@@ -71,12 +80,24 @@ async function tryFiles (core: Core, organizationId: string, signal: AbortSignal
  * What a restore of it is refused for. It would be one without a checkpoint, as an undo is.
  * @param entries those that it lacks as a rehearsal's
  */
-async function requireRestorable (core: Core, { id, organizationId, files, scratch }: CheckpointRequest, entries: EntryList | undefined, { signal }: JobContext): Promise<void> {
+async function requireRestorable(
+  core: Core,
+  { id, organizationId, files, scratch }: CheckpointRequest,
+  entries: EntryList | undefined,
+  { signal }: JobContext
+): Promise<void> {
   const opened = await core.repository.openArchive(organizationId, id)
   if (opened === null) throw new AppError('ARCHIVE_MISSING', 'archive-gone', 'Its archive is gone.')
   try {
     const archive = await openArchive(opened.handle, opened.size, organizationId, core.signing)
-    const { server } = await preflight(core, { organizationId, archive, keepCheckpoint: false, database: true, files, entries })
+    const { server } = await preflight(core, {
+      organizationId,
+      archive,
+      keepCheckpoint: false,
+      database: true,
+      files,
+      entries
+    })
     await requireLoadable(core, archive, server as ServerFacts, scratch, signal)
   } finally {
     await opened.handle.close()
@@ -84,13 +105,25 @@ async function requireRestorable (core: Core, { id, organizationId, files, scrat
 }
 
 /** Loads the dump as an undo would, and takes that back. */
-async function requireLoadable (core: Core, archive: Archive, server: ServerFacts, scratch: ScratchNames | null, signal: AbortSignal): Promise<void> {
+async function requireLoadable(
+  core: Core,
+  archive: Archive,
+  server: ServerFacts,
+  scratch: ScratchNames | null,
+  signal: AbortSignal
+): Promise<void> {
   const { pgBinDir: binDir, loadTimeoutMs } = core.settings
   const connection = core.database.connection()
   const tools = await findPostgresTools({ binDir, serverMajor: server.major })
-  const input = { archive, dump: archive.database as ArchiveEntry, tools, server, onBytes () {}, loadTimeoutMs }
+  const input = { archive, dump: archive.database as ArchiveEntry, tools, server, onBytes() {}, loadTimeoutMs }
   if (scratch === null) {
-    const load = await loadArchiveInPlace(connection, archive.metadata.id, input, { census: null, listCode: false }, signal)
+    const load = await loadArchiveInPlace(
+      connection,
+      archive.metadata.id,
+      input,
+      { census: null, listCode: false },
+      signal
+    )
     await load.rollback()
     return
   }
@@ -99,26 +132,40 @@ async function requireLoadable (core: Core, archive: Archive, server: ServerFact
   } finally {
     // Its names are not those that the archive is loaded under, so that what stays of it is in nothing's way.
     await dropScratch(connection, scratch).catch((error: unknown) => {
-      core.log.warn({ err: error }, 'The database of a checkpoint\'s trial can\'t be dropped now; trying again when the restore ends')
+      core.log.warn(
+        { err: error },
+        "The database of a checkpoint's trial can't be dropped now; trying again when the restore ends"
+      )
     })
   }
 }
 
 /** What is in the way of the restore too, so that going without a checkpoint would lead to the same refusal. */
 const alsoWithout: ReadonlySet<ErrorCode> = new Set([
-  'TENANCY_VIOLATION', 'TENANCY_UNSUPPORTED', 'DATABASE_UNAVAILABLE', 'DATABASE_TOOLS_MISSING', 'STORAGE_UNAVAILABLE', 'REPOSITORY_UNAVAILABLE'
+  'TENANCY_VIOLATION',
+  'TENANCY_UNSUPPORTED',
+  'DATABASE_UNAVAILABLE',
+  'DATABASE_TOOLS_MISSING',
+  'STORAGE_UNAVAILABLE',
+  'REPOSITORY_UNAVAILABLE'
 ])
 
-function remedyOf ({ code, remedy }: AppError): string {
+function remedyOf({ code, remedy }: AppError): string {
   if (alsoWithout.has(code)) return `${remedy} Then restore again.`
   const first = code === 'DISK_FULL' ? 'Free disk space, then restore again.' : remedy
   return `${first} Or repeat the restore with rollbackOnFailure: false: it goes on without a checkpoint, and can't be undone.`
 }
 
-function impossible (what: string, cause: unknown): AppError {
+function impossible(what: string, cause: unknown): AppError {
   // Who else is in the database, or has built upon it, is no matter of the checkpoint: it is in the restore's own way.
-  if (cause instanceof AppError && (cause.code === 'OTHER_ORGANIZATIONS_AFFECTED' || cause.code === 'RESTORE_CONFLICT')) return cause
-  if (!(cause instanceof AppError)) return new AppError('CHECKPOINT_IMPOSSIBLE', 'unexpected', `${what}: internal error`, { cause })
+  if (cause instanceof AppError && (cause.code === 'OTHER_ORGANIZATIONS_AFFECTED' || cause.code === 'RESTORE_CONFLICT'))
+    return cause
+  if (!(cause instanceof AppError))
+    return new AppError('CHECKPOINT_IMPOSSIBLE', 'unexpected', `${what}: internal error`, { cause })
   const reasons = cause.errors?.map(({ message }) => message).join(' ') ?? cause.message
-  return new AppError('CHECKPOINT_IMPOSSIBLE', cause.reason, `${what}: ${reasons}`, { remedy: remedyOf(cause), errors: cause.errors, cause })
+  return new AppError('CHECKPOINT_IMPOSSIBLE', cause.reason, `${what}: ${reasons}`, {
+    remedy: remedyOf(cause),
+    errors: cause.errors,
+    cause
+  })
 }

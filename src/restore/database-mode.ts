@@ -13,7 +13,12 @@ export type DatabaseMode = 'swap' | 'in-place' | 'merge'
  * One organization's rows are merged, but into a database without tables they go as a whole. The whole of a database
  * replaces every organization's rows, so it is refused where there are others.
  */
-export async function chooseMode ({ database, settings }: Core, organizationId: string, metadata: Metadata, server: ServerFacts): Promise<DatabaseMode> {
+export async function chooseMode(
+  { database, settings }: Core,
+  organizationId: string,
+  metadata: Metadata,
+  server: ServerFacts
+): Promise<DatabaseMode> {
   const whole = server.canCreateDatabase ? 'swap' : 'in-place'
   if (server.live === null) return whole
   // A database that can't even be opened can still be exchanged, where the other organizations in it are not asked for.
@@ -30,10 +35,17 @@ export async function chooseMode ({ database, settings }: Core, organizationId: 
   } catch (error) {
     if (error instanceof AppError) throw error
     const { code, message, remedy } = databaseError(error)
-    throw new AppError(code, 'live-database-unreadable', `The live database can't be asked whose rows it holds. ${message}`, {
-      remedy: isPart ? remedy : `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.`,
-      cause: error
-    })
+    throw new AppError(
+      code,
+      'live-database-unreadable',
+      `The live database can't be asked whose rows it holds. ${message}`,
+      {
+        remedy: isPart
+          ? remedy
+          : `${remedy} If it is broken, have the operator set DATABASE_SCOPE=instance: then it is replaced whatever it holds.`,
+        cause: error
+      }
+    )
   }
 }
 
@@ -41,11 +53,14 @@ export async function chooseMode ({ database, settings }: Core, organizationId: 
  * Just before the whole database is exchanged: other organizations may have come since it was looked at.
  * @throws AppError OTHER_ORGANIZATIONS_AFFECTED, TENANCY_UNSUPPORTED
  */
-export async function requireNoOthers ({ database, settings }: Core, organizationId: string): Promise<void> {
+export async function requireNoOthers({ database, settings }: Core, organizationId: string): Promise<void> {
   if (settings.databaseScope === 'instance') return
   try {
     await withSql(database.connection(), { searchPath: trustedPath }, async sql => {
-      refuseWithOthers(await countOrganizations(sql, settings.tenantTable, organizationId), 'this would replace the rows of all of them')
+      refuseWithOthers(
+        await countOrganizations(sql, settings.tenantTable, organizationId),
+        'this would replace the rows of all of them'
+      )
     })
   } catch (error) {
     throw databaseError(error)

@@ -23,13 +23,14 @@ export interface Extraction {
 }
 
 /**
- * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times. Long runs of
+ * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times. Long
+ * runs of
  * zeros become holes.
  * Set-user-id and set-group-id bits of files are dropped: an archive must not make programs run as the service.
  * @returns whose they are now
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
-export async function extractFiles (extraction: Extraction): Promise<FileOwner> {
+export async function extractFiles(extraction: Extraction): Promise<FileOwner> {
   const { target } = extraction
   await mkdir(target, { mode: 0o700 })
   const handle = await open(target, 'r')
@@ -40,14 +41,19 @@ export async function extractFiles (extraction: Extraction): Promise<FileOwner> 
     return ownerOf(await handle.stat())
   } catch (error) {
     const { path } = error as NodeJS.ErrnoException
-    if (path?.startsWith('/proc/self/fd/') === true) (error as NodeJS.ErrnoException).path = path.replace(/^\/proc\/self\/fd\/\d+/, () => target)
+    if (path?.startsWith('/proc/self/fd/') === true)
+      (error as NodeJS.ErrnoException).path = path.replace(/^\/proc\/self\/fd\/\d+/, () => target)
     throw error
   } finally {
     await handle.close()
   }
 }
 
-async function extractBelow (root: string, { archive, organizationId, signal, onBytes }: Extraction, owner: FileOwner | null): Promise<void> {
+async function extractBelow(
+  root: string,
+  { archive, organizationId, signal, onBytes }: Extraction,
+  owner: FileOwner | null
+): Promise<void> {
   const prefix = filesPrefix(organizationId)
   const pathOf = ({ name }: ArchiveEntry) => join(root, name.slice(prefix.length))
   const folders = archive.files.filter(({ kind }) => kind === 'folder')
@@ -68,7 +74,8 @@ async function extractBelow (root: string, { archive, organizationId, signal, on
     signal,
     onBytes
   })
-  // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything. The mode
+  // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything. The
+  // mode
   // comes after the owner, since a change of owner can take set-user-id and set-group-id bits away (chown(2)).
   for (const folder of folders.reverse()) {
     // Follows the link that the root's path is (proc(5)); no other link is below it.

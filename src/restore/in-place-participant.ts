@@ -31,7 +31,11 @@ export interface InPlaceInput extends Omit<DatabaseInput, 'owner'> {
  * this participant commits last, since what it has committed can't be taken back.
  * @param input what to restore; null after a crash, when the transaction is gone with its session
  */
-export function createInPlaceParticipant (connection: Connection, restoreId: string, input: InPlaceInput | null): Participant {
+export function createInPlaceParticipant(
+  connection: Connection,
+  restoreId: string,
+  input: InPlaceInput | null
+): Participant {
   let load: InPlaceLoad | null = null
   let before = new Map<string, string>()
   let dropped: TableReport[] = []
@@ -41,37 +45,57 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
   return {
     name: 'database',
 
-    async prepare () {},
+    async prepare() {},
 
-    async ready (signal) {
+    async ready(signal) {
       const { archive, dryRun, tenantTable, replacesOthers } = input as InPlaceInput
       const { metadata } = archive
       before = await digestLive(connection, metadata.tables)
       dropped = await listDropped(connection, metadata.tables)
       const codeBefore = dryRun ? await codeOf(connection, connection.database) : null
-      const census = replacesOthers ? null : await withSql(connection, { searchPath: trustedPath }, async sql => await planCensus(sql, tenantTable, metadata.organizationId))
-      const loaded = await loadArchiveInPlace(connection, restoreId, input as InPlaceInput, { census, listCode: dryRun }, signal)
+      const census = replacesOthers
+        ? null
+        : await withSql(
+            connection,
+            { searchPath: trustedPath },
+            async sql => await planCensus(sql, tenantTable, metadata.organizationId)
+          )
+      const loaded = await loadArchiveInPlace(
+        connection,
+        restoreId,
+        input as InPlaceInput,
+        { census, listCode: dryRun },
+        signal
+      )
       load = loaded
       refused = loaded.warnings
       if (codeBefore !== null) code = diffCode(codeBefore, load.code)
     },
 
-    async report () {
+    async report() {
       const { archive } = input as InPlaceInput
       const { digests } = load as InPlaceLoad
       const tables = archive.metadata.tables.map(({ schema, name, rows }, index): TableReport => {
         const table = labelOf({ schema, name })
         const digest = before.get(table)
-        if (digest === undefined) return { table, rows, added: rows, note: 'The table is not in the database now and would come back.' }
+        if (digest === undefined)
+          return { table, rows, added: rows, note: 'The table is not in the database now and would come back.' }
         if (digest === digests[index]) return { table, rows, added: 0, changed: 0, removed: 0, unchanged: rows }
         return { table, rows, note: `Its rows differ from the ${digest.split(' ')[0]} that are there now.` }
       })
       return {
-        database: { mode: 'in-place', scope: 'instance', tables: [...tables, ...dropped], ...(code === undefined ? {} : { code }), missingRoles: [], missingExtensions: [] },
+        database: {
+          mode: 'in-place',
+          scope: 'instance',
+          tables: [...tables, ...dropped],
+          ...(code === undefined ? {} : { code }),
+          missingRoles: [],
+          missingExtensions: []
+        },
         warnings: [
           'The database user may not create databases, so the restore works inside the live one: readers wait from its beginning to its end.',
-          'The dump is loaded with the database user\'s own rights: restore only archives that you trust.',
-          'The database\'s own settings, comment and privileges stay as they are.',
+          "The dump is loaded with the database user's own rights: restore only archives that you trust.",
+          "The database's own settings, comment and privileges stay as they are.",
           ...refused
         ]
       }
@@ -79,21 +103,40 @@ export function createInPlaceParticipant (connection: Connection, restoreId: str
 
     ...endInsideLive(connection, restoreId, input === null, () => load),
 
-    async discard () { await load?.rollback() },
-    async settle () { await removeMarker(connection, restoreId) },
-    async release () { await removeMarker(connection, restoreId) }
+    async discard() {
+      await load?.rollback()
+    },
+    async settle() {
+      await removeMarker(connection, restoreId)
+    },
+    async release() {
+      await removeMarker(connection, restoreId)
+    }
   }
 }
 
 /** The schema public and the default privileges, as the archive has them and the user may set them. */
-async function planOwned (connection: Connection, { database, databaseScope }: Metadata): Promise<Pick<InPlaceRequest, 'publicSchema' | 'defaultPrivileges'>> {
+async function planOwned(
+  connection: Connection,
+  { database, databaseScope }: Metadata
+): Promise<Pick<InPlaceRequest, 'publicSchema' | 'defaultPrivileges'>> {
   const { owner, owners, defaultPrivileges } = database as DatabaseDetails
-  const wanted = databaseScope === 'instance' ? owners.find(({ type, identity }) => type === 'schema' && identity === 'public')?.owner ?? null : undefined
+  const wanted =
+    databaseScope === 'instance'
+      ? (owners.find(({ type, identity }) => type === 'schema' && identity === 'public')?.owner ?? null)
+      : undefined
   const own = defaultPrivileges.filter(({ role }) => role === owner).map(entry => ({ ...entry, role: connection.user }))
   try {
     return {
-      publicSchema: await withSql(connection, { searchPath: trustedPath }, async sql => await planPublicSchema(sql, wanted)),
-      defaultPrivileges: own.length === defaultPrivileges.length && owner === connection.user ? null : defaultPrivilegeStatements(own).flat()
+      publicSchema: await withSql(
+        connection,
+        { searchPath: trustedPath },
+        async sql => await planPublicSchema(sql, wanted)
+      ),
+      defaultPrivileges:
+        own.length === defaultPrivileges.length && owner === connection.user
+          ? null
+          : defaultPrivilegeStatements(own).flat()
     }
   } catch (error) {
     throw databaseError(error)
@@ -104,26 +147,51 @@ async function planOwned (connection: Connection, { database, databaseScope }: M
  * Loads an archive's dump in place of everything, in a transaction that stays open.
  * @throws AppError as loadInPlace does, and LOAD_LIMIT_EXCEEDED
  */
-export async function loadArchiveInPlace (
-  connection: Connection, restoreId: string, { archive, dump, tools, onBytes, loadTimeoutMs }: BesideInput, { census, listCode }: Pick<InPlaceRequest, 'census' | 'listCode'>, signal: AbortSignal
+export async function loadArchiveInPlace(
+  connection: Connection,
+  restoreId: string,
+  { archive, dump, tools, onBytes, loadTimeoutMs }: BesideInput,
+  { census, listCode }: Pick<InPlaceRequest, 'census' | 'listCode'>,
+  signal: AbortSignal
 ): Promise<InPlaceLoad & { warnings: string[] }> {
   const { metadata, trusted } = archive
   const owned = await planOwned(connection, metadata)
-  const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, { dumpBytes: dump.size, trusted, timeoutMs: loadTimeoutMs })
+  const limits = limitsFor((metadata.database as DatabaseDetails).sizeBytes, {
+    dumpBytes: dump.size,
+    trusted,
+    timeoutMs: loadTimeoutMs
+  })
   const { warnings, ...settings } = await settingsToLoad(connection, archive, connection.database)
-  const load = await withinLimits(connection, connection.database, limits, signal, async signal => await loadInPlace(connection, tools, {
-    restoreId, sql: () => readDump(archive, dump, onBytes), tables: metadata.tables, census, ...owned, listCode, settings, signal
-  }))
+  const load = await withinLimits(
+    connection,
+    connection.database,
+    limits,
+    signal,
+    async signal =>
+      await loadInPlace(connection, tools, {
+        restoreId,
+        sql: () => readDump(archive, dump, onBytes),
+        tables: metadata.tables,
+        census,
+        ...owned,
+        listCode,
+        settings,
+        signal
+      })
+  )
   return { ...load, warnings }
 }
 
 /** Digests of the live rows, before they are locked. A table that is not there or can't be read has none. */
-async function digestLive (connection: Connection, tables: ReadonlyArray<{ schema: string, name: string }>): Promise<Map<string, string>> {
+async function digestLive(
+  connection: Connection,
+  tables: ReadonlyArray<{ schema: string; name: string }>
+): Promise<Map<string, string>> {
   const digests = new Map<string, string>()
   try {
     await withSql(connection, {}, async sql => {
       for (const { schema, name } of tables) {
-        if (!await isThere(sql, { schema, name })) continue
+        if (!(await isThere(sql, { schema, name }))) continue
         const [{ query }] = await sql.unsafe<[{ query: string }]>(tableDigest(schema, name))
         const [{ digest }] = await sql.unsafe<[{ digest: string }]>(query)
         digests.set(labelOf({ schema, name }), digest)
@@ -136,13 +204,16 @@ async function digestLive (connection: Connection, tables: ReadonlyArray<{ schem
 }
 
 /** Tables of the user's own that the dump does not bring back. */
-async function listDropped (connection: Connection, archived: ReadonlyArray<{ schema: string, name: string }>): Promise<TableReport[]> {
+async function listDropped(
+  connection: Connection,
+  archived: ReadonlyArray<{ schema: string; name: string }>
+): Promise<TableReport[]> {
   const kept = new Set(archived.map(labelOf))
   try {
     return await withSql(connection, {}, async sql => {
       const gone = (await listTables(sql, { owned: true })).filter(table => !kept.has(labelOf(table)))
       const reports: TableReport[] = []
-      for (const table of gone) reports.push({ table: labelOf(table), rows: 0, ...await removedRows(sql, table) })
+      for (const table of gone) reports.push({ table: labelOf(table), rows: 0, ...(await removedRows(sql, table)) })
       return reports
     })
   } catch (error) {
@@ -151,7 +222,7 @@ async function listDropped (connection: Connection, archived: ReadonlyArray<{ sc
 }
 
 /** A table that is damaged can go too, but the number of its rows can't be told. */
-async function removedRows (sql: Sql, table: QualifiedName): Promise<Omit<TableReport, 'table'>> {
+async function removedRows(sql: Sql, table: QualifiedName): Promise<Omit<TableReport, 'table'>> {
   const note = 'The table is not in the backup and would go.'
   try {
     const [counted] = await countRows(sql, [table])
@@ -163,7 +234,9 @@ async function removedRows (sql: Sql, table: QualifiedName): Promise<Omit<TableR
   }
 }
 
-async function isThere (sql: Sql, table: QualifiedName): Promise<boolean> {
-  const [row] = await sql<[{ there: boolean }]>`SELECT pg_catalog.to_regclass(${quoteTable(table)}) IS NOT NULL AS there`
+async function isThere(sql: Sql, table: QualifiedName): Promise<boolean> {
+  const [row] = await sql<
+    [{ there: boolean }]
+  >`SELECT pg_catalog.to_regclass(${quoteTable(table)}) IS NOT NULL AS there`
   return row.there
 }

@@ -10,16 +10,32 @@ import type { ScratchNames } from '../database/load/scratch.js'
 import type { RestoreReport } from './report.js'
 
 /** Names of what a swap makes and moves. */
-export interface SwapNames { live: string, scratch: string, checkpoint: string, loader: string }
+export interface SwapNames {
+  live: string
+  scratch: string
+  checkpoint: string
+  loader: string
+}
 
-/** Names of what a merge makes: for the archive, and for the trial of its checkpoint (not in journals of earlier releases). */
-export interface MergeNames { mode: 'merge', scratch: string, loader: string, trial?: ScratchNames }
+/**
+ * Names of what a merge makes: for the archive, and for the trial of its checkpoint (not in journals of earlier
+ * releases).
+ */
+export interface MergeNames {
+  mode: 'merge'
+  scratch: string
+  loader: string
+  trial?: ScratchNames
+}
 
 /** What a restore will change, written down before anything is changed. */
 export interface Begin {
   step: 'begin'
   at: string
-  /** Counts the organization's restores, since a clock can be set back; one of a release that did not count is before all. */
+  /**
+   * Counts the organization's restores, since a clock can be set back; one of a release that did not count is before
+   * all.
+   */
   number?: number
   restoreId: string
   backupId: string
@@ -37,16 +53,24 @@ export interface Begin {
 }
 
 /**
- * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last decides.
- * `settled` says that nothing is left to tidy up after `done`, or after another end with a `leftover`; from `release` on the checkpoint is no more to be used.
+ * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last
+ * decides.
+ * `settled` says that nothing is left to tidy up after `done`, or after another end with a `leftover`; from `release`
+ * on the checkpoint is no more to be used.
  * PROTOCOL.md has the states and what happens after a crash in each.
  */
-export type Line = Begin
-  | { step: 'fact', at: string, facts: Facts }
-  | { step: 'commit' | 'rollback' | 'rolled-back' | 'settled' | 'undo' | 'undone' | 'release' | 'released', at: string, reason?: string, leftover?: true }
-  | { step: 'prepared', at: string, report: RestoreReport }
-  | { step: 'done', at: string, report: RestoreReport }
-  | { step: 'rehearsed', at: string, report: RestoreReport, leftover?: true }
+export type Line =
+  | Begin
+  | { step: 'fact'; at: string; facts: Facts }
+  | {
+      step: 'commit' | 'rollback' | 'rolled-back' | 'settled' | 'undo' | 'undone' | 'release' | 'released'
+      at: string
+      reason?: string
+      leftover?: true
+    }
+  | { step: 'prepared'; at: string; report: RestoreReport }
+  | { step: 'done'; at: string; report: RestoreReport }
+  | { step: 'rehearsed'; at: string; report: RestoreReport; leftover?: true }
 
 /** What participants learn on the way and need after a crash. */
 export interface Facts {
@@ -60,15 +84,15 @@ type Unstamped<T> = T extends Line ? Omit<T, 'at'> : never
 export interface Journal {
   readonly begin: Begin
   readonly lines: readonly Line[]
-  facts (): Facts
+  facts(): Facts
   /** Durable when it returns. @throws AppError RESTORE_UNFINISHED when it can't be told what is on the disk now */
-  append (line: Unstamped<Exclude<Line, Begin>>): Promise<void>
-  note (facts: Facts): Promise<void>
-  close (): Promise<void>
+  append(line: Unstamped<Exclude<Line, Begin>>): Promise<void>
+  note(facts: Facts): Promise<void>
+  close(): Promise<void>
 }
 
 /** @throws AppError REPOSITORY_UNAVAILABLE, DISK_FULL */
-export async function createJournal (folder: string, begin: Omit<Begin, 'at' | 'step' | 'number'>): Promise<Journal> {
+export async function createJournal(folder: string, begin: Omit<Begin, 'at' | 'step' | 'number'>): Promise<Journal> {
   try {
     const number = await nextNumber(folder)
     const handle = await open(join(folder, `${begin.restoreId}.journal`), 'ax', 0o600)
@@ -87,7 +111,7 @@ export async function createJournal (folder: string, begin: Omit<Begin, 'at' | '
   }
 }
 
-async function nextNumber (folder: string): Promise<number> {
+async function nextNumber(folder: string): Promise<number> {
   let latest = (await listEnded(folder))[0]?.number ?? 0
   for (const restoreId of await listJournals(folder)) {
     const [begin] = await readJournal(folder, restoreId)
@@ -97,7 +121,7 @@ async function nextNumber (folder: string): Promise<number> {
 }
 
 /** In the order in which the restores began. */
-export function byAge (a: Begin, b: Begin): number {
+export function byAge(a: Begin, b: Begin): number {
   return (a.number ?? 0) - (b.number ?? 0) || (a.at < b.at ? -1 : 1)
 }
 
@@ -107,7 +131,7 @@ export function byAge (a: Begin, b: Begin): number {
  * @throws AppError JOURNAL_DAMAGED when a line before the last is damaged: no crash does that, and what stood
  * there can't be guessed
  */
-export async function openJournal (folder: string, restoreId: string): Promise<Journal | null> {
+export async function openJournal(folder: string, restoreId: string): Promise<Journal | null> {
   const path = join(folder, `${restoreId}.journal`)
   const content = await readFile(path)
   const { lines, bytes } = parse(content)
@@ -127,29 +151,35 @@ export async function openJournal (folder: string, restoreId: string): Promise<J
 }
 
 /** The lines of a journal that was put aside, by its name in `folder`. */
-export async function readEnded (folder: string, name: string): Promise<Line[]> {
+export async function readEnded(folder: string, name: string): Promise<Line[]> {
   return parse(await readFile(join(folder, name))).lines
 }
 
 /** The lines of a journal, to look at; empty when not even the first is whole. */
-export async function readJournal (folder: string, restoreId: string): Promise<Line[]> {
+export async function readJournal(folder: string, restoreId: string): Promise<Line[]> {
   return parse(await readFile(join(folder, `${restoreId}.journal`))).lines
 }
 
 /** Ids of the restores whose journal something may still be added to; a folder that is not there has none. */
-export async function listJournals (folder: string): Promise<string[]> {
-  const names = await absentIsNull(readdir(folder, { withFileTypes: true })) ?? []
-  return names.filter(entry => entry.isFile() && entry.name.endsWith('.journal'))
-    .map(({ name }) => name.slice(0, -'.journal'.length)).filter(isUuid)
+export async function listJournals(folder: string): Promise<string[]> {
+  const names = (await absentIsNull(readdir(folder, { withFileTypes: true }))) ?? []
+  return names
+    .filter(entry => entry.isFile() && entry.name.endsWith('.journal'))
+    .map(({ name }) => name.slice(0, -'.journal'.length))
+    .filter(isUuid)
 }
 
-export async function removeJournal (folder: string, restoreId: string): Promise<void> {
+export async function removeJournal(folder: string, restoreId: string): Promise<void> {
   await rm(join(folder, `${restoreId}.journal`), { force: true })
   await syncFolder(folder)
 }
 
-function writable (handle: FileHandle, lines: Line[], length: number): Journal & { appendLine: (line: Line) => Promise<void> } {
-  async function appendLine (line: Line): Promise<void> {
+function writable(
+  handle: FileHandle,
+  lines: Line[],
+  length: number
+): Journal & { appendLine: (line: Line) => Promise<void> } {
+  async function appendLine(line: Line): Promise<void> {
     const text = JSON.stringify(line)
     const bytes = Buffer.from(`${checksum(text)} ${text}\n`)
     try {
@@ -164,20 +194,27 @@ function writable (handle: FileHandle, lines: Line[], length: number): Journal &
   }
 
   /** A line that failed must not be found later, whole or torn. */
-  async function takeBack (cause: unknown): Promise<void> {
+  async function takeBack(cause: unknown): Promise<void> {
     try {
       await handle.truncate(length)
       await handle.sync()
     } catch {
-      throw new AppError('RESTORE_UNFINISHED', 'journal-not-writable', 'The restore journal can\'t be written any more, so the restore stopped where it was.', { cause })
+      throw new AppError(
+        'RESTORE_UNFINISHED',
+        'journal-not-writable',
+        "The restore journal can't be written any more, so the restore stopped where it was.",
+        { cause }
+      )
     }
   }
 
   return {
     lines,
     appendLine,
-    get begin () { return lines[0] as Begin },
-    facts: () => Object.assign({}, ...lines.map(line => line.step === 'fact' ? line.facts : {})) as Facts,
+    get begin() {
+      return lines[0] as Begin
+    },
+    facts: () => Object.assign({}, ...lines.map(line => (line.step === 'fact' ? line.facts : {}))) as Facts,
     append: async line => await appendLine({ at: now(), ...line }),
     note: async facts => await appendLine({ step: 'fact', at: now(), facts }),
     close: async () => await handle.close()
@@ -185,7 +222,7 @@ function writable (handle: FileHandle, lines: Line[], length: number): Journal &
 }
 
 /** Whole lines up to the first that is torn or altered: `<first 16 hex digits of SHA-256> <JSON>`. */
-function parse (content: Buffer): { lines: Line[], bytes: number } {
+function parse(content: Buffer): { lines: Line[]; bytes: number } {
   const lines: Line[] = []
   let bytes = 0
   for (;;) {
@@ -199,7 +236,7 @@ function parse (content: Buffer): { lines: Line[], bytes: number } {
 }
 
 /** A line is durable before the next is written, so a crash can tear the last one only. */
-function hasLineAfter (content: Buffer, bytes: number): boolean {
+function hasLineAfter(content: Buffer, bytes: number): boolean {
   for (let start = content.indexOf('\n', bytes) + 1; start > 0; start = content.indexOf('\n', start) + 1) {
     const end = content.indexOf('\n', start)
     if (end !== -1 && textOf(content.subarray(start, end)) !== null) return true
@@ -208,15 +245,15 @@ function hasLineAfter (content: Buffer, bytes: number): boolean {
 }
 
 /** The JSON of a line, or null when it is not what was written. */
-function textOf (line: Buffer): string | null {
+function textOf(line: Buffer): string | null {
   const text = line.subarray(17).toString()
   return line.subarray(0, 17).toString() === `${checksum(text)} ` ? text : null
 }
 
-function checksum (text: string): string {
+function checksum(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 16)
 }
 
-function now (): string {
+function now(): string {
   return new Date().toISOString()
 }

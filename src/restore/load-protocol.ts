@@ -5,18 +5,17 @@ import type { PostgresTools } from '../database/postgres-tools.js'
 
 export type LoadTask =
   | {
-    kind: 'load'
-    connection: Connection
-    tools: PostgresTools
-    load: Omit<Load, 'sql' | 'again' | 'signal'>
-    /** The archive's file descriptor, which all threads of the process share. */
-    descriptor: number
-    dump: EntryToRead
-    trusted: boolean
-  }
+      kind: 'load'
+      connection: Connection
+      tools: PostgresTools
+      load: Omit<Load, 'sql' | 'again' | 'signal'>
+      /** The archive's file descriptor, which all threads of the process share. */
+      descriptor: number
+      dump: EntryToRead
+      trusted: boolean
+    }
   | { kind: 'stop' }
 
 export type LoadReply =
   /** Compressed bytes, as they are read. */
-  | { kind: 'read', bytes: number }
-  | { kind: 'loaded' }
+  { kind: 'read'; bytes: number } | { kind: 'loaded' }

@@ -16,22 +16,39 @@ export interface ArchivedLoad extends Omit<Load, 'sql' | 'again'> {
 /** @throws what loadDump and readDump throw */
 export type LoadArchived = (connection: Connection, tools: PostgresTools, request: ArchivedLoad) => Promise<void>
 
-/** Hands `use` a thread that loads a dump. It takes a tenth of a second to start, in which other things can be prepared. */
-export async function withLoadThread<Result> (use: (load: LoadArchived) => Promise<Result>): Promise<Result> {
+/**
+ * Hands `use` a thread that loads a dump. It takes a tenth of a second to start, in which other things can be prepared.
+ */
+export async function withLoadThread<Result>(use: (load: LoadArchived) => Promise<Result>): Promise<Result> {
   const lane = openLane<LoadTask, LoadReply>('./load-worker', import.meta.url, null)
   try {
-    return await use(async (connection, tools, request) => { await loadIn(lane, connection, tools, request) })
+    return await use(async (connection, tools, request) => {
+      await loadIn(lane, connection, tools, request)
+    })
   } finally {
     await lane.close()
   }
 }
 
-async function loadIn (
-  lane: Lane<LoadTask, LoadReply>, connection: Connection, tools: PostgresTools, { archive, dump, onBytes, signal, ...load }: ArchivedLoad
+async function loadIn(
+  lane: Lane<LoadTask, LoadReply>,
+  connection: Connection,
+  tools: PostgresTools,
+  { archive, dump, onBytes, signal, ...load }: ArchivedLoad
 ): Promise<void> {
   signal.throwIfAborted()
-  lane.post({ kind: 'load', connection, tools, load, descriptor: archive.descriptor, dump: archive.locate(dump), trusted: archive.trusted })
-  const stop = (): void => { lane.post({ kind: 'stop' }) }
+  lane.post({
+    kind: 'load',
+    connection,
+    tools,
+    load,
+    descriptor: archive.descriptor,
+    dump: archive.locate(dump),
+    trusted: archive.trusted
+  })
+  const stop = (): void => {
+    lane.post({ kind: 'stop' })
+  }
   signal.addEventListener('abort', stop)
   try {
     for (;;) {

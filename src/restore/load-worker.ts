@@ -9,7 +9,8 @@ import type { LoadReply, LoadTask } from './load-protocol.js'
 import { readDump } from './read-dump.js'
 
 /*
- * A worker thread that reads a dump and feeds psql with it. That makes gigabytes of garbage outside of the heap, for which
+ * A worker thread that reads a dump and feeds psql with it. That makes gigabytes of garbage outside of the heap, for
+ * which
  * V8 sweeps the heap again and again: this thread's is small, and no request waits for its answers.
  */
 const { port } = enterLane<null>()
@@ -21,12 +22,22 @@ port.on('message', (task: LoadTask) => {
   else void load(task)
 })
 
-async function load ({ connection, tools, load, descriptor, dump, trusted }: Extract<LoadTask, { kind: 'load' }>): Promise<void> {
-  const source = { read: async (target: Buffer, offset: number, length: number, position: number) => await readAt(descriptor, target, offset, length, position) }
+async function load({
+  connection,
+  tools,
+  load,
+  descriptor,
+  dump,
+  trusted
+}: Extract<LoadTask, { kind: 'load' }>): Promise<void> {
+  const source = {
+    read: async (target: Buffer, offset: number, length: number, position: number) =>
+      await readAt(descriptor, target, offset, length, position)
+  }
   const archive = { trusted, read: (entry: EntryToRead) => readEntry(source, entry) }
   let told = 0
 
-  async function attempt (inOneTransaction: boolean): Promise<void> {
+  async function attempt(inOneTransaction: boolean): Promise<void> {
     let read = 0
     const sql = readDump(archive, dump, bytes => {
       read += bytes
@@ -40,9 +51,16 @@ async function load ({ connection, tools, load, descriptor, dump, trusted }: Ext
 
   try {
     const inOneTransaction = load.inOneTransaction === true
-    // A dump may hold what no transaction can do, or more than one has locks for: PostgreSQL tells. What else is wrong stays so.
+    // A dump may hold what no transaction can do, or more than one has locks for: PostgreSQL tells. What else is wrong
+    // stays so.
     await attempt(inOneTransaction).catch(async (error: unknown) => {
-      if (!inOneTransaction || !(error instanceof AppError) || error.code !== 'DUMP_INVALID' || !(error.cause instanceof ProgramError)) throw error
+      if (
+        !inOneTransaction ||
+        !(error instanceof AppError) ||
+        error.code !== 'DUMP_INVALID' ||
+        !(error.cause instanceof ProgramError)
+      )
+        throw error
       await attempt(false)
     })
     reply({ kind: 'loaded' })
@@ -51,6 +69,6 @@ async function load ({ connection, tools, load, descriptor, dump, trusted }: Ext
   }
 }
 
-function reply (message: LoadReply | Failure): void {
+function reply(message: LoadReply | Failure): void {
   port.postMessage(message)
 }

@@ -17,26 +17,36 @@ export interface EntryList extends Iterable<StoredEntry> {
   readonly length: number
   /** Bytes of all files. */
   readonly bytes: number
-  append (entry: StoredEntry): void
+  append(entry: StoredEntry): void
   /** The same for another thread, which makes a list of it again. */
-  packed (): PackedEntries
+  packed(): PackedEntries
 }
 
-export interface PackedEntries { blocks: Uint8Array[], length: number, bytes: number }
+export interface PackedEntries {
+  blocks: Uint8Array[]
+  length: number
+  bytes: number
+}
 
 /** Bytes before the path: kind, mode, size, time, bytes of the path. */
 const headBytes = 1 + 2 + 8 + 8 + 4
 
 /** Keeps an entry in about 60 bytes; as an object with a Date it takes ten times as much, and there can be millions. */
-export function createEntryList (packed: PackedEntries = { blocks: [], length: 0, bytes: 0 }): EntryList {
-  const records = createByteList(packed.blocks.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength)))
+export function createEntryList(packed: PackedEntries = { blocks: [], length: 0, bytes: 0 }): EntryList {
+  const records = createByteList(
+    packed.blocks.map(({ buffer, byteOffset, byteLength }) => Buffer.from(buffer, byteOffset, byteLength))
+  )
   let { length, bytes } = packed
 
   return {
-    get length () { return length },
-    get bytes () { return bytes },
+    get length() {
+      return length
+    },
+    get bytes() {
+      return bytes
+    },
 
-    append ({ kind, path, size, mode, mtime }) {
+    append({ kind, path, size, mode, mtime }) {
       const pathBytes = Buffer.byteLength(path)
       const record = Buffer.allocUnsafe(headBytes + pathBytes)
       record.writeUInt8(kind === 'file' ? 1 : 0, 0)
@@ -52,7 +62,7 @@ export function createEntryList (packed: PackedEntries = { blocks: [], length: 0
 
     packed: () => ({ blocks: records.blocks(), length, bytes }),
 
-    * [Symbol.iterator] () {
+    *[Symbol.iterator]() {
       for (const block of records.blocks()) {
         for (let at = 0; at < block.length;) {
           const end = at + headBytes + block.readUInt32LE(at + 19)

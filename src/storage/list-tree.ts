@@ -14,11 +14,12 @@ const mostPathBytes = 4095
 const mostNamed = 20
 
 /**
- * Lists a folder and all that is in it, nothing where there is none. Synchronous, which takes a fifth of the time: for a thread that has nothing else to do.
+ * Lists a folder and all that is in it, nothing where there is none. Synchronous, which takes a fifth of the time: for
+ * a thread that has nothing else to do.
  * @param root its real path; what is elsewhere by now, through a link on its way, is not listed
  * @throws AppError STORAGE_UNAVAILABLE where `root` is no folder, and the file system's errors
  */
-export function listTree (root: string): Listing {
+export function listTree(root: string): Listing {
   const listing: Walk = { entries: createEntryList(), owners: null, warnings: createFileWarnings() }
   const stats = lstatSync(root, { throwIfNoEntry: false })
   if (stats === undefined) return { ...listing, warnings: [] }
@@ -31,38 +32,59 @@ export function listTree (root: string): Listing {
   return { ...listing, warnings: listing.warnings.list() }
 }
 
-interface Walk extends Omit<Listing, 'warnings'> { warnings: FileWarnings }
+interface Walk extends Omit<Listing, 'warnings'> {
+  warnings: FileWarnings
+}
 
 /** A folder that may not be read, and why. */
-interface Closed { path: string, error: unknown }
+interface Closed {
+  path: string
+  error: unknown
+}
 
 /** All at once: a backup without what is in them would be none, and one by one they would take as many tries. */
-function notReadable (root: string, closed: Closed[]): unknown {
+function notReadable(root: string, closed: Closed[]): unknown {
   const known: KnownFolder = { name: 'UPLOAD_DIR', folder: dirname(root) }
   const first = fileError(closed[0]?.error, 'STORAGE_UNAVAILABLE', 'Listing the uploaded files', known)
   if (!(first instanceof AppError)) return first
-  const named = closed.slice(0, mostNamed).map(({ path }) => ({ reason: 'folder-not-readable', message: `The service may not read the folder ${placeOf(path, [known]) ?? ''}.` }))
-  if (closed.length > mostNamed) named.push({ reason: 'more', message: `The service may not read ${closed.length - mostNamed} more folders.` })
-  return new AppError(first.code, first.reason, first.message, { remedy: first.remedy, errors: named, cause: first.cause })
+  const named = closed.slice(0, mostNamed).map(({ path }) => ({
+    reason: 'folder-not-readable',
+    message: `The service may not read the folder ${placeOf(path, [known]) ?? ''}.`
+  }))
+  if (closed.length > mostNamed)
+    named.push({ reason: 'more', message: `The service may not read ${closed.length - mostNamed} more folders.` })
+  return new AppError(first.code, first.reason, first.message, {
+    remedy: first.remedy,
+    errors: named,
+    cause: first.cause
+  })
 }
 
-function ownerOf ({ uid, gid }: FileOwner): FileOwner {
+function ownerOf({ uid, gid }: FileOwner): FileOwner {
   return { uid, gid }
 }
 
-function noFolder (): AppError {
-  return new AppError('STORAGE_UNAVAILABLE', 'upload-folder-not-a-folder', 'The organization\'s upload folder is a link or no folder.', { remedy: 'Put a real folder in its place.' })
+function noFolder(): AppError {
+  return new AppError(
+    'STORAGE_UNAVAILABLE',
+    'upload-folder-not-a-folder',
+    "The organization's upload folder is a link or no folder.",
+    { remedy: 'Put a real folder in its place.' }
+  )
 }
 
-function listFolder (folder: string, prefix: string, listing: Walk, closed: Closed[]): void {
+function listFolder(folder: string, prefix: string, listing: Walk, closed: Closed[]): void {
   const children = createEntryList()
   const descriptor = openFolder(folder, prefix, listing, closed)
   if (descriptor === null) return
   try {
     // On Linux its content is found through it, whatever takes its place meanwhile.
     const at = process.platform === 'linux' ? `/proc/self/fd/${descriptor}` : folder
-    // In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay small.
-    const names = readdirSync(at, { encoding: 'latin1' }).filter(name => prefix !== '' || name !== stagingFolder).sort()
+    // In byte order, each byte of a name as one character: what is no UTF-8 stays what it is, and a million names stay
+    // small.
+    const names = readdirSync(at, { encoding: 'latin1' })
+      .filter(name => prefix !== '' || name !== stagingFolder)
+      .sort()
     for (const name of names) {
       const entry = describeEntry(at, folder, prefix, name, listing)
       if (entry !== null) children.append(entry)
@@ -78,11 +100,12 @@ function listFolder (folder: string, prefix: string, listing: Walk, closed: Clos
   }
   for (const entry of children) {
     listing.entries.append(entry)
-    if (entry.kind === 'folder') listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing, closed)
+    if (entry.kind === 'folder')
+      listFolder(join(folder, entry.path.slice(prefix.length)), `${entry.path}/`, listing, closed)
   }
 }
 
-function openFolder (folder: string, prefix: string, listing: Walk, closed: Closed[]): number | null {
+function openFolder(folder: string, prefix: string, listing: Walk, closed: Closed[]): number | null {
   try {
     const descriptor = openSync(folder, constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW)
     if (pathOf(descriptor, folder) === folder) return descriptor
@@ -100,7 +123,7 @@ function openFolder (folder: string, prefix: string, listing: Walk, closed: Clos
 }
 
 /** Where an open folder really is; null when it can't be told. */
-function pathOf (descriptor: number, path: string): string | null {
+function pathOf(descriptor: number, path: string): string | null {
   try {
     return process.platform === 'linux' ? readlinkSync(`/proc/self/fd/${descriptor}`) : realpathSync(path)
   } catch {
@@ -108,12 +131,15 @@ function pathOf (descriptor: number, path: string): string | null {
   }
 }
 
-function describeEntry (at: string, folder: string, prefix: string, bytes: string, listing: Walk): StoredEntry | null {
+function describeEntry(at: string, folder: string, prefix: string, bytes: string, listing: Walk): StoredEntry | null {
   const encoded = Buffer.from(bytes, 'latin1')
   const name = encoded.toString('utf8')
   const path = prefix + name
   const skip = (why: string) => {
-    listing.warnings.add(`Left out {}: ${why}.`, isUtf8(encoded) ? JSON.stringify(path) : escaped(Buffer.from(prefix).toString('latin1') + bytes))
+    listing.warnings.add(
+      `Left out {}: ${why}.`,
+      isUtf8(encoded) ? JSON.stringify(path) : escaped(Buffer.from(prefix).toString('latin1') + bytes)
+    )
     return null
   }
   if (!isUtf8(encoded)) return skip('its name is not UTF-8')
@@ -134,6 +160,6 @@ function describeEntry (at: string, folder: string, prefix: string, bytes: strin
 }
 
 /** As printf and bash's $'...' take it: a byte that is not ASCII as \xNN, which JSON never writes. */
-function escaped (latin1: string): string {
+function escaped(latin1: string): string {
   return JSON.stringify(latin1).replace(/[^\0-\x7f]/g, byte => `\\x${byte.charCodeAt(0).toString(16)}`)
 }

@@ -11,7 +11,7 @@ import type { ListData, ListReply } from './list-worker.js'
 import type { Listing, StorageStrategy } from './strategy.js'
 
 /** Uploads in folders of this machine: `{uploadDir}/{organizationId}/…`. Links are never followed. */
-export function createLocalStorage ({ uploadDir }: { uploadDir: string }): StorageStrategy {
+export function createLocalStorage({ uploadDir }: { uploadDir: string }): StorageStrategy {
   const known: KnownFolder = { name: 'UPLOAD_DIR', folder: uploadDir }
   const rootOf = (organizationId: string) => join(uploadDir, requireOrganizationId(organizationId))
 
@@ -19,9 +19,11 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
     kind: 'local',
     capabilities: { transferable: true },
 
-    check: async () => { await requireFolder(known, 'STORAGE_UNAVAILABLE') },
+    check: async () => {
+      await requireFolder(known, 'STORAGE_UNAVAILABLE')
+    },
 
-    async list (organizationId) {
+    async list(organizationId) {
       requireOrganizationId(organizationId)
       let real = uploadDir
       try {
@@ -32,7 +34,7 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       }
     },
 
-    async folder (organizationId) {
+    async folder(organizationId) {
       try {
         return await realpath(rootOf(organizationId))
       } catch (error) {
@@ -41,13 +43,17 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
       }
     },
 
-    async open (organizationId, path) {
+    async open(organizationId, path) {
       try {
         const root = rootOf(organizationId)
         // O_NONBLOCK: a FIFO that took the file's place must not block the open (open(2)).
         const handle = await open(join(root, path), constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK)
         try {
-          if ((await handle.stat()).isFile() && await pathOf(handle, join(root, path)) === join(await realpath(uploadDir), organizationId, path)) return handle
+          if (
+            (await handle.stat()).isFile() &&
+            (await pathOf(handle, join(root, path))) === join(await realpath(uploadDir), organizationId, path)
+          )
+            return handle
         } catch (error) {
           await handle.close()
           throw error
@@ -56,7 +62,12 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
         return null
       } catch (error) {
         if (['ENOENT', 'ENOTDIR', 'ELOOP', 'ENXIO'].includes(systemCode(error) ?? '')) return null
-        throw fileError(withPath(error, join(rootOf(organizationId), path)), 'STORAGE_UNAVAILABLE', 'Reading an uploaded file', known)
+        throw fileError(
+          withPath(error, join(rootOf(organizationId), path)),
+          'STORAGE_UNAVAILABLE',
+          'Reading an uploaded file',
+          known
+        )
       }
     },
 
@@ -65,11 +76,11 @@ export function createLocalStorage ({ uploadDir }: { uploadDir: string }): Stora
 }
 
 /** Where an open file really is: elsewhere when a link took the place of a folder on its way. */
-async function pathOf (handle: FileHandle, path: string): Promise<string> {
+async function pathOf(handle: FileHandle, path: string): Promise<string> {
   return process.platform === 'linux' ? await readlink(`/proc/self/fd/${handle.fd}`) : await realpath(path)
 }
 
-async function listInThread (root: string): Promise<Listing> {
+async function listInThread(root: string): Promise<Listing> {
   const data: ListData = { root }
   // Names of a folder of a million files need a larger heap than a thread usually has.
   const lane = openLane<never, ListReply>('./list-worker', import.meta.url, data, {})

@@ -3,7 +3,7 @@ import { dirname } from 'node:path'
 import { systemCode } from '../errors.js'
 
 /** Whether something is mounted at the folder itself, so that it can't be renamed. False when it is not there. */
-export async function isMountPoint (folder: string): Promise<boolean> {
+export async function isMountPoint(folder: string): Promise<boolean> {
   try {
     if ((await stat(folder)).dev !== (await stat(dirname(folder))).dev) return true
     return await isListed(await realpath(folder))
@@ -14,7 +14,7 @@ export async function isMountPoint (folder: string): Promise<boolean> {
 }
 
 /** What is mounted inside the folder, as paths below it. Only known on Linux. */
-export async function mountsInside (folder: string): Promise<string[]> {
+export async function mountsInside(folder: string): Promise<string[]> {
   try {
     const prefix = `${await realpath(folder)}/`
     return (await listMounts()).filter(path => path.startsWith(prefix)).map(path => path.slice(prefix.length))
@@ -25,13 +25,17 @@ export async function mountsInside (folder: string): Promise<string[]> {
 }
 
 /** A bind mount of the same file system shows in the list of mounts alone. */
-async function isListed (path: string): Promise<boolean> {
+async function isListed(path: string): Promise<boolean> {
   return (await listMounts()).includes(path)
 }
 
 /** The fifth field of each line, with its escapes (proc(5), mountinfo). */
-async function listMounts (): Promise<string[]> {
+async function listMounts(): Promise<string[]> {
   if (process.platform !== 'linux') return []
   const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n')
-  return lines.map(line => (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) => String.fromCharCode(parseInt(octal, 8))))
+  return lines.map(line =>
+    (line.split(' ')[4] ?? '').replaceAll(/\\([0-7]{3})/g, (_, octal: string) =>
+      String.fromCharCode(parseInt(octal, 8))
+    )
+  )
 }

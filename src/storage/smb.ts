@@ -10,15 +10,15 @@ export interface SmbShare {
 }
 
 /** Uploads on an SMB share that is not mounted here: the archive says where they are, and people copy them. */
-export function createSmbStorage ({ host, share, username, domain }: SmbShare): StorageStrategy {
+export function createSmbStorage({ host, share, username, domain }: SmbShare): StorageStrategy {
   return {
     kind: 'smb',
     capabilities: { transferable: false },
-    async check () {},
+    async check() {},
     list: async () => ({ entries: createEntryList(), owners: null, warnings: [] }),
     folder: async () => null,
     open: async () => null,
-    describe (organizationId) {
+    describe(organizationId) {
       const address = `//${host}/${share}/${requireOrganizationId(organizationId)}`
       return {
         name: 'SMB_BACKUP_INFO.txt',
@@ -31,7 +31,7 @@ export function createSmbStorage ({ host, share, username, domain }: SmbShare): 
           ...(domain === null ? [] : [`Domain:       ${domain}`]),
           ...(username === null ? [] : [`User:         ${username}`]),
           '',
-          'To back them up:   copy the folder with the share\'s own backup, or:',
+          "To back them up:   copy the folder with the share's own backup, or:",
           `  smbclient //${host}/${share} --command='recurse; prompt; cd ${organizationId}; mget *'`,
           'To restore them:   copy that folder back to the same place.',
           ''

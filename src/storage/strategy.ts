@@ -4,10 +4,16 @@ import type { EntryList } from './entry-list.js'
 export type StorageKind = 'local' | 'smb'
 
 /** Numbers of a user and a group. */
-export interface FileOwner { uid: number, gid: number }
+export interface FileOwner {
+  uid: number
+  gid: number
+}
 
 /** Whose an organization's folder is, and whose the folder is that it is in. */
-export interface FileOwners { folder: FileOwner, uploadDir: FileOwner }
+export interface FileOwners {
+  folder: FileOwner
+  uploadDir: FileOwner
+}
 
 export interface Listing {
   /** Each folder followed by what is in it, names in byte order, so that consecutive archives keep their order. */
@@ -27,13 +33,16 @@ export interface StorageStrategy {
   readonly kind: StorageKind
   readonly capabilities: StorageCapabilities
   /** @throws AppError STORAGE_UNAVAILABLE when the uploads as a whole can't be reached */
-  check (): Promise<void>
+  check(): Promise<void>
   /** Everything under the organization's folder; empty when it has none. */
-  list (organizationId: string): Promise<Listing>
-  /** The folder of this machine that holds the organization's files, absolute and with links resolved; null when there is none. */
-  folder (organizationId: string): Promise<string | null>
+  list(organizationId: string): Promise<Listing>
+  /**
+   * The folder of this machine that holds the organization's files, absolute and with links resolved; null when there
+   * is none.
+   */
+  folder(organizationId: string): Promise<string | null>
   /** Opens a listed file for reading without following links; null when it is gone or no regular file any more. */
-  open (organizationId: string, path: string): Promise<FileHandle | null>
+  open(organizationId: string, path: string): Promise<FileHandle | null>
   /** What goes into the archive in place of files when they are not transferable. Never holds a secret. */
-  describe (organizationId: string): { name: string, text: string, warning: string } | null
+  describe(organizationId: string): { name: string; text: string; warning: string } | null
 }

@@ -21,7 +21,13 @@ t.test('every attribute, the name and the order change it', async t => {
     return digest.value()
   }
   const all = [
-    [], [one], [one, two], [two, one], [{ ...one, mode: 0o645 }], [{ ...one, size: 2 }], [{ ...one, name: 'A' }],
+    [],
+    [one],
+    [one, two],
+    [two, one],
+    [{ ...one, mode: 0o645 }],
+    [{ ...one, size: 2 }],
+    [{ ...one, name: 'A' }],
     [{ ...one, mtime: new Date(mtime.getTime() + 1000) }]
   ].map(entries => digestOf(...entries))
   t.equal(new Set(all).size, all.length)

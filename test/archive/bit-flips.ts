@@ -17,12 +17,22 @@ const entries: TestEntry[] = [
   { path: 'nothing.txt', mode: 0o600 },
   { path: 'notes.txt', content: 'a line that repeats itself\n'.repeat(20) },
   { path: 'photos/' },
-  { path: 'photos/löwe 🦁.png', content: createHash('sha512').update('random').digest(), mtime: new Date('2001-01-01T00:00:00Z') }
+  {
+    path: 'photos/löwe 🦁.png',
+    content: createHash('sha512').update('random').digest(),
+    mtime: new Date('2001-01-01T00:00:00Z')
+  }
 ]
 const bytes = await archiveBytes(entries, { sql: 'CREATE TABLE assets (id int);\n' })
 
-/** How an archive that was changed is taken: refused, taken with everything as it was, or taken with a change unseen. */
-async function judge (handle: FileHandle, size: number, original: string): Promise<'detected' | 'harmless' | 'undetected'> {
+/**
+ * How an archive that was changed is taken: refused, taken with everything as it was, or taken with a change unseen.
+ */
+async function judge(
+  handle: FileHandle,
+  size: number,
+  original: string
+): Promise<'detected' | 'harmless' | 'undetected'> {
   try {
     return JSON.stringify(await readAll(handle, size)) === original ? 'harmless' : 'undetected'
   } catch (error) {
@@ -32,10 +42,11 @@ async function judge (handle: FileHandle, size: number, original: string): Promi
 }
 
 /**
- * Bytes of deflated data with bits that belong to nothing: those behind its last block, and those between the three of a stored
+ * Bytes of deflated data with bits that belong to nothing: those behind its last block, and those between the three of
+ * a stored
  * block's header and its length (RFC 1951, sections 3.2.3 and 3.2.4).
  */
-function paddedBytes (): number[] {
+function paddedBytes(): number[] {
   const positions: number[] = []
   for (let at = 0; bytes.readUInt32LE(at) === 0x04034b50;) {
     const isStreamed = (bytes.readUInt16LE(at + 6) & 8) !== 0
@@ -43,7 +54,12 @@ function paddedBytes (): number[] {
     const end = isStreamed ? bytes.indexOf('PK\x07\x08', start) : start + bytes.readUInt32LE(at + 18)
     if (bytes.readUInt16LE(at + 8) === 8) {
       positions.push(end - 1)
-      for (let block = start; block < end && (bytes.readUInt8(block) & 6) === 0; block += 5 + bytes.readUInt16LE(block + 1)) positions.push(block)
+      for (
+        let block = start;
+        block < end && (bytes.readUInt8(block) & 6) === 0;
+        block += 5 + bytes.readUInt16LE(block + 1)
+      )
+        positions.push(block)
     }
     at = isStreamed ? end + 16 : end
   }
@@ -69,7 +85,10 @@ t.test('a flipped byte anywhere in an archive is noticed when it is read', async
     t.comment(`${bytes.length} bytes flipped: ${JSON.stringify(counts)}`)
     t.equal(counts.undetected, 0)
     // Nothing is made of these bits; the checksum of the whole archive covers them.
-    t.strictSame(harmless.filter(position => !paddedBytes().includes(position)), [])
+    t.strictSame(
+      harmless.filter(position => !paddedBytes().includes(position)),
+      []
+    )
   }
 })
 
@@ -81,7 +100,7 @@ t.test('an archive cut at any length, or with more after its end, is refused', a
   let detected = 0
   for (let size = bytes.length - 1; size >= 0; size -= 1) {
     await handle.truncate(size)
-    if (await judge(handle, size, original) === 'detected') detected += 1
+    if ((await judge(handle, size, original)) === 'detected') detected += 1
   }
   t.comment(`cut at ${bytes.length} lengths: ${detected} detected`)
   t.equal(detected, bytes.length)
@@ -89,7 +108,11 @@ t.test('an archive cut at any length, or with more after its end, is refused', a
 
 t.test('the checksum of the whole archive catches every flip and every cut', async t => {
   const handle = await fileWith(t, bytes)
-  const backup = recordOf(metadataWith(), { size: bytes.length, checksum: createHash('sha256').update(bytes).digest('hex'), signedBy: null })
+  const backup = recordOf(metadataWith(), {
+    size: bytes.length,
+    checksum: createHash('sha256').update(bytes).digest('hex'),
+    signedBy: null
+  })
   await verifyChecksum({ handle, size: bytes.length }, backup, testJob())
   let detected = 0
   const notices = async (size: number) => {

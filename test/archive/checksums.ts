@@ -8,11 +8,37 @@ import { formatChecksumLine, readChecksums } from '../../src/archive/checksums.j
 import { testFolder } from '../support/archive.js'
 
 const names = [
-  'plain', 'with space', ' leading', 'trailing ', '-rf', '*star', 'back\\slash', 'new\nline', 'carriage\rreturn', '\\n', '\\\\', 'a\\\nb', '\\',
-  '"quoted"', '\'single\'', '$(touch x)', '`x`', '\ttab', 'emoji 🦁', 'é', 'e\u0301', 'ﷺ', '\u2028', '\u0001\u007f', 'x'.repeat(255), 'deep/er/est', '#hash', '\ufeffbom'
+  'plain',
+  'with space',
+  ' leading',
+  'trailing ',
+  '-rf',
+  '*star',
+  'back\\slash',
+  'new\nline',
+  'carriage\rreturn',
+  '\\n',
+  '\\\\',
+  'a\\\nb',
+  '\\',
+  '"quoted"',
+  "'single'",
+  '$(touch x)',
+  '`x`',
+  '\ttab',
+  'emoji 🦁',
+  'é',
+  'e\u0301',
+  'ﷺ',
+  '\u2028',
+  '\u0001\u007f',
+  'x'.repeat(255),
+  'deep/er/est',
+  '#hash',
+  '\ufeffbom'
 ]
 /** All of them by name; null when the text is none, or names an entry twice. */
-function parseChecksums (text: string): Map<string, string> | null {
+function parseChecksums(text: string): Map<string, string> | null {
   const sums = new Map<string, string>()
   const lines = readChecksums(Buffer.from(text))
   for (let line = lines.next(); ; line = lines.next()) {
@@ -41,15 +67,36 @@ t.test('sha256sum accepts our lines and we read its own', async t => {
 })
 
 t.test('any set of names comes back', async () => {
-  fc.assert(fc.property(fc.uniqueArray(fc.string({ unit: 'grapheme', minLength: 1 }).filter(name => Buffer.from(name).toString() === name && !name.includes('\0'))), names => {
-    const text = names.map(name => formatChecksumLine(name, sum(name))).join('')
-    return [...parseChecksums(text) ?? []].every(([name, value], index) => name === names[index] && value === sum(name))
-  }))
+  fc.assert(
+    fc.property(
+      fc.uniqueArray(
+        fc
+          .string({ unit: 'grapheme', minLength: 1 })
+          .filter(name => Buffer.from(name).toString() === name && !name.includes('\0'))
+      ),
+      names => {
+        const text = names.map(name => formatChecksumLine(name, sum(name))).join('')
+        return [...(parseChecksums(text) ?? [])].every(
+          ([name, value], index) => name === names[index] && value === sum(name)
+        )
+      }
+    )
+  )
 })
 
 t.test('what is no list of checksums is refused', async t => {
   const line = formatChecksumLine('a', sum('a'))
-  for (const text of [line.trimEnd(), `${line}\n`, line.toUpperCase(), line.slice(1), line.replace('  ', ' '), line + line, `${sum('a')}  \n`, 'text\n', '\n']) {
+  for (const text of [
+    line.trimEnd(),
+    `${line}\n`,
+    line.toUpperCase(),
+    line.slice(1),
+    line.replace('  ', ' '),
+    line + line,
+    `${sum('a')}  \n`,
+    'text\n',
+    '\n'
+  ]) {
     t.equal(parseChecksums(text), null, JSON.stringify(text))
   }
   t.strictSame(parseChecksums(''), new Map())

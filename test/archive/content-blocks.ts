@@ -6,12 +6,12 @@ const leastBytes = 1 << 20
 const mostBytes = 8 << 20
 
 /** The text in chunks of a size. */
-async function * inChunks (text: Buffer, bytes: number): AsyncGenerator<Buffer> {
+async function* inChunks(text: Buffer, bytes: number): AsyncGenerator<Buffer> {
   for (let from = 0; from < text.length; from += bytes) yield text.subarray(from, from + bytes)
 }
 
 /** Lengths and digests of the blocks, whose memory is given back at once. */
-async function cut (text: Buffer, chunkBytes: number): Promise<Array<{ length: number, sha256: string }>> {
+async function cut(text: Buffer, chunkBytes: number): Promise<Array<{ length: number; sha256: string }>> {
   const blocks = []
   for await (const { text: block, release } of cutByContent(inChunks(text, chunkBytes))) {
     blocks.push({ length: block.length, sha256: createHash('sha256').update(block).digest('hex') })
@@ -20,8 +20,13 @@ async function cut (text: Buffer, chunkBytes: number): Promise<Array<{ length: n
   return blocks
 }
 
-const lines = (count: number, seed: string) => Buffer.from(Array.from({ length: count }, (_, number) =>
-  `${number}\t${createHash('md5').update(`${seed}${number}`).digest('hex').repeat(5)}\n`).join(''))
+const lines = (count: number, seed: string) =>
+  Buffer.from(
+    Array.from(
+      { length: count },
+      (_, number) => `${number}\t${createHash('md5').update(`${seed}${number}`).digest('hex').repeat(5)}\n`
+    ).join('')
+  )
 
 const text = lines(150_000, 'row')
 
@@ -38,7 +43,8 @@ t.test('blocks are the text, whole, cut at ends of lines and between the two siz
 
 t.test('where it is cut does not depend on how the text arrives', async t => {
   const expected = await cut(text, 65536)
-  for (const chunkBytes of [4096, 100_003, 3 << 20, text.length]) t.strictSame(await cut(text, chunkBytes), expected, `chunks of ${chunkBytes}`)
+  for (const chunkBytes of [4096, 100_003, 3 << 20, text.length])
+    t.strictSame(await cut(text, chunkBytes), expected, `chunks of ${chunkBytes}`)
 })
 
 t.test('a change in one place leaves the blocks elsewhere as they were', async t => {
@@ -50,8 +56,11 @@ t.test('a change in one place leaves the blocks elsewhere as they were', async t
 })
 
 t.test('a text without ends of lines is cut at the largest size', async t => {
-  const binary = randomBytes(leastBytes).map(byte => byte === 0x0a ? 0 : byte)
-  t.strictSame((await cut(Buffer.concat(new Array(17).fill(binary)), 65536)).map(({ length }) => length), [mostBytes, mostBytes, leastBytes])
+  const binary = randomBytes(leastBytes).map(byte => (byte === 0x0a ? 0 : byte))
+  t.strictSame(
+    (await cut(Buffer.concat(new Array(17).fill(binary)), 65536)).map(({ length }) => length),
+    [mostBytes, mostBytes, leastBytes]
+  )
 })
 
 t.test('memory is used again only after it was given back', async t => {

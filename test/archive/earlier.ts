@@ -10,10 +10,18 @@ import { createHeaders, dataDescriptor } from '../../src/archive/zip.js'
 import { contentOf, metadataWith, organizationId, testFolder, timestamp } from '../support/archive.js'
 
 /** `hole`: so many zeros, of which only the directory tells. */
-interface Part { name: string, content?: Buffer, hole?: number, streamed: boolean }
+interface Part {
+  name: string
+  content?: Buffer
+  hole?: number
+  streamed: boolean
+}
 
-/** An archive as it was written before 2026-11-27: what is streamed is stored, with 8-byte sizes also where only its offset is over 4 GiB. */
-async function writeEarlier (path: string, parts: Part[]): Promise<number> {
+/**
+ * An archive as it was written before 2026-11-27: what is streamed is stored, with 8-byte sizes also where only its
+ * offset is over 4 GiB.
+ */
+async function writeEarlier(path: string, parts: Part[]): Promise<number> {
   const handle = await open(path, 'wx+')
   const headers = createHeaders()
   const digest = createAttributesDigest()
@@ -24,7 +32,7 @@ async function writeEarlier (path: string, parts: Part[]): Promise<number> {
     cursor += bytes.length
   }
 
-  async function add ({ name, content = Buffer.alloc(0), hole = 0, streamed }: Part): Promise<void> {
+  async function add({ name, content = Buffer.alloc(0), hole = 0, streamed }: Part): Promise<void> {
     const attributes = { mode: name.endsWith('/') ? 0o755 : 0o644, mtime: timestamp }
     const size = content.length + hole
     const header = Object.assign(headers.make(name, attributes, false), { relativeOffsetOfLocalHeader: cursor })
@@ -43,7 +51,9 @@ async function writeEarlier (path: string, parts: Part[]): Promise<number> {
 
   for (const part of parts) await add(part)
   const includesDatabase = parts.some(({ name }) => name === 'database.sql.gz')
-  const metadata = Buffer.from(JSON.stringify({ ...metadataWith({ includesDatabase }), attributesDigest: digest.value() }))
+  const metadata = Buffer.from(
+    JSON.stringify({ ...metadataWith({ includesDatabase }), attributesDigest: digest.value() })
+  )
   await add({ name: 'metadata.json', content: metadata, streamed: false })
   sums.push(formatChecksumLine('metadata.json', createHash('sha256').update(metadata).digest('hex')))
   await add({ name: 'SHA256SUMS', content: Buffer.from(sums.join('')), streamed: false })
@@ -59,19 +69,30 @@ const small: Part[] = [
   { name: 'files/acme/small', content: Buffer.from('small'), streamed: false }
 ]
 
-for (const [what, parts] of [['', small], [' over 4 GiB', [
-  small[1] as Part, { name: 'files/acme/huge', hole: 2 ** 32 + 5, streamed: true }, ...['a', 'b'].map(name => ({ name: `files/acme/${name}`, content: Buffer.from(name), streamed: true })),
-  { name: 'files/acme/c', content: Buffer.from('c'), streamed: false }
-]]] as const) {
+for (const [what, parts] of [
+  ['', small],
+  [
+    ' over 4 GiB',
+    [
+      small[1] as Part,
+      { name: 'files/acme/huge', hole: 2 ** 32 + 5, streamed: true },
+      ...['a', 'b'].map(name => ({ name: `files/acme/${name}`, content: Buffer.from(name), streamed: true })),
+      { name: 'files/acme/c', content: Buffer.from('c'), streamed: false }
+    ]
+  ]
+] as const) {
   t.test(`an archive of an earlier release is read${what}`, async t => {
     const path = join(await testFolder(t), 'earlier.zip')
     const size = await writeEarlier(path, [...parts])
     const handle = await open(path)
-    t.teardown(async () => { await handle.close() })
+    t.teardown(async () => {
+      await handle.close()
+    })
     const archive = await openArchive(handle, size, organizationId)
     for (const entry of [...(archive.database === null ? [] : [archive.database]), ...archive.files]) {
       const part = parts.find(({ name }) => name === entry.name) as Part
-      if (entry.kind === 'file' && part.hole === undefined) t.ok((await contentOf(archive, entry)).equals(part.content as Buffer), entry.name)
+      if (entry.kind === 'file' && part.hole === undefined)
+        t.ok((await contentOf(archive, entry)).equals(part.content as Buffer), entry.name)
     }
     t.equal(archive.files.length + (archive.database === null ? 0 : 1), parts.length)
   })

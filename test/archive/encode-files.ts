@@ -12,10 +12,14 @@ import { metadataWith, testFolder, timestamp } from '../support/archive.js'
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
 t.setTimeout(300_000)
 
-interface Decoded { content: Buffer, deflated: boolean, changed: boolean }
+interface Decoded {
+  content: Buffer
+  deflated: boolean
+  changed: boolean
+}
 
 /** Writes files; `encode` reads them back through the worker threads, null for one that is gone. */
-async function prepare (root: string, contents: Record<string, Buffer>) {
+async function prepare(root: string, contents: Record<string, Buffer>) {
   const files: FileToEncode[] = []
   for (const [name, content] of Object.entries(contents)) {
     const path = join(root, name)
@@ -24,7 +28,7 @@ async function prepare (root: string, contents: Record<string, Buffer>) {
   }
   return {
     files,
-    async encode (level: number): Promise<Array<Decoded | null>> {
+    async encode(level: number): Promise<Array<Decoded | null>> {
       const decoded: Array<Decoded | null> = []
       for await (const file of encodeFiles(files, root, level)) {
         if (file.kind === 'gone') {
@@ -32,7 +36,7 @@ async function prepare (root: string, contents: Record<string, Buffer>) {
           continue
         }
         let data: Buffer
-        let measures: { size: number, crc32: number, sha256: string, changed: boolean }
+        let measures: { size: number; crc32: number; sha256: string; changed: boolean }
         if (file.kind === 'small') {
           // The thread's memory is used again, so what is to be kept is copied.
           data = Buffer.from(file.ready.data)
@@ -49,9 +53,14 @@ async function prepare (root: string, contents: Record<string, Buffer>) {
         }
         const deflated = file.kind === 'small' ? file.ready.deflated : file.deflated
         const content = deflated ? inflateRawSync(data) : data
-        const expected = { size: content.length, crc32: crc32(content), sha256: createHash('sha256').update(content).digest('hex') }
+        const expected = {
+          size: content.length,
+          crc32: crc32(content),
+          sha256: createHash('sha256').update(content).digest('hex')
+        }
         const { size, crc32: checksum, sha256 } = measures
-        if (JSON.stringify({ size, crc32: checksum, sha256 }) !== JSON.stringify(expected)) throw new Error('A file is not what its measures say.')
+        if (JSON.stringify({ size, crc32: checksum, sha256 }) !== JSON.stringify(expected))
+          throw new Error('A file is not what its measures say.')
         decoded.push({ content, deflated, changed: measures.changed })
       }
       return decoded
@@ -66,7 +75,12 @@ for (const level of [0, 1, 6]) {
   t.test(`every file comes out as it was, in order, at level ${level}`, async t => {
     const root = await testFolder(t)
     const contents: Record<string, Buffer> = {
-      'empty': Buffer.alloc(0), 'tiny.txt': text(10), 'a.txt': text(5000), 'random.bin': randomBytes(5000), 'block.txt': text(block), 'block.bin': randomBytes(block)
+      empty: Buffer.alloc(0),
+      'tiny.txt': text(10),
+      'a.txt': text(5000),
+      'random.bin': randomBytes(5000),
+      'block.txt': text(block),
+      'block.bin': randomBytes(block)
     }
     // Sizes around those of blocks, compressible to a few bytes or not at all, several on each thread.
     for (const size of [block + 1, 2 * block, 2 * block + 5, 5 * block + 17]) {
@@ -76,16 +90,32 @@ for (const level of [0, 1, 6]) {
     }
     for (let number = 0; number < 600; number += 1) contents[`small-${number}.txt`] = text(number * 7)
     const decoded = await (await prepare(root, contents)).encode(level)
-    const different = Object.entries(contents).filter(([, content], index) => !decoded[index]?.content.equals(content)).map(([name]) => name)
+    const different = Object.entries(contents)
+      .filter(([, content], index) => !decoded[index]?.content.equals(content))
+      .map(([name]) => name)
     t.strictSame(different, [])
-    t.equal(decoded.some(file => file?.changed), false)
-    t.equal(decoded.some(file => file?.deflated), level > 0)
+    t.equal(
+      decoded.some(file => file?.changed),
+      false
+    )
+    t.equal(
+      decoded.some(file => file?.deflated),
+      level > 0
+    )
   })
 }
 
 t.test('what changed, went or was replaced in the meantime', async t => {
   const root = await testFolder(t)
-  const { files, encode } = await prepare(root, Object.fromEntries(['same', 'grown', 'shrunk', 'gone', 'link', 'folder'].flatMap(name => [[`${name}.txt`, text(1000)], [`${name}-large.txt`, text(3 * block)]])))
+  const { files, encode } = await prepare(
+    root,
+    Object.fromEntries(
+      ['same', 'grown', 'shrunk', 'gone', 'link', 'folder'].flatMap(name => [
+        [`${name}.txt`, text(1000)],
+        [`${name}-large.txt`, text(3 * block)]
+      ])
+    )
+  )
   const path = (name: string) => join(root, name)
   for (const kind of ['.txt', '-large.txt']) {
     await appendFile(path(`grown${kind}`), 'more')
@@ -97,11 +127,28 @@ t.test('what changed, went or was replaced in the meantime', async t => {
     await mkdir(path(`folder${kind}`))
   }
   const decoded = await encode(1)
-  t.strictSame(Object.fromEntries(files.map(({ name }, index) => [name, decoded[index] === null ? null : [decoded[index]?.content.length, decoded[index]?.changed]])), {
-    'same.txt': [1000, false], 'same-large.txt': [3 * block, false], 'grown.txt': [1000, true], 'grown-large.txt': [3 * block, true],
-    'shrunk.txt': [500, true], 'shrunk-large.txt': [500, true], 'gone.txt': null, 'gone-large.txt': null, 'link.txt': null, 'link-large.txt': null,
-    'folder.txt': null, 'folder-large.txt': null
-  })
+  t.strictSame(
+    Object.fromEntries(
+      files.map(({ name }, index) => [
+        name,
+        decoded[index] === null ? null : [decoded[index]?.content.length, decoded[index]?.changed]
+      ])
+    ),
+    {
+      'same.txt': [1000, false],
+      'same-large.txt': [3 * block, false],
+      'grown.txt': [1000, true],
+      'grown-large.txt': [3 * block, true],
+      'shrunk.txt': [500, true],
+      'shrunk-large.txt': [500, true],
+      'gone.txt': null,
+      'gone-large.txt': null,
+      'link.txt': null,
+      'link-large.txt': null,
+      'folder.txt': null,
+      'folder-large.txt': null
+    }
+  )
 })
 
 t.test('a folder on the way that became a link leads nowhere', async t => {
@@ -109,7 +156,7 @@ t.test('a folder on the way that became a link leads nowhere', async t => {
   const [root, elsewhere] = [join(folder, 'acme'), join(folder, 'acme-2')]
   await mkdir(join(root, 'photos'), { recursive: true })
   await mkdir(elsewhere)
-  await writeFile(join(elsewhere, 'cat.png'), 'another organization\'s')
+  await writeFile(join(elsewhere, 'cat.png'), "another organization's")
   const { encode } = await prepare(root, { 'photos/cat.png': Buffer.from('ours') })
   await rename(join(root, 'photos'), join(root, 'before'))
   await symlink(elsewhere, join(root, 'photos'))
@@ -138,7 +185,7 @@ t.test('memory is not used again while the output still holds it, whatever was w
   const digest = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex')
   const output = new Writable({
     highWaterMark: 4 * block,
-    write (chunk: Buffer, _encoding, done) {
+    write(chunk: Buffer, _encoding, done) {
       const before = digest(chunk)
       let turns = 0
       const look = (): void => {
@@ -156,8 +203,10 @@ t.test('memory is not used again while the output still holds it, whatever was w
   let index = 0
   for await (const file of encodeFiles(files, root, 1)) {
     const name = `files/acme/${files[index++]!.name}`
-    if (file.kind === 'large') await writer.addLargeFile(name, { mode: 0o644, mtime: timestamp }, file.deflated, file.blocks, file.release)
-    else if (file.kind === 'small') await writer.addFile(name, { mode: 0o644, mtime: timestamp }, { ...file.ready, sha256: file.sha256 })
+    if (file.kind === 'large')
+      await writer.addLargeFile(name, { mode: 0o644, mtime: timestamp }, file.deflated, file.blocks, file.release)
+    else if (file.kind === 'small')
+      await writer.addFile(name, { mode: 0o644, mtime: timestamp }, { ...file.ready, sha256: file.sha256 })
   }
   await writer.finish(metadataWith())
   t.equal(spoiled, 0)

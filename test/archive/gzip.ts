@@ -11,7 +11,7 @@ import { makePipe, type PipedText } from '../../src/io/pipe.js'
 import { startProgramInto } from '../../src/io/process.js'
 import { testFolder } from '../support/archive.js'
 
-async function collect ({ blocks, release }: Gzip): Promise<Buffer> {
+async function collect({ blocks, release }: Gzip): Promise<Buffer> {
   const all: Buffer[] = []
   for await (const block of blocks) {
     all.push(Buffer.from(block))
@@ -20,11 +20,13 @@ async function collect ({ blocks, release }: Gzip): Promise<Buffer> {
   return Buffer.concat(all)
 }
 
-const onFallback = (reason: string): void => { throw new Error(reason) }
+const onFallback = (reason: string): void => {
+  throw new Error(reason)
+}
 const line = (number: number) => `${number}\t${createHash('md5').update(String(number)).digest('hex')}\n`
 const text = Buffer.from(Array.from({ length: 300_000 }, (_, number) => line(number)).join(''))
 
-async function * chunks (bytes: number): AsyncGenerator<Buffer> {
+async function* chunks(bytes: number): AsyncGenerator<Buffer> {
   for (let from = 0; from < text.length; from += bytes) yield Buffer.from(text.subarray(from, from + bytes))
 }
 
@@ -33,7 +35,11 @@ for (const compression of Object.keys(compressionLevels) as Compression[]) {
     const compressed = await collect(gzip(chunks(65536), { compression, onFallback }))
     t.ok(compressed.length < text.length * 0.7)
     t.ok(gunzipSync(compressed).equals(text))
-    const { stdout } = await execa('gunzip', ['-c'], { input: compressed, encoding: 'buffer', stripFinalNewline: false })
+    const { stdout } = await execa('gunzip', ['-c'], {
+      input: compressed,
+      encoding: 'buffer',
+      stripFinalNewline: false
+    })
     t.ok(Buffer.from(stdout).equals(text))
   })
 }
@@ -41,26 +47,28 @@ for (const compression of Object.keys(compressionLevels) as Compression[]) {
 t.test('small chunks, which are parts of a shared pool, are not taken from it', async t => {
   const words = Array.from({ length: 2000 }, (_, number) => Buffer.from(`word ${number}\n`))
   const expected = Buffer.concat(words)
-  async function * source (): AsyncGenerator<Buffer> { yield * words }
+  async function* source(): AsyncGenerator<Buffer> {
+    yield* words
+  }
   t.ok(gunzipSync(await collect(gzip(source(), { compression: 'fast', onFallback }))).equals(expected))
   t.ok(Buffer.concat(words).equals(expected))
 })
 
 t.test('no text is a gzip member of nothing', async t => {
-  async function * nothing (): AsyncGenerator<Buffer> {}
+  async function* nothing(): AsyncGenerator<Buffer> {}
   t.equal(gunzipSync(await collect(gzip(nothing(), { compression: 'fast', onFallback }))).length, 0)
 })
 
 t.test('a text that fails, fails it, and the thread ends', async t => {
-  async function * failing (): AsyncGenerator<Buffer> {
-    yield * chunks(1 << 20)
+  async function* failing(): AsyncGenerator<Buffer> {
+    yield* chunks(1 << 20)
     throw new Error('the dump broke')
   }
   await t.rejects(collect(gzip(failing(), { compression: 'fast', onFallback })), { message: 'the dump broke' })
 })
 
 /** A program's output as a text; `ends` tells what was done with it. */
-async function piped (program: string, ...args: string[]): Promise<{ text: PipedText, ends: string[] }> {
+async function piped(program: string, ...args: string[]): Promise<{ text: PipedText; ends: string[] }> {
   const { reader, writer } = await makePipe()
   const { done, kill } = startProgramInto(writer.fd, program, args)
   await writer.close()
@@ -69,13 +77,36 @@ async function piped (program: string, ...args: string[]): Promise<{ text: Piped
     await reader.close()
     ends.push('closed')
   }
-  return { text: { descriptor: reader.fd, finish: async () => { await done }, stop () { ends.push('stopped'); kill() }, close }, ends }
+  return {
+    text: {
+      descriptor: reader.fd,
+      finish: async () => {
+        await done
+      },
+      stop() {
+        ends.push('stopped')
+        kill()
+      },
+      close
+    },
+    ends
+  }
 }
 
 t.test('a text from a pipe, its bytes told with each member', async t => {
   const { text, ends } = await piped('seq', '1000000')
   let told = 0
-  const read = gunzipSync(await collect(gzip(text, { compression: 'fast', onText: bytes => { told += bytes }, onFallback })))
+  const read = gunzipSync(
+    await collect(
+      gzip(text, {
+        compression: 'fast',
+        onText: bytes => {
+          told += bytes
+        },
+        onFallback
+      })
+    )
+  )
   t.equal(read.toString(), Array.from({ length: 1_000_000 }, (_, number) => `${number + 1}\n`).join(''))
   t.equal(told, read.length)
   t.strictSame(ends, ['stopped', 'closed'])
@@ -84,9 +115,12 @@ t.test('a text from a pipe, its bytes told with each member', async t => {
 t.test('a program that fails, fails the text after its last byte', async t => {
   const { text, ends } = await piped('sh', '-c', 'echo half of it; exit 3')
   let members = 0
-  await t.rejects(async () => {
-    for await (const _ of gzip(text, { compression: 'fast', onFallback }).blocks) members += 1
-  }, { message: /ended with exit code 3/ })
+  await t.rejects(
+    async () => {
+      for await (const _ of gzip(text, { compression: 'fast', onFallback }).blocks) members += 1
+    },
+    { message: /ended with exit code 3/ }
+  )
   t.equal(members, 1)
   t.strictSame(ends, ['stopped', 'closed'])
 })
@@ -104,14 +138,25 @@ t.test('who leaves in the middle ends a program that would never end, silent or 
 
 t.test('what is told of the text can end it', async t => {
   const { text } = await piped('yes')
-  await t.rejects(collect(gzip(text, { compression: 'fast', onText () { throw new Error('the listing broke') }, onFallback })), { message: 'the listing broke' })
+  await t.rejects(
+    collect(
+      gzip(text, {
+        compression: 'fast',
+        onText() {
+          throw new Error('the listing broke')
+        },
+        onFallback
+      })
+    ),
+    { message: 'the listing broke' }
+  )
 })
 
 t.test('who leaves in the middle closes the text', async t => {
   let isClosed = false
-  async function * endless (): AsyncGenerator<Buffer> {
+  async function* endless(): AsyncGenerator<Buffer> {
     try {
-      for (;;) yield * chunks(1 << 20)
+      for (;;) yield* chunks(1 << 20)
     } finally {
       isClosed = true
     }
@@ -125,7 +170,7 @@ t.test('who leaves in the middle closes the text', async t => {
 
 t.test('a reader that is slow holds the text back', async t => {
   let given = 0
-  async function * counted (): AsyncGenerator<Buffer> {
+  async function* counted(): AsyncGenerator<Buffer> {
     for (;;) {
       for await (const chunk of chunks(1 << 20)) {
         given += chunk.length
@@ -143,7 +188,9 @@ t.test('a reader that is slow holds the text back', async t => {
 t.test('memory that was not given back is not written again', async t => {
   const noise = Array.from({ length: 32 }, () => randomBytes(1 << 20))
   const expected = Buffer.concat(noise)
-  async function * source (): AsyncGenerator<Buffer> { yield * noise }
+  async function* source(): AsyncGenerator<Buffer> {
+    yield* noise
+  }
   const { blocks, release } = gzip(source(), { compression: 'fast', onFallback })
   const held: Buffer[] = []
   const late: Buffer[] = []
@@ -160,7 +207,7 @@ t.test('memory that was not given back is not written again', async t => {
   t.ok(gunzipSync(Buffer.concat(late)).equals(expected))
 })
 
-t.test('an igzip that can\'t be run or fails gives way to zlib, which is told', async t => {
+t.test("an igzip that can't be run or fails gives way to zlib, which is told", async t => {
   const folder = await testFolder(t)
   const failing = join(folder, 'igzip')
   await writeFile(failing, '#!/bin/sh\nhead -c 100\nexit 1\n', { mode: 0o755 })
@@ -168,7 +215,15 @@ t.test('an igzip that can\'t be run or fails gives way to zlib, which is told', 
   await writeFile(noProgram, 'this is no program', { mode: 0o755 })
   for (const path of [failing, noProgram]) {
     const reasons: string[] = []
-    const compressed = await collect(gzip(chunks(65536), { compression: 'fast', onFallback: reason => { reasons.push(reason) }, igzipPaths: [join(folder, 'absent'), path] }))
+    const compressed = await collect(
+      gzip(chunks(65536), {
+        compression: 'fast',
+        onFallback: reason => {
+          reasons.push(reason)
+        },
+        igzipPaths: [join(folder, 'absent'), path]
+      })
+    )
     t.ok(gunzipSync(compressed).equals(text))
     t.equal(reasons.length, 1)
     t.match(reasons[0], path)

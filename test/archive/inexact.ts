@@ -18,6 +18,7 @@ t.test('each kind is told once, with how many there are and the first of them', 
   inexact.look({ ...plain, path: 'future', mtime: at('2038-01-19T03:14:08Z') })
   inexact.look({ ...plain, path: 'old', kind: 'folder', mtime: at('1969-12-31T23:59:59.500Z') })
   t.match(inexact.sentences(), [
-    /^Set-user-id, set-group-id or sticky bits of 3 files, such as "bin\/\\"4755\\"", .* chmod/, /^Times of 2 files and folders, such as "future", are before 1970 or after 2038/
+    /^Set-user-id, set-group-id or sticky bits of 3 files, such as "bin\/\\"4755\\"", .* chmod/,
+    /^Times of 2 files and folders, such as "future", are before 1970 or after 2038/
   ])
 })

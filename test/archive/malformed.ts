@@ -7,9 +7,11 @@ import { readAll } from '../support/archive.js'
 import { projectFile } from '../support/project.js'
 
 const folder = projectFile('test/fixtures/malformed')
-const names = (await readdir(folder, { recursive: true })).filter(name => name.endsWith('.zip') && name !== 'well-formed.zip')
+const names = (await readdir(folder, { recursive: true })).filter(
+  name => name.endsWith('.zip') && name !== 'well-formed.zip'
+)
 
-async function openFixture (name: string): Promise<unknown> {
+async function openFixture(name: string): Promise<unknown> {
   const handle = await open(join(folder, name))
   try {
     return await readAll(handle, (await handle.stat()).size)
@@ -23,7 +25,12 @@ t.test('the archive that the malformed ones are made from is read', async t => {
 })
 
 t.test('the fixtures are what their script writes', async t => {
-  t.strictSame(names.sort(), Object.keys(malformed).map(name => `${name}.zip`).sort())
+  t.strictSame(
+    names.sort(),
+    Object.keys(malformed)
+      .map(name => `${name}.zip`)
+      .sort()
+  )
   t.ok((await readFile(join(folder, 'well-formed.zip'))).equals(wellFormed))
 })
 
@@ -42,4 +49,6 @@ for (const name of names) {
   })
 }
 
-t.teardown(() => { t.comment(`${names.length} malformed archives, ${refused} refused`) })
+t.teardown(() => {
+  t.comment(`${names.length} malformed archives, ${refused} refused`)
+})

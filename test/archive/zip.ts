@@ -13,7 +13,8 @@ import { blocksOf } from '../support/archive.js'
  */
 
 const mtime = new Date('2026-03-04T05:06:07Z')
-const internal = (zip: yazl.ZipFile) => zip as unknown as Record<string, unknown> & { entries: Array<Record<string, unknown>> }
+const internal = (zip: yazl.ZipFile) =>
+  zip as unknown as Record<string, unknown> & { entries: Array<Record<string, unknown>> }
 
 t.test('the version is the one that was read, and pinned', async t => {
   const require = createRequire(import.meta.url)
@@ -32,7 +33,9 @@ t.test('a zip file has a list of entries, a cursor and a stream', async t => {
 t.test('an entry in progress keeps all others from being written or asked for', async t => {
   const zip = new yazl.ZipFile()
   internal(zip).entries = [{ state: 2 }]
-  zip.addReadStreamLazy('file', { mtime, mode: 0o100644 }, () => { t.fail('was asked for its data') })
+  zip.addReadStreamLazy('file', { mtime, mode: 0o100644 }, () => {
+    t.fail('was asked for its data')
+  })
   zip.addEmptyDirectory('folder/', { mtime, mode: 0o040755 })
   await new Promise(setImmediate)
   t.equal(zip.outputStream.read(), null)
@@ -46,8 +49,16 @@ t.test('an entry has the fields and methods that are relied on', async t => {
   zip.addReadStreamLazy('file', { mtime, mode: 0o100644, compress: true }, () => {})
   const [, entry] = internal(zip).entries
   t.match(entry, {
-    state: 1, crcAndFileSizeKnown: false, crc32: null, uncompressedSize: null, compressedSize: null, lastModFileTime: Number, lastModFileDate: Number,
-    utf8FileName: Buffer, getLocalFileHeader: Function, getCentralDirectoryRecord: Function
+    state: 1,
+    crcAndFileSizeKnown: false,
+    crc32: null,
+    uncompressedSize: null,
+    compressedSize: null,
+    lastModFileTime: Number,
+    lastModFileDate: Number,
+    utf8FileName: Buffer,
+    getLocalFileHeader: Function,
+    getCentralDirectoryRecord: Function
   })
   zip.addEmptyDirectory('folder/', { mtime, mode: 0o040755 })
   t.match(internal(zip).entries[2], { crcAndFileSizeKnown: true, crc32: 0, uncompressedSize: 0, compressedSize: 0 })
@@ -56,9 +67,19 @@ t.test('an entry has the fields and methods that are relied on', async t => {
 t.test('state 3 is done: a zip file that ends with such entries writes its directory only', async t => {
   const zip = new yazl.ZipFile()
   internal(zip).entries = [{ state: 2 }]
-  zip.addReadStreamLazy('file', { mtime, mode: 0o100644, compress: false }, () => { t.fail('was asked for its data') })
+  zip.addReadStreamLazy('file', { mtime, mode: 0o100644, compress: false }, () => {
+    t.fail('was asked for its data')
+  })
   const entry = internal(zip).entries[1] as Record<string, unknown>
-  internal(zip).entries = [Object.assign(entry, { state: 3, crc32: 0x11223344, uncompressedSize: 5, compressedSize: 5, relativeOffsetOfLocalHeader: 100 })]
+  internal(zip).entries = [
+    Object.assign(entry, {
+      state: 3,
+      crc32: 0x11223344,
+      uncompressedSize: 5,
+      compressedSize: 5,
+      relativeOffsetOfLocalHeader: 100
+    })
+  ]
   internal(zip).outputStreamCursor = 1000
   zip.end()
   const bytes = await buffer(zip.outputStream)
@@ -66,20 +87,24 @@ t.test('state 3 is done: a zip file that ends with such entries writes its direc
   t.equal(bytes.readUInt32LE(0), 0x02014b50)
   t.equal(bytes.readUInt32LE(16), 0x11223344)
   t.equal(bytes.readUInt32LE(42), 100)
-  t.equal(bytes.readUInt32LE(46 + 4 + 9 + 16), 1000, 'the directory\'s offset is the cursor\'s')
+  t.equal(bytes.readUInt32LE(46 + 4 + 9 + 16), 1000, "the directory's offset is the cursor's")
 })
 
 /** The bytes of a zip file that the adapter writes. */
-async function written (fill: (zip: ReturnType<typeof createZip>) => Promise<void>): Promise<Buffer> {
+async function written(fill: (zip: ReturnType<typeof createZip>) => Promise<void>): Promise<Buffer> {
   const chunks: Buffer[] = []
-  const zip = createZip({ async write (bytes) { chunks.push(Buffer.from(bytes)) } })
+  const zip = createZip({
+    async write(bytes) {
+      chunks.push(Buffer.from(bytes))
+    }
+  })
   await fill(zip)
   await zip.end()
   return Buffer.concat(chunks)
 }
 
 /** The bytes of a zip file that yazl writes by itself. */
-async function plain (fill: (zip: yazl.ZipFile) => void): Promise<Buffer> {
+async function plain(fill: (zip: yazl.ZipFile) => void): Promise<Buffer> {
   const zip = new yazl.ZipFile()
   fill(zip)
   zip.end()
@@ -93,11 +118,20 @@ t.test('what the adapter writes is what yazl alone writes', async t => {
   const ours = await written(async zip => {
     await zip.addFolder('folder/', { mode: 0o2755, mtime })
     await zip.addReady('folder/ready', { mode: 0o640, mtime }, ready)
-    await zip.addReady('folder/empty', { mode: 0o600, mtime }, { data: Buffer.alloc(0), deflated: false, crc32: 0, size: 0 })
-    await zip.addStream('folder/stream', { mode: 0o4755, mtime }, true, (async function * () {
-      yield * blocksOf(deflateRawSync(content))
-      return { crc32: ready.crc32, size: ready.size }
-    })())
+    await zip.addReady(
+      'folder/empty',
+      { mode: 0o600, mtime },
+      { data: Buffer.alloc(0), deflated: false, crc32: 0, size: 0 }
+    )
+    await zip.addStream(
+      'folder/stream',
+      { mode: 0o4755, mtime },
+      true,
+      (async function* () {
+        yield* blocksOf(deflateRawSync(content))
+        return { crc32: ready.crc32, size: ready.size }
+      })()
+    )
   })
   const theirs = await plain(zip => {
     zip.addEmptyDirectory('folder/', { mtime, mode: 0o042755 })
@@ -110,43 +144,74 @@ t.test('what the adapter writes is what yazl alone writes', async t => {
   t.ok(ours.equals(theirs))
 })
 
-t.test('what is streamed and not deflated is a deflate stream of stored blocks, whose length no reader needs to know', async t => {
-  const large = Buffer.alloc(200_000, 'not compressed ')
-  let released = 0
-  const ours = await written(async zip => {
-    await zip.addStream('stream', { mode: 0o644, mtime }, false, (async function * () {
-      yield * blocksOf(large.subarray(0, 65_535), large.subarray(65_535))
-      return { crc32: crc32(large), size: large.length }
-    })(), () => { released += 1 })
-  })
-  t.equal(released, 2)
-  t.equal(ours.readUInt16LE(6), 0x808, 'UTF-8, and a data descriptor')
-  t.equal(ours.readUInt16LE(8), 8)
-  const { buffer: content, engine } = inflateRawSync(ours.subarray(36), { info: true }) as unknown as { buffer: Buffer, engine: { bytesWritten: number } }
-  t.ok(content.equals(large))
-  t.equal(engine.bytesWritten, large.length + 5 * 5)
-  const descriptor = ours.subarray(36 + engine.bytesWritten)
-  t.same([descriptor.readUInt32LE(0), descriptor.readUInt32LE(4), descriptor.readUInt32LE(8), descriptor.readUInt32LE(12)], [0x08074b50, crc32(large), engine.bytesWritten, large.length])
-})
+t.test(
+  'what is streamed and not deflated is a deflate stream of stored blocks, whose length no reader needs to know',
+  async t => {
+    const large = Buffer.alloc(200_000, 'not compressed ')
+    let released = 0
+    const ours = await written(async zip => {
+      await zip.addStream(
+        'stream',
+        { mode: 0o644, mtime },
+        false,
+        (async function* () {
+          yield* blocksOf(large.subarray(0, 65_535), large.subarray(65_535))
+          return { crc32: crc32(large), size: large.length }
+        })(),
+        () => {
+          released += 1
+        }
+      )
+    })
+    t.equal(released, 2)
+    t.equal(ours.readUInt16LE(6), 0x808, 'UTF-8, and a data descriptor')
+    t.equal(ours.readUInt16LE(8), 8)
+    const { buffer: content, engine } = inflateRawSync(ours.subarray(36), { info: true }) as unknown as {
+      buffer: Buffer
+      engine: { bytesWritten: number }
+    }
+    t.ok(content.equals(large))
+    t.equal(engine.bytesWritten, large.length + 5 * 5)
+    const descriptor = ours.subarray(36 + engine.bytesWritten)
+    t.same(
+      [descriptor.readUInt32LE(0), descriptor.readUInt32LE(4), descriptor.readUInt32LE(8), descriptor.readUInt32LE(12)],
+      [0x08074b50, crc32(large), engine.bytesWritten, large.length]
+    )
+  }
+)
 
 t.test('sizes behind the data take 8 bytes only where a size needs them, wherever the entry is', async t => {
   const header = createHeaders().make('file', { mode: 0o644, mtime }, true)
   Object.assign(header, { crc32: 1, relativeOffsetOfLocalHeader: 2 ** 33 })
-  for (const [compressedSize, uncompressedSize, bytes] of [[1, 1, 16], [0xfffffffe, 0xfffffffe, 16], [1, 0xffffffff, 24], [2 ** 33, 1, 24]] as const) {
+  for (const [compressedSize, uncompressedSize, bytes] of [
+    [1, 1, 16],
+    [0xfffffffe, 0xfffffffe, 16],
+    [1, 0xffffffff, 24],
+    [2 ** 33, 1, 24]
+  ] as const) {
     t.equal(dataDescriptor(Object.assign(header, { compressedSize, uncompressedSize })).length, bytes)
   }
 })
 
 t.test('a backslash in a name stays one', async t => {
   const names = ['files/acme/a\\b', 'files/acme/..\\..\\x', 'files/acme/ü\\', 'files/acme/C:\\/']
-  const bytes = await written(async zip => { for (const name of names) await zip.addReady(name, { mode: 0o644, mtime }, { data: content, deflated: false, crc32: 1, size: 7 }) })
-  for (const name of names) t.equal(bytes.toString('latin1').split(Buffer.from(name).toString('latin1')).length, 3, name)
+  const bytes = await written(async zip => {
+    for (const name of names)
+      await zip.addReady(name, { mode: 0o644, mtime }, { data: content, deflated: false, crc32: 1, size: 7 })
+  })
+  for (const name of names)
+    t.equal(bytes.toString('latin1').split(Buffer.from(name).toString('latin1')).length, 3, name)
 })
 
 t.test('over 4 GiB every size and offset is in zip64 form', async t => {
   const headers = createHeaders()
   const size = 5 * 2 ** 30
-  const header = Object.assign(headers.make('large', { mode: 0o644, mtime }, false), { crc32: 1, uncompressedSize: size, compressedSize: size, relativeOffsetOfLocalHeader: 7 })
+  const header = Object.assign(headers.make('large', { mode: 0o644, mtime }, false), {
+    crc32: 1,
+    uncompressedSize: size,
+    compressedSize: size,
+    relativeOffsetOfLocalHeader: 7
+  })
   t.equal(header.getLocalFileHeader().readUInt32LE(18), 0, 'unknown when the local header is written')
   const descriptor = dataDescriptor(header)
   t.equal(descriptor.length, 24)
@@ -164,9 +229,13 @@ t.test('over 4 GiB every size and offset is in zip64 form', async t => {
 
 t.test('a source that is left in the middle is closed', async t => {
   let written = 0
-  const zip = createZip({ async write () { if (++written === 3) throw new Error('no space') } })
+  const zip = createZip({
+    async write() {
+      if (++written === 3) throw new Error('no space')
+    }
+  })
   let isClosed = false
-  const source = (async function * () {
+  const source = (async function* () {
     try {
       yield content
       yield content

@@ -23,9 +23,14 @@ import { createTestDatabase, type TestDatabase } from '../support/postgres.js'
 // Much work on a slow machine; tap ends a file after two minutes otherwise.
 t.setTimeout(300_000)
 
-const request: CreateRequest = { organizationId: 'acme', type: 'full', createdBy: 'user-1', createdByEmail: 'olivia@example.com' }
+const request: CreateRequest = {
+  organizationId: 'acme',
+  type: 'full',
+  createdBy: 'user-1',
+  createdByEmail: 'olivia@example.com'
+}
 
-async function databaseWithRows (t: Parameters<typeof createTestDatabase>[0]): Promise<TestDatabase> {
+async function databaseWithRows(t: Parameters<typeof createTestDatabase>[0]): Promise<TestDatabase> {
   const database = await createTestDatabase(t)
   await database.sql.unsafe(`
     CREATE TABLE assets (id int PRIMARY KEY, name text);
@@ -35,17 +40,17 @@ async function databaseWithRows (t: Parameters<typeof createTestDatabase>[0]): P
   return database
 }
 
-async function writeUploads (uploadDir: string): Promise<void> {
+async function writeUploads(uploadDir: string): Promise<void> {
   await mkdir(join(uploadDir, 'acme/photos/empty'), { recursive: true })
   await writeFile(join(uploadDir, 'acme/notes.txt'), 'text '.repeat(1000))
   await writeFile(join(uploadDir, 'acme/photos/large.bin'), randomBytes(3 << 20))
   await writeFile(join(uploadDir, 'acme/photos/large.txt'), 'a line\n'.repeat(300_000))
   await mkdir(join(uploadDir, 'globex'))
-  await writeFile(join(uploadDir, 'globex/secret.txt'), 'not acme\'s')
+  await writeFile(join(uploadDir, 'globex/secret.txt'), "not acme's")
 }
 
 /** Opens a backup's archive and hands it to `use`. */
-async function withArchive<T> (core: Core, backupId: string, use: (archive: Archive) => Promise<T>): Promise<T> {
+async function withArchive<T>(core: Core, backupId: string, use: (archive: Archive) => Promise<T>): Promise<T> {
   const opened = await core.repository.openArchive('acme', backupId)
   if (opened === null) throw new Error('The archive is not there.')
   try {
@@ -55,18 +60,18 @@ async function withArchive<T> (core: Core, backupId: string, use: (archive: Arch
   }
 }
 
-async function dumpOf (archive: Archive): Promise<string> {
+async function dumpOf(archive: Archive): Promise<string> {
   return archive.database === null ? '' : gunzipSync(await contentOf(archive, archive.database)).toString()
 }
 
 /** Everything that is in BACKUP_DIR, hidden files too. */
-async function leftIn (backupDir: string): Promise<string[]> {
+async function leftIn(backupDir: string): Promise<string[]> {
   const names = await readdir(backupDir, { recursive: true, withFileTypes: true }).catch(() => [])
   return names.filter(entry => entry.isFile()).map(({ name }) => name)
 }
 
 /** Waits until no session but the test's own is on the database: a pg_dump that is left behind would stay for ever. */
-async function sessionsEnd ({ sql, name }: TestDatabase): Promise<boolean> {
+async function sessionsEnd({ sql, name }: TestDatabase): Promise<boolean> {
   for (let look = 0; look < 200; look += 1) {
     const [row] = await sql<[{ others: number }]>`
       SELECT count(*)::int AS others, pg_sleep(0.05) FROM pg_stat_activity WHERE datname = ${name} AND application_name <> 'test'`
@@ -75,17 +80,31 @@ async function sessionsEnd ({ sql, name }: TestDatabase): Promise<boolean> {
   return false
 }
 
-t.test('a full backup has every row and file of one organization\'s installation', async t => {
+t.test("a full backup has every row and file of one organization's installation", async t => {
   const database = await databaseWithRows(t)
   const { core, uploadDir, backupDir } = await testCore(t, { url: database.url })
   await writeUploads(uploadDir)
   const phases: string[] = []
-  const backup = await createBackup(core, { ...request, description: 'before the move' }, testJob({ onPhase: phase => phases.push(phase) }))
+  const backup = await createBackup(
+    core,
+    { ...request, description: 'before the move' },
+    testJob({ onPhase: phase => phases.push(phase) })
+  )
   const bytes = 5000 + (3 << 20) + 2_100_000
   t.match(backup, {
-    organizationId: 'acme', type: 'full', createdBy: 'olivia@example.com', description: 'before the move', databaseType: 'external',
-    databaseScope: 'instance', fileStorageType: 'local', includesDatabase: true, includesFiles: true, version: '0.0.0-test',
-    counts: { tables: 3, rows: 507, files: 3, bytes }, warnings: [], state: 'available'
+    organizationId: 'acme',
+    type: 'full',
+    createdBy: 'olivia@example.com',
+    description: 'before the move',
+    databaseType: 'external',
+    databaseScope: 'instance',
+    fileStorageType: 'local',
+    includesDatabase: true,
+    includesFiles: true,
+    version: '0.0.0-test',
+    counts: { tables: 3, rows: 507, files: 3, bytes },
+    warnings: [],
+    state: 'available'
   })
   t.strictSame(phases, ['snapshot', 'database', 'files', 'finish'])
   const file = await readFile(join(backupDir, 'acme', `backup-${backup.id}.zip`))
@@ -94,11 +113,27 @@ t.test('a full backup has every row and file of one organization\'s installation
   t.strictSame(await core.catalog.get('acme', backup.id), backup)
 
   await withArchive(core, backup.id, async archive => {
-    t.match(archive.metadata, { id: backup.id, type: 'full', tables: [{ schema: 'other', name: 'notes', rows: 7 }, { name: 'assets', rows: 500 }, { name: 'empty', rows: 0 }] })
+    t.match(archive.metadata, {
+      id: backup.id,
+      type: 'full',
+      tables: [
+        { schema: 'other', name: 'notes', rows: 7 },
+        { name: 'assets', rows: 500 },
+        { name: 'empty', rows: 0 }
+      ]
+    })
     t.match(await dumpOf(archive), /\n500\tasset 500\n/)
-    t.strictSame(archive.files.map(({ name }) => name), [
-      'files/acme/', 'files/acme/notes.txt', 'files/acme/photos/', 'files/acme/photos/empty/', 'files/acme/photos/large.bin', 'files/acme/photos/large.txt'
-    ])
+    t.strictSame(
+      archive.files.map(({ name }) => name),
+      [
+        'files/acme/',
+        'files/acme/notes.txt',
+        'files/acme/photos/',
+        'files/acme/photos/empty/',
+        'files/acme/photos/large.bin',
+        'files/acme/photos/large.txt'
+      ]
+    )
     for (const file of archive.files.filter(({ kind }) => kind === 'file')) {
       const live = await readFile(join(uploadDir, file.name.slice('files/'.length)))
       t.ok(live.equals(await contentOf(archive, file)), file.name)
@@ -112,22 +147,39 @@ t.test('a database backup has no files, and a files backup needs no database', a
   await writeUploads(uploadDir)
   const ofDatabase = await createBackup(core, { ...request, type: 'database' }, testJob())
   t.match(ofDatabase, { includesDatabase: true, includesFiles: false, counts: { rows: 507, files: 0, bytes: 0 } })
-  await withArchive(core, ofDatabase.id, async archive => { t.strictSame(archive.files, []) })
+  await withArchive(core, ofDatabase.id, async archive => {
+    t.strictSame(archive.files, [])
+  })
 
-  const ofFiles = await createBackup({ ...core, database: (await testCore(t)).core.database }, { ...request, type: 'files' }, testJob())
-  t.match(ofFiles, { includesDatabase: false, databaseScope: null, includesFiles: true, counts: { tables: 0, rows: 0, files: 3 } })
-  await withArchive(core, ofFiles.id, async archive => { t.equal(archive.database, null) })
+  const ofFiles = await createBackup(
+    { ...core, database: (await testCore(t)).core.database },
+    { ...request, type: 'files' },
+    testJob()
+  )
+  t.match(ofFiles, {
+    includesDatabase: false,
+    databaseScope: null,
+    includesFiles: true,
+    counts: { tables: 0, rows: 0, files: 3 }
+  })
+  await withArchive(core, ofFiles.id, async archive => {
+    t.equal(archive.database, null)
+  })
 })
 
 t.test('an organization without uploads, and one on an SMB share', async t => {
   const { core } = await testCore(t)
   const empty = await createBackup(core, { ...request, type: 'files' }, testJob())
-  await withArchive(core, empty.id, async archive => { t.strictSame(archive.files, []) })
+  await withArchive(core, empty.id, async archive => {
+    t.strictSame(archive.files, [])
+  })
 
   const smb = { ...core, storage: createSmbStorage({ host: 'nas', share: 'uploads', username: null, domain: null }) }
   const backup = await createBackup(smb, { ...request, type: 'files' }, testJob())
   t.match(backup, { includesFiles: false, fileStorageType: 'smb', counts: { files: 0 }, warnings: [/SMB share/] })
-  await withArchive(core, backup.id, async archive => { t.strictSame(archive.files, []) })
+  await withArchive(core, backup.id, async archive => {
+    t.strictSame(archive.files, [])
+  })
 })
 
 for (const phase of ['snapshot', 'database', 'files', 'finish']) {
@@ -136,7 +188,12 @@ for (const phase of ['snapshot', 'database', 'files', 'finish']) {
     const { core, uploadDir, backupDir } = await testCore(t, { url: database.url })
     await writeUploads(uploadDir)
     const cancelling = new AbortController()
-    const job = testJob({ signal: cancelling.signal, onPhase: begun => { if (begun === phase) cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.')) } })
+    const job = testJob({
+      signal: cancelling.signal,
+      onPhase: begun => {
+        if (begun === phase) cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.'))
+      }
+    })
     await t.rejects(createBackup(core, request, job), { code: 'JOB_CANCELLED' })
     t.strictSame(await leftIn(backupDir), [])
     t.strictSame((await core.catalog.list('acme', { limit: 10 })).backups, [])
@@ -156,13 +213,16 @@ for (const part of ['dump', 'files'] as const) {
     const job: JobContext = {
       ...testJob({ signal: cancelling.signal }),
       progress: {
-        phase (name) { [phase, done] = [name, 0] },
-        total () {},
-        advance (bytes) {
-          done += bytes
-          if (phase === (part === 'dump' ? 'database' : 'files') && done > (4 << 20)) cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.'))
+        phase(name) {
+          ;[phase, done] = [name, 0]
         },
-        uncancellable () {}
+        total() {},
+        advance(bytes) {
+          done += bytes
+          if (phase === (part === 'dump' ? 'database' : 'files') && done > 4 << 20)
+            cancelling.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'Cancelled.'))
+        },
+        uncancellable() {}
       }
     }
     await t.rejects(createBackup(core, request, job), { code: 'JOB_CANCELLED' })
@@ -173,14 +233,22 @@ for (const part of ['dump', 'files'] as const) {
 
 t.test('a table that may not be read fails the backup and leaves nothing', async t => {
   const database = await databaseWithRows(t)
-  await withSql({ ...database.connection, ...superuserOf(database) }, {}, async sql => await sql`CREATE TABLE hidden AS SELECT 1 AS id`)
+  await withSql(
+    { ...database.connection, ...superuserOf(database) },
+    {},
+    async sql => await sql`CREATE TABLE hidden AS SELECT 1 AS id`
+  )
   const { core, backupDir } = await testCore(t, { url: database.url })
-  await t.rejects(createBackup(core, request, testJob()), { code: 'PREFLIGHT_FAILED', reason: 'unreadable-objects', message: /hidden/ })
+  await t.rejects(createBackup(core, request, testJob()), {
+    code: 'PREFLIGHT_FAILED',
+    reason: 'unreadable-objects',
+    message: /hidden/
+  })
   t.strictSame(await leftIn(backupDir), [])
   t.ok(await sessionsEnd(database))
 })
 
-function superuserOf ({ adminUrl }: TestDatabase): { user: string, password: string } {
+function superuserOf({ adminUrl }: TestDatabase): { user: string; password: string } {
   const { username, password } = new URL(adminUrl)
   return { user: decodeURIComponent(username), password: decodeURIComponent(password) }
 }
@@ -197,14 +265,19 @@ t.test('the files are those of the snapshot, and what changes meanwhile is told'
   await writeUploads(uploadDir)
   const acme = join(uploadDir, 'acme')
   for (const name of ['gone.txt', 'gone-large.bin', 'grown.txt', 'shrunk.txt', 'replaced.txt']) {
-    await writeFile(join(acme, name), name === 'gone-large.bin' ? randomBytes(2 << 20) : 'as it was at the snapshot, a text of some length that goes on\n')
+    await writeFile(
+      join(acme, name),
+      name === 'gone-large.bin'
+        ? randomBytes(2 << 20)
+        : 'as it was at the snapshot, a text of some length that goes on\n'
+    )
   }
   const dumpStarts = new Promise<void>(resolve => {
     const { storage } = core
     // The dump begins when the files are listed: from here on the application goes on.
     core.storage = {
       ...storage,
-      async list (organizationId) {
+      async list(organizationId) {
         const listing = await storage.list(organizationId)
         await writeFile(join(acme, 'new.txt'), 'not in it')
         await rm(join(acme, 'gone.txt'))
@@ -236,26 +309,39 @@ t.test('the files are those of the snapshot, and what changes meanwhile is told'
     for (const absent of ['new.txt', 'gone.txt', 'gone-large.bin']) t.notOk(names.includes(absent), absent)
     t.equal(archive.files.filter(({ kind }) => kind === 'file').length, backup.counts.files)
     const contents: Record<string, string> = {}
-    for (const file of archive.files.filter(({ kind }) => kind === 'file')) contents[file.name.slice('files/acme/'.length)] = (await contentOf(archive, file)).toString()
-    t.equal(contents['grown.txt'], 'as it was at the snapshot, a text of some length that goes on\n', 'what was appended is left out')
+    for (const file of archive.files.filter(({ kind }) => kind === 'file'))
+      contents[file.name.slice('files/acme/'.length)] = (await contentOf(archive, file)).toString()
+    t.equal(
+      contents['grown.txt'],
+      'as it was at the snapshot, a text of some length that goes on\n',
+      'what was appended is left out'
+    )
     t.equal(contents['photos/large.txt'], 'a line\n'.repeat(300_000))
     t.equal(contents['shrunk.txt'], 'less')
     t.notMatch(await dumpOf(archive), 'after the snapshot')
   })
 })
 
-t.test('a record that can\'t be written takes the archive back', async t => {
+t.test("a record that can't be written takes the archive back", async t => {
   const repository = createLocalRepository({ directory: join(await testFolder(t), 'backups') })
   const failing = {
     ...repository,
-    async writeRecord () { throw new AppError('REPOSITORY_UNAVAILABLE', 'write-failed', 'Writing a record failed (EIO).') }
+    async writeRecord() {
+      throw new AppError('REPOSITORY_UNAVAILABLE', 'write-failed', 'Writing a record failed (EIO).')
+    }
   }
   const { core } = await testCore(t, { repository: failing })
   await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'REPOSITORY_UNAVAILABLE' })
   t.strictSame(await repository.list('acme'), { archives: [], records: [] })
 
   // Written, but nobody knows whether it is on disk.
-  const halfFailing = { ...repository, writeRecord: async (...record: Parameters<typeof repository.writeRecord>) => { await repository.writeRecord(...record); await failing.writeRecord() } }
+  const halfFailing = {
+    ...repository,
+    writeRecord: async (...record: Parameters<typeof repository.writeRecord>) => {
+      await repository.writeRecord(...record)
+      await failing.writeRecord()
+    }
+  }
   const second = { ...core, repository: halfFailing, catalog: createCatalog(halfFailing, core.signing, core.log) }
   await t.rejects(createBackup(second, { ...request, type: 'files' }, testJob()), { code: 'REPOSITORY_UNAVAILABLE' })
   t.strictSame(await repository.list('acme'), { archives: [], records: [] })
@@ -270,11 +356,16 @@ for (const part of ['database', 'files'] as const) {
       return
     }
     const database = await databaseWithRows(t)
-    if (part === 'database') await database.sql`INSERT INTO assets SELECT n, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 40) m WHERE m < n) FROM generate_series(1000, 21000) n`
-    const { core, uploadDir } = await testCore(t, { url: database.url, repository: createLocalRepository({ directory: join(disk.folder, 'backups') }) })
+    if (part === 'database')
+      await database.sql`INSERT INTO assets SELECT n, (SELECT string_agg(md5(random()::text), '') FROM generate_series(1, 40) m WHERE m < n) FROM generate_series(1000, 21000) n`
+    const { core, uploadDir } = await testCore(t, {
+      url: database.url,
+      repository: createLocalRepository({ directory: join(disk.folder, 'backups') })
+    })
     await mkdir(join(uploadDir, 'acme'))
     await writeFile(join(uploadDir, 'acme/large.bin'), randomBytes(16 << 20))
-    for (let number = 0; number < 50; number += 1) await writeFile(join(uploadDir, `acme/small-${number}.bin`), randomBytes(200_000))
+    for (let number = 0; number < 50; number += 1)
+      await writeFile(join(uploadDir, `acme/small-${number}.bin`), randomBytes(200_000))
     await t.rejects(createBackup(core, { ...request, type: part }, testJob()), { code: 'DISK_FULL' })
     t.strictSame(await leftIn(join(disk.folder, 'backups')), [])
     t.ok(await sessionsEnd(database), 'pg_dump has ended')
@@ -289,7 +380,11 @@ t.test('a table that is rewritten meanwhile is never empty in the backup', async
   const rewriting = (async () => {
     while (goOn) {
       // As a careful migration does: whoever waits for an exclusive lock makes all others wait, pg_dump too.
-      const done = await database.sql.unsafe(`SET lock_timeout = '50ms'; ALTER TABLE assets ALTER COLUMN id TYPE ${rewrites % 2 === 0 ? 'bigint' : 'int'}`).catch(() => null)
+      const done = await database.sql
+        .unsafe(
+          `SET lock_timeout = '50ms'; ALTER TABLE assets ALTER COLUMN id TYPE ${rewrites % 2 === 0 ? 'bigint' : 'int'}`
+        )
+        .catch(() => null)
       if (done !== null) rewrites += 1
     }
   })()
@@ -310,7 +405,9 @@ t.test('a table that is rewritten meanwhile is never empty in the backup', async
 
 t.test('an id of an organization that is none is refused before anything is made', async t => {
   const { core, backupDir } = await testCore(t)
-  await t.rejects(createBackup(core, { ...request, type: 'files', organizationId: '../acme' }, testJob()), { code: 'ORGANIZATION_ID_INVALID' })
+  await t.rejects(createBackup(core, { ...request, type: 'files', organizationId: '../acme' }, testJob()), {
+    code: 'ORGANIZATION_ID_INVALID'
+  })
   t.strictSame(await leftIn(backupDir), [])
 })
 
@@ -321,12 +418,15 @@ t.test('a missing UPLOAD_DIR fails the backup, and is not made on the way to the
   t.notOk(existsSync(uploadDir))
 })
 
-t.test('a folder that goes away while the database is dumped fails the backup, and is not taken for an empty one', async t => {
-  const { core, uploadDir } = await testCore(t)
-  await writeUploads(uploadDir)
-  core.storage.folder = async () => null
-  await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'STORAGE_UNAVAILABLE' })
-})
+t.test(
+  'a folder that goes away while the database is dumped fails the backup, and is not taken for an empty one',
+  async t => {
+    const { core, uploadDir } = await testCore(t)
+    await writeUploads(uploadDir)
+    core.storage.folder = async () => null
+    await t.rejects(createBackup(core, { ...request, type: 'files' }, testJob()), { code: 'STORAGE_UNAVAILABLE' })
+  }
+)
 
 t.test('an organization that comes while the whole database is being restored is not lost', async t => {
   const database = await databaseWithRows(t)
@@ -336,9 +436,27 @@ t.test('an organization that comes while the whole database is being restored is
   await writeUploads(uploadDir)
   const backup = await createBackup(core, request, testJob())
   let coming: Promise<unknown> | undefined
-  const job = testJob({ onPhase: phase => { if (phase === 'prepare') coming = database.sql`INSERT INTO organizations VALUES ('newco')`.execute() } })
-  const restore = restoreBackup(core, { organizationId: 'acme', backupId: backup.id, validateChecksum: false, rollbackOnFailure: false, dryRun: false, startedBy: 'user-1' }, job)
+  const job = testJob({
+    onPhase: phase => {
+      if (phase === 'prepare') coming = database.sql`INSERT INTO organizations VALUES ('newco')`.execute()
+    }
+  })
+  const restore = restoreBackup(
+    core,
+    {
+      organizationId: 'acme',
+      backupId: backup.id,
+      validateChecksum: false,
+      rollbackOnFailure: false,
+      dryRun: false,
+      startedBy: 'user-1'
+    },
+    job
+  )
   await t.rejects(restore, { code: 'OTHER_ORGANIZATIONS_AFFECTED' })
   await coming
-  t.same((await database.sql`SELECT id FROM organizations ORDER BY id`).map(({ id }) => id as string), ['acme', 'newco'])
+  t.same(
+    (await database.sql`SELECT id FROM organizations ORDER BY id`).map(({ id }) => id as string),
+    ['acme', 'newco']
+  )
 })

@@ -13,24 +13,37 @@ import { testJob } from '../support/job.js'
 import { unixTime } from '../support/tokens.js'
 
 let injected = 0
-t.teardown(() => { t.comment(`${injected} faults of BACKUP_DIR injected`) })
+t.teardown(() => {
+  t.comment(`${injected} faults of BACKUP_DIR injected`)
+})
 
-async function create (core: Core, onPhase: (phase: string) => void = () => {}): Promise<string> {
-  return (await createBackup(core, { organizationId: 'acme', type: 'files', createdBy: 'tester', createdByEmail: null }, testJob({ onPhase }))).id
+async function create(core: Core, onPhase: (phase: string) => void = () => {}): Promise<string> {
+  return (
+    await createBackup(
+      core,
+      { organizationId: 'acme', type: 'files', createdBy: 'tester', createdByEmail: null },
+      testJob({ onPhase })
+    )
+  ).id
 }
 
-async function setUp (t: Test) {
+async function setUp(t: Test) {
   const parts = await testCore(t)
   await mkdir(join(parts.uploadDir, 'acme'))
-  for (let file = 0; file < 20; file += 1) await writeFile(join(parts.uploadDir, 'acme', `${file}.jpg`), randomBytes(100_000))
+  for (let file = 0; file < 20; file += 1)
+    await writeFile(join(parts.uploadDir, 'acme', `${file}.jpg`), randomBytes(100_000))
   await parts.core.repository.open()
-  t.teardown(async () => { await parts.core.repository.close() })
+  t.teardown(async () => {
+    await parts.core.repository.close()
+  })
   return { ...parts, away: `${parts.backupDir}-away`, elsewhere: `${parts.backupDir}-elsewhere` }
 }
 
 /** What happens to BACKUP_DIR under a running service, and how it is put back. */
-const faults: Record<string, (place: { backupDir: string, away: string, elsewhere: string }) => void> = {
-  'moved away': ({ backupDir, away }) => { renameSync(backupDir, away) },
+const faults: Record<string, (place: { backupDir: string; away: string; elsewhere: string }) => void> = {
+  'moved away': ({ backupDir, away }) => {
+    renameSync(backupDir, away)
+  },
   'replaced by a link': ({ backupDir, away, elsewhere }) => {
     renameSync(backupDir, away)
     mkdirSync(elsewhere)
@@ -57,7 +70,10 @@ t.test('BACKUP_DIR is taken away in the middle of a backup', async t => {
         if (phase !== at || harmed) return
         harmed = true
         fault(parts)
-      }).then(() => null, (error: { code?: string }) => error)
+      }).then(
+        () => null,
+        (error: { code?: string }) => error
+      )
       injected += 1
       const what = `${name} at ${at}`
       t.equal(failure?.code, 'REPOSITORY_UNAVAILABLE', what)
@@ -68,9 +84,17 @@ t.test('BACKUP_DIR is taken away in the middle of a backup', async t => {
       await core.repository.removePartials()
       await core.catalog.reconcile()
       const names = await readdir(join(backupDir, 'acme'))
-      t.equal(names.filter(name => name.endsWith('.zip')).length, names.filter(name => name.endsWith('.json')).length, `${what}: an archive for each record`)
+      t.equal(
+        names.filter(name => name.endsWith('.zip')).length,
+        names.filter(name => name.endsWith('.json')).length,
+        `${what}: an archive for each record`
+      )
       t.ok(names.includes(`backup-${first}.zip`), `${what}: what was there is there`)
-      t.same(names.filter(name => name.startsWith('.')), [], `${what}: no part of an archive`)
+      t.same(
+        names.filter(name => name.startsWith('.')),
+        [],
+        `${what}: no part of an archive`
+      )
       await create(core)
       await core.repository.close()
     }
@@ -79,7 +103,12 @@ t.test('BACKUP_DIR is taken away in the middle of a backup', async t => {
 
 t.test('BACKUP_DIR is removed for good in the middle of a backup', async t => {
   const { core, backupDir } = await setUp(t)
-  await t.rejects(create(core, phase => { if (phase === 'files') rmSync(backupDir, { recursive: true, force: true }) }), { code: 'REPOSITORY_UNAVAILABLE' })
+  await t.rejects(
+    create(core, phase => {
+      if (phase === 'files') rmSync(backupDir, { recursive: true, force: true })
+    }),
+    { code: 'REPOSITORY_UNAVAILABLE' }
+  )
   t.same(await readdir(join(backupDir, '..')), ['uploads'], 'it is not made again')
   injected += 1
 })
@@ -95,7 +124,10 @@ t.test('the disk of BACKUP_DIR fills up in the middle of a backup', async t => {
   await mkdir(join(uploadDir, 'acme'))
   for (let file = 0; file < 20; file += 1) await writeFile(join(uploadDir, 'acme', `${file}.jpg`), randomBytes(100_000))
   await t.rejects(create(core), { code: 'DISK_FULL' })
-  t.same((await readdir(disk.folder, { recursive: true })).filter(name => /\.(zip|json|partial)$/.test(name)), [])
+  t.same(
+    (await readdir(disk.folder, { recursive: true })).filter(name => /\.(zip|json|partial)$/.test(name)),
+    []
+  )
   injected += 1
 })
 

@@ -14,11 +14,13 @@ t.test('a backup whose record was not durable is gone, also for who has seen it 
   const local = createLocalRepository({ directory: await testFolder(t) })
   const repository: typeof local = {
     ...local,
-    async writeRecord (record) {
+    async writeRecord(record) {
       await local.writeRecord(record)
       throw new Error('not durable')
     },
-    async deleteArchive () { t.equal((await catalog.get(organizationId, id))?.id, id) }
+    async deleteArchive() {
+      t.equal((await catalog.get(organizationId, id))?.id, id)
+    }
   }
   const catalog = createCatalog(repository, testKeys, pino({ level: 'silent' }))
   await t.rejects(keepRecord({ catalog, repository } as unknown as Core, backup), { message: 'not durable' })

@@ -32,7 +32,11 @@ t.test('a schema is loaded once, and nothing of that stays', async t => {
     t.same((await createBackup(core, request, testJob())).schemaProof, first.schemaProof, 'by this process')
     await sql`INSERT INTO items VALUES (6, 'A', 'another')`
     const elsewhere = coreOf({ ...folders, databaseUrl: url.replace('127.0.0.1', 'localhost') })
-    t.same((await createBackup(elsewhere, request, testJob())).schemaProof, first.schemaProof, 'by the record of a backup')
+    t.same(
+      (await createBackup(elsewhere, request, testJob())).schemaProof,
+      first.schemaProof,
+      'by the record of a backup'
+    )
   })
   await sql`ALTER TABLE items ADD COLUMN more int`
   const changed = (await createBackup(core, request, testJob())).schemaProof
@@ -52,7 +56,15 @@ t.test('a schema is loaded once, and nothing of that stays', async t => {
   await t.test('a cancelled backup leaves nothing of it', async t => {
     await sql`ALTER TABLE items ADD COLUMN again int`
     const stop = new AbortController()
-    const job = testJob({ signal: stop.signal, onPhase: phase => { if (phase === 'database') setImmediate(() => { stop.abort(new Error('cancelled')) }) } })
+    const job = testJob({
+      signal: stop.signal,
+      onPhase: phase => {
+        if (phase === 'database')
+          setImmediate(() => {
+            stop.abort(new Error('cancelled'))
+          })
+      }
+    })
     await t.rejects(createBackup(core, request, job), /cancelled/)
     t.same(await leftovers(core, user), [])
   })
@@ -70,14 +82,24 @@ t.test('a failure that no catalog tells of is found, and the restore names the s
   const { url, sql, adminUrl } = await createTestDatabase(t)
   await sql.unsafe(tables)
   await withSql(parseConnectionUrl(adminUrl), {}, async admin => {
-    await admin.unsafe('CREATE AGGREGATE odd (bigint) (SFUNC = int8_avg_accum, STYPE = internal, FINALFUNC = numeric_poly_avg)')
+    await admin.unsafe(
+      'CREATE AGGREGATE odd (bigint) (SFUNC = int8_avg_accum, STYPE = internal, FINALFUNC = numeric_poly_avg)'
+    )
   })
   const core = coreOf(await createFolders(t, url))
   const { id, schemaProof, warnings } = await createBackup(core, request, testJob())
-  t.match(schemaProof, { state: 'failed', failures: [{ object: 'the aggregate public.odd(bigint)', message: /internal/ }] })
-  t.match(warnings, [/^A restore will fail at the aggregate public\.odd\(bigint\): .*internal.* For the operator: .*make another backup\.$/])
+  t.match(schemaProof, {
+    state: 'failed',
+    failures: [{ object: 'the aggregate public.odd(bigint)', message: /internal/ }]
+  })
+  t.match(warnings, [
+    /^A restore will fail at the aggregate public\.odd\(bigint\): .*internal.* For the operator: .*make another backup\.$/
+  ])
   await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob({ core })), {
-    code: 'DUMP_INVALID', reason: 'load-failed', message: /the aggregate public\.odd\(bigint\).*internal/, remedy: /the aggregate public\.odd\(bigint\).* by hand/
+    code: 'DUMP_INVALID',
+    reason: 'load-failed',
+    message: /the aggregate public\.odd\(bigint\).*internal/,
+    remedy: /the aggregate public\.odd\(bigint\).* by hand/
   })
 })
 
@@ -89,8 +111,13 @@ t.test('rows that a CHECK refuses are told of with the table and the way', async
   const core = coreOf(await createFolders(t, url))
   const { id, schemaProof, warnings }: Backup = await createBackup(core, request, testJob())
   t.match(schemaProof, { state: 'loaded' })
-  t.match(warnings, [/^A restore can fail at the CHECK org_is_there of public\.items: its function names public\.organizations, .* For the operator: check other tables in a trigger/])
+  t.match(warnings, [
+    /^A restore can fail at the CHECK org_is_there of public\.items: its function names public\.organizations, .* For the operator: check other tables in a trigger/
+  ])
   await t.rejects(restoreBackup(core, { ...asked, backupId: id }, testJob({ core })), {
-    code: 'DUMP_INVALID', reason: 'load-failed', message: /the rows of public\.items.*org_is_there/, remedy: /let the CHECK look at its row alone.* the rows of public\.items.* by hand/
+    code: 'DUMP_INVALID',
+    reason: 'load-failed',
+    message: /the rows of public\.items.*org_is_there/,
+    remedy: /let the CHECK look at its row alone.* the rows of public\.items.* by hand/
   })
 })

@@ -14,14 +14,19 @@ const implementations: Record<string, (t: Test) => Promise<Repository>> = {
   local: async t => createLocalRepository({ directory: await testFolder(t) })
 }
 
-async function write (repository: Repository, organizationId: string, backupId: string, content: string | Buffer): Promise<void> {
+async function write(
+  repository: Repository,
+  organizationId: string,
+  backupId: string,
+  content: string | Buffer
+): Promise<void> {
   const partial = await repository.createArchive(organizationId, backupId)
   partial.stream.end(content)
   await finished(partial.stream)
   await partial.commit()
 }
 
-async function read (repository: Repository, ...place: Parameters<Repository['readArchive']>): Promise<string | null> {
+async function read(repository: Repository, ...place: Parameters<Repository['readArchive']>): Promise<string | null> {
   const stream = await repository.readArchive(...place)
   if (stream === null) return null
   const blocks: Buffer[] = []
@@ -78,10 +83,13 @@ for (const [kind, create] of Object.entries(implementations)) {
   t.test(`${kind}: many archives are written at the same time`, async t => {
     const repository = await create(t)
     const ids = Array.from({ length: 20 }, () => randomUUID())
-    await Promise.all(ids.map(async (id, index) => await write(repository, index % 2 === 0 ? 'acme' : 'globex', id, id)))
+    await Promise.all(
+      ids.map(async (id, index) => await write(repository, index % 2 === 0 ? 'acme' : 'globex', id, id))
+    )
     t.equal((await repository.list('acme')).archives.length, 10)
     t.strictSame((await repository.organizations()).sort(), ['acme', 'globex'])
-    for (const [index, id] of ids.entries()) t.equal(await read(repository, index % 2 === 0 ? 'acme' : 'globex', id), id)
+    for (const [index, id] of ids.entries())
+      t.equal(await read(repository, index % 2 === 0 ? 'acme' : 'globex', id), id)
   })
 
   t.test(`${kind}: an archive that is being written is not written twice`, async t => {
@@ -134,11 +142,43 @@ for (const [kind, create] of Object.entries(implementations)) {
   t.test(`${kind}: ids are refused before they reach a path`, async t => {
     const repository = await create(t)
     const id = randomUUID()
-    const organizations = ['', '.', '..', '../acme', 'a/b', '/etc', 'backups', 'BACKUPS', 'a'.repeat(65), 'acme\0', 'acme ', 'ümlaut', 'a.b', 'C:']
-    const backups = ['', '..', '../x', id.toUpperCase(), `${id}/`, `${id}\0`, `${id}\n`, id.slice(1), '*', '-'.repeat(36), `../${id.slice(3)}`]
+    const organizations = [
+      '',
+      '.',
+      '..',
+      '../acme',
+      'a/b',
+      '/etc',
+      'backups',
+      'BACKUPS',
+      'a'.repeat(65),
+      'acme\0',
+      'acme ',
+      'ümlaut',
+      'a.b',
+      'C:'
+    ]
+    const backups = [
+      '',
+      '..',
+      '../x',
+      id.toUpperCase(),
+      `${id}/`,
+      `${id}\0`,
+      `${id}\n`,
+      id.slice(1),
+      '*',
+      '-'.repeat(36),
+      `../${id.slice(3)}`
+    ]
     const methods: Array<(organizationId: string, backupId: string) => Promise<unknown>> = [
-      repository.createArchive, repository.openArchive, repository.readArchive, repository.deleteArchive, repository.readRecord,
-      repository.deleteRecord, async (organizationId, backupId) => await repository.writeRecord(testRecord({ organizationId, id: backupId }))
+      repository.createArchive,
+      repository.openArchive,
+      repository.readArchive,
+      repository.deleteArchive,
+      repository.readRecord,
+      repository.deleteRecord,
+      async (organizationId, backupId) => await repository.writeRecord(testRecord({ organizationId, id: backupId }))
     ]
     for (const method of methods) {
       for (const organization of organizations) {
@@ -159,6 +199,6 @@ for (const [kind, create] of Object.entries(implementations)) {
   t.test(`${kind}: free space is told`, async t => {
     const repository = await create(t)
     await repository.check()
-    t.ok(await repository.freeBytes() > 0)
+    t.ok((await repository.freeBytes()) > 0)
   })
 }

@@ -5,7 +5,10 @@ import { createSmbStorage } from '../../src/storage/smb.js'
 import { testFolder } from '../support/archive.js'
 
 /** What every storage must do, without any uploads; a further kind is added here. */
-const implementations: Record<StorageStrategy['kind'], (t: Parameters<typeof testFolder>[0]) => Promise<StorageStrategy>> = {
+const implementations: Record<
+  StorageStrategy['kind'],
+  (t: Parameters<typeof testFolder>[0]) => Promise<StorageStrategy>
+> = {
   local: async t => createLocalStorage({ uploadDir: await testFolder(t) }),
   smb: async () => createSmbStorage({ host: 'files.example.com', share: 'uploads', username: 'svc', domain: null })
 }

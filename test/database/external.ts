@@ -12,7 +12,7 @@ import { freePort } from '../../src/io/free-port.js'
 import { runProgram } from '../../src/io/process.js'
 import { createTestDatabase, startCluster, urlOf } from '../support/postgres.js'
 
-t.test('starts when the database answers', async (t) => {
+t.test('starts when the database answers', async t => {
   const { url, name } = await createTestDatabase(t)
   const database = createExternalDatabase({ url })
   t.match(database, { kind: 'external', dataDirectory: null })
@@ -22,9 +22,10 @@ t.test('starts when the database answers', async (t) => {
   await database.stop()
 })
 
-t.test('says why it can\'t be reached', async (t) => {
+t.test("says why it can't be reached", async t => {
   const { connection } = await createTestDatabase(t)
-  const start = async (changes: object): Promise<void> => await createExternalDatabase({ url: urlOf({ ...connection, ...changes }) }).start()
+  const start = async (changes: object): Promise<void> =>
+    await createExternalDatabase({ url: urlOf({ ...connection, ...changes }) }).start()
   await t.rejects(start({ password: 's3cret' }), { code: 'DATABASE_UNAVAILABLE', remedy: /password/ })
   await t.rejects(start({ database: 'nowhere' }), { code: 'DATABASE_UNAVAILABLE', reason: 'no-such-database' })
   await t.rejects(start({ port: await freePort() }), { code: 'DATABASE_UNAVAILABLE', reason: 'connection-refused' })
@@ -32,7 +33,7 @@ t.test('says why it can\'t be reached', async (t) => {
   t.throws(() => createExternalDatabase({ url: 'nonsense' }), { code: 'CONFIG_INVALID' })
 })
 
-t.test('comes back when PostgreSQL does', async (t) => {
+t.test('comes back when PostgreSQL does', async t => {
   const cluster = await startCluster(t)
   const database = createExternalDatabase({ url: urlOf(cluster.connection) })
   await cluster.stop()
@@ -44,21 +45,43 @@ t.test('comes back when PostgreSQL does', async (t) => {
   await database.start()
 })
 
-t.test('by socket, driver and tools alike', async (t) => {
+t.test('by socket, driver and tools alike', async t => {
   const cluster = await startCluster(t)
   const { password, port, folder } = cluster.files
-  const connection = parseConnectionUrl(`postgres:///postgres?host=${encodeURIComponent(folder)}&port=${port}&user=postgres&password=${password}`)
-  const [row] = await withSql(connection, {}, async (sql) => await sql`SELECT inet_server_addr() AS address`)
+  const connection = parseConnectionUrl(
+    `postgres:///postgres?host=${encodeURIComponent(folder)}&port=${port}&user=postgres&password=${password}`
+  )
+  const [row] = await withSql(connection, {}, async sql => await sql`SELECT inet_server_addr() AS address`)
   t.equal(row?.address, null)
   const { psql } = await findPostgresTools({ serverMajor: 12 })
   t.equal(await runProgram(psql, ['-XAtc', 'SELECT 1'], { env: toEnvironment(connection) }), '1')
 })
 
-t.test('sslmode means what it means to libpq', { skip: hasOpenssl() ? false : 'no openssl' }, async (t) => {
+t.test('sslmode means what it means to libpq', { skip: hasOpenssl() ? false : 'no openssl' }, async t => {
   const folder = await mkdtemp(join(tmpdir(), 'dab-tls-'))
   t.teardown(async () => await rm(folder, { recursive: true }))
   const [key, cert] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', key, '-out', cert, '-days', '2', '-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'], { stdio: 'ignore' })
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      key,
+      '-out',
+      cert,
+      '-days',
+      '2',
+      '-subj',
+      '/CN=localhost',
+      '-addext',
+      'subjectAltName=DNS:localhost'
+    ],
+    { stdio: 'ignore' }
+  )
   const user = await unprivilegedUser()
   if (user !== null) for (const path of [folder, key, cert]) await chown(path, user.uid, user.gid)
   const encrypted = await startCluster(t, { settings: { ssl: 'on', ssl_cert_file: cert, ssl_key_file: key } })
@@ -78,28 +101,56 @@ t.test('sslmode means what it means to libpq', { skip: hasOpenssl() ? false : 'n
     ['localhost', `sslmode=verify-full&sslrootcert=${await otherCertificate(folder)}`, 'refused', 'refused'],
     ['localhost', `sslmode=require&sslrootcert=${await otherCertificate(folder)}`, 'refused', 'refused']
   ]
-  const query = 'SELECT CASE WHEN ssl THEN \'encrypted\' ELSE \'plain\' END AS is FROM pg_stat_ssl WHERE pid = pg_backend_pid()'
+  const query =
+    "SELECT CASE WHEN ssl THEN 'encrypted' ELSE 'plain' END AS is FROM pg_stat_ssl WHERE pid = pg_backend_pid()"
   for (const [host, parameters, withTls, without] of cases) {
-    for (const [cluster, expected] of [[encrypted, withTls], [plain, without]] as const) {
+    for (const [cluster, expected] of [
+      [encrypted, withTls],
+      [plain, without]
+    ] as const) {
       const connection = parseConnectionUrl(`${urlOf({ ...cluster.connection, host })}?${parameters}`)
-      const driver = await withSql(connection, {}, async (sql) => (await sql.unsafe(query))[0]?.is).catch(() => 'refused')
+      const driver = await withSql(connection, {}, async sql => (await sql.unsafe(query))[0]?.is).catch(() => 'refused')
       const tool = await runProgram(psql, ['-XAtc', query], { env: toEnvironment(connection) }).catch(() => 'refused')
       t.strictSame({ driver, tool }, { driver: expected, tool: expected }, `${host} ${parameters} ${expected}`)
     }
   }
   const url = `${urlOf({ ...encrypted.connection, host: '127.0.0.1' })}?sslmode=verify-full&sslrootcert=${cert}`
-  await t.rejects(createExternalDatabase({ url }).start(), { code: 'DATABASE_UNAVAILABLE', reason: 'no-trusted-encryption' })
+  await t.rejects(createExternalDatabase({ url }).start(), {
+    code: 'DATABASE_UNAVAILABLE',
+    reason: 'no-trusted-encryption'
+  })
   const missing = `${urlOf(encrypted.connection)}?sslmode=verify-full&sslrootcert=/nowhere.pem`
-  await t.rejects(createExternalDatabase({ url: missing }).start(), { code: 'CONFIG_INVALID', reason: 'tls-file-unreadable' })
+  await t.rejects(createExternalDatabase({ url: missing }).start(), {
+    code: 'CONFIG_INVALID',
+    reason: 'tls-file-unreadable'
+  })
 })
 
-async function otherCertificate (folder: string): Promise<string> {
+async function otherCertificate(folder: string): Promise<string> {
   const file = join(folder, 'other.pem')
-  execFileSync('openssl', ['req', '-x509', '-newkey', 'rsa:2048', '-nodes', '-keyout', join(folder, 'other.key'), '-out', file, '-days', '2', '-subj', '/CN=other'], { stdio: 'ignore' })
+  execFileSync(
+    'openssl',
+    [
+      'req',
+      '-x509',
+      '-newkey',
+      'rsa:2048',
+      '-nodes',
+      '-keyout',
+      join(folder, 'other.key'),
+      '-out',
+      file,
+      '-days',
+      '2',
+      '-subj',
+      '/CN=other'
+    ],
+    { stdio: 'ignore' }
+  )
   return file
 }
 
-function hasOpenssl (): boolean {
+function hasOpenssl(): boolean {
   try {
     execFileSync('openssl', ['version'], { stdio: 'ignore' })
     return true

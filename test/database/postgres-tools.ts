@@ -8,7 +8,7 @@ import { runProgram } from '../../src/io/process.js'
 import { createTestDatabase } from '../support/postgres.js'
 
 /** A folder with programs that only tell a version. */
-async function installed (t: Test, version: string): Promise<string> {
+async function installed(t: Test, version: string): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'dab-tools-'))
   t.teardown(async () => await rm(folder, { recursive: true }))
   for (const name of ['pg_dump', 'psql', 'initdb', 'pg_ctl', 'postgres']) {
@@ -18,7 +18,7 @@ async function installed (t: Test, version: string): Promise<string> {
   return folder
 }
 
-t.test('finds the real tools for the server', async (t) => {
+t.test('finds the real tools for the server', async t => {
   const { sql } = await createTestDatabase(t)
   const [row] = await sql`SELECT current_setting('server_version_num')::int / 10000 AS major`
   const tools = await findPostgresTools({ serverMajor: row?.major })
@@ -27,41 +27,57 @@ t.test('finds the real tools for the server', async (t) => {
   t.match(await runProgram(tools.psql, ['--version']), 'psql')
 })
 
-t.test('binDir wins when it fits', async (t) => {
+t.test('binDir wins when it fits', async t => {
   const binDir = await installed(t, '99.3 (Debian 99.3-1)')
-  t.strictSame(await findPostgresTools({ binDir, serverMajor: 98 }), { pgDump: join(binDir, 'pg_dump'), psql: join(binDir, 'psql'), version: '99.3', major: 99, serverMajor: 98 })
+  t.strictSame(await findPostgresTools({ binDir, serverMajor: 98 }), {
+    pgDump: join(binDir, 'pg_dump'),
+    psql: join(binDir, 'psql'),
+    version: '99.3',
+    major: 99,
+    serverMajor: 98
+  })
   t.match(await findServerBinaries({ binDir }), { postgres: join(binDir, 'postgres'), major: 99 })
   t.equal((await findPostgresTools({ binDir: await installed(t, '17beta2'), serverMajor: 17 })).version, '17beta2')
 })
 
-t.test('a binDir that is too old is passed over', async (t) => {
+t.test('a binDir that is too old is passed over', async t => {
   const binDir = await installed(t, '9.6.1')
   const tools = await findPostgresTools({ binDir, serverMajor: 12 })
   t.not(dirname(tools.pgDump), binDir)
 })
 
-t.test('says what is missing, and the way out', async (t) => {
+t.test('says what is missing, and the way out', async t => {
   const binDir = await installed(t, '97.1')
-  await t.rejects(findPostgresTools({ binDir, serverMajor: 98 }), { code: 'DATABASE_TOOLS_MISSING', reason: 'client-tools-too-old', message: /97\.1/, remedy: /postgresql-client-98/ })
+  await t.rejects(findPostgresTools({ binDir, serverMajor: 98 }), {
+    code: 'DATABASE_TOOLS_MISSING',
+    reason: 'client-tools-too-old',
+    message: /97\.1/,
+    remedy: /postgresql-client-98/
+  })
   await t.rejects(findServerBinaries({ major: 9 }), { code: 'DATABASE_TOOLS_MISSING', remedy: /postgresql-9/ })
 })
 
-t.test('the server\'s programs are of one version', async (t) => {
+t.test("the server's programs are of one version", async t => {
   const { initdb, pgCtl, postgres, major } = await findServerBinaries()
   for (const program of [initdb, pgCtl, postgres]) t.match(await runProgram(program, ['--version']), ` ${major}`)
   t.equal((await findServerBinaries({ major })).postgres, postgres)
 })
 
-t.test('a program is started again to be asked only when another is in its place', async (t) => {
+t.test('a program is started again to be asked only when another is in its place', async t => {
   const binDir = await installed(t, '99.1')
   const asked = join(binDir, 'asked')
   const put = async (version: string): Promise<void> => {
     await rm(join(binDir, 'pg_dump'))
-    await writeFile(join(binDir, 'pg_dump'), `#!/bin/sh\necho ${version} >> ${asked}\necho "pg_dump (PostgreSQL) ${version}"\n`, { mode: 0o755 })
+    await writeFile(
+      join(binDir, 'pg_dump'),
+      `#!/bin/sh\necho ${version} >> ${asked}\necho "pg_dump (PostgreSQL) ${version}"\n`,
+      { mode: 0o755 }
+    )
   }
   for (const version of ['99.1', '99.2']) {
     await put(version)
-    for (let look = 0; look < 3; look += 1) t.equal((await findPostgresTools({ binDir, serverMajor: 99 })).version, version)
+    for (let look = 0; look < 3; look += 1)
+      t.equal((await findPostgresTools({ binDir, serverMajor: 99 })).version, version)
   }
   t.equal(await readFile(asked, 'utf8'), '99.1\n99.2\n')
 })

@@ -5,7 +5,9 @@ import { oddCycle, oddModes, oddNames } from '../support/odd-names.js'
 let [names, cycles] = [0, 0]
 for (const seed of deepSeeds(1)) {
   for (const mode of oddModes) {
-    await t.test(`odd names, ${mode}, seed ${seed}`, async t => { names += await oddCycle(t, mode, seed) })
+    await t.test(`odd names, ${mode}, seed ${seed}`, async t => {
+      names += await oddCycle(t, mode, seed)
+    })
     cycles += 1
   }
 }

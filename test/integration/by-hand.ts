@@ -23,7 +23,10 @@ t.test('an archive is checked and restored with unzip, sha256sum, gunzip and psq
   const source = await createTestDatabase(t)
   await loadSampleSchema(source.sql)
   await loadSampleRows(source.sql, { organizations: ['acme', 'globex'], assetsPerOrganization: 40, seed: 5 })
-  const service = await startService({ jwtSecret, environment: { DATABASE_URL: source.url, DATABASE_SCOPE: 'instance' } })
+  const service = await startService({
+    jwtSecret,
+    environment: { DATABASE_URL: source.url, DATABASE_SCOPE: 'instance' }
+  })
   t.teardown(service.remove)
   await writeSampleFiles(service.uploadDir, 'acme', { files: 60, seed: 5 })
 
@@ -34,7 +37,9 @@ t.test('an archive is checked and restored with unzip, sha256sum, gunzip and psq
   const archive = path.join(service.backupDir, 'acme', `backup-${backup.id}.zip`)
 
   const folder = await mkdtemp(path.join(tmpdir(), 'by-hand-'))
-  t.teardown(async () => { await rm(folder, { recursive: true, force: true }) })
+  t.teardown(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
   const byHand = { cwd: folder, env: { LC_ALL: 'C.UTF-8' } }
   await execa('unzip', ['-q', archive], byHand)
 
@@ -54,11 +59,16 @@ t.test('an archive is checked and restored with unzip, sha256sum, gunzip and psq
 
   await t.test('psql loads the dump into an empty database', async t => {
     const target = await createTestDatabase(t)
-    const [server] = await target.sql<{ major: number }[]>`SELECT current_setting('server_version_num')::int / 10000 AS major`
+    const [server] = await target.sql<
+      { major: number }[]
+    >`SELECT current_setting('server_version_num')::int / 10000 AS major`
     const { psql } = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: server!.major })
     const gunzip = spawn('gunzip', ['-c', 'database.sql.gz'], { cwd: folder, stdio: ['ignore', 'pipe', 'inherit'] })
     const unzipped = once(gunzip, 'exit')
-    await execa(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1'], { env: toEnvironment(target.connection), input: gunzip.stdout })
+    await execa(psql, ['-X', '-q', '-v', 'ON_ERROR_STOP=1'], {
+      env: toEnvironment(target.connection),
+      input: gunzip.stdout
+    })
     t.strictSame(await unzipped, [0, null])
 
     t.strictSame(await checksumDatabase(target.sql), await checksumDatabase(source.sql))

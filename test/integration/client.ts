@@ -36,8 +36,16 @@ t.test('the generated client does the whole job on an external database', async 
   t.equal(created.response.status, 201)
   const backup = created.data as Backup
   t.match(backup, {
-    type: 'full', organizationId: 'acme', databaseType: 'external', databaseScope: 'instance', fileStorageType: 'local',
-    includesDatabase: true, includesFiles: true, description: 'End to end', state: 'available', warnings: [],
+    type: 'full',
+    organizationId: 'acme',
+    databaseType: 'external',
+    databaseScope: 'instance',
+    fileStorageType: 'local',
+    includesDatabase: true,
+    includesFiles: true,
+    description: 'End to end',
+    state: 'available',
+    warnings: [],
     counts: { tables: 16, files: before.files.files, bytes: before.files.bytes }
   })
   const params = { path: { backupId: backup.id } }

@@ -9,7 +9,7 @@ import { projectDir } from '../../scripts/project.js'
 import { compiled } from '../support/project.js'
 
 /** Runs the demo with a temporary folder of the test's own, so that what it leaves behind can be seen. */
-async function startDemo (t: { teardown (fn: () => Promise<void>): unknown }, args: string[]) {
+async function startDemo(t: { teardown(fn: () => Promise<void>): unknown }, args: string[]) {
   const folder = await mkdtemp(path.join(tmpdir(), 'demo-test-'))
   await chmod(folder, 0o711)
   const child = spawn(process.execPath, [compiled('scripts/demo.js'), ...args], {
@@ -61,7 +61,7 @@ t.test('--keep leaves the service running, and Ctrl-C ends it', async t => {
   t.strictSame(await leftBehind(), [])
 })
 
-t.test('says what is wrong when the service can\'t start', async t => {
+t.test("says what is wrong when the service can't start", async t => {
   const { child, leftBehind } = await startDemo(t, ['--port', '99999'])
   const [complaints, [code]] = await Promise.all([text(child.stderr), once(child, 'exit')])
 

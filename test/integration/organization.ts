@@ -17,7 +17,12 @@ const counts = ({ database }: RestoreReport): object[] | undefined =>
 t.test('a backup holds the organization alone and loads by itself', async t => {
   const tenants = await setUpTenants(t)
   const backup = await tenants.create()
-  t.match(backup, { databaseScope: 'organization', organizationId: 'acme', type: 'full', warnings: [/manufacturers/, /audit_log|assets/] })
+  t.match(backup, {
+    databaseScope: 'organization',
+    organizationId: 'acme',
+    type: 'full',
+    warnings: [/manufacturers/, /audit_log|assets/]
+  })
   const { sql, metadata, names } = await readArchived(tenants, backup)
   t.match(sql, /user0@acme\.example/)
   for (const other of ['globex', 'initech']) {
@@ -27,13 +32,19 @@ t.test('a backup holds the organization alone and loads by itself', async t => {
   }
   const loaded = await loadScript(t, Buffer.from(sql))
   t.same(await rowsOf(loaded.sql, 'acme'), (await tenants.state()).rows)
-  t.same((await loaded.sql`SELECT id FROM organizations`).map(({ id }) => id as string), ['acme'])
+  t.same(
+    (await loaded.sql`SELECT id FROM organizations`).map(({ id }) => id as string),
+    ['acme']
+  )
   t.equal((await loaded.sql`SELECT * FROM manufacturers`).length, 0, 'what belongs to nobody is not in it')
 })
 
 t.test('a restore makes rows and files what they were, while the others go on; and is undone', async t => {
   const tenants = await setUpTenants(t)
-  const { database: { sql }, uploadDir } = tenants
+  const {
+    database: { sql },
+    uploadDir
+  } = tenants
   // A role that reads, as an application's reporting has one: its grants and default privileges are in the dump.
   await sql`ALTER DEFAULT PRIVILEGES GRANT SELECT ON TABLES TO PUBLIC`
   const before = await tenants.state()
@@ -50,22 +61,35 @@ t.test('a restore makes rows and files what they were, while the others go on; a
 
   const restored = await tenants.restore(backup.id)
   t.same(counts(restored.report), counts(rehearsed.report), 'it does what the dry run said')
-  const changed = restored.report.database?.tables.filter(({ added = 0, changed = 0, removed = 0 }) => added + changed + removed > 0).map(({ table }) => table) ?? []
+  const changed =
+    restored.report.database?.tables
+      .filter(({ added = 0, changed = 0, removed = 0 }) => added + changed + removed > 0)
+      .map(({ table }) => table) ?? []
   t.same(changed.includes('public.assets') && changed.includes('public.users') && changed.includes('public.tags'), true)
   t.same(await tenants.state(), before)
-  t.same(await otherRows(sql, 'acme'), others, 'nobody else\'s row was written, down to ctid and xmin')
+  t.same(await otherRows(sql, 'acme'), others, "nobody else's row was written, down to ctid and xmin")
   t.same((await tenants.state('globex')).files, globexFiles)
   t.same(await leftOvers(tenants.database), [])
 
   const [checkpoint] = await tenants.list()
-  t.match(checkpoint, { checkpointOf: restored.restoreId, databaseScope: 'organization', description: `Checkpoint before the restore ${restored.restoreId}` })
-  t.match(await tenants.restores(), [{ restoreId: restored.restoreId, undoable: true, state: 'done' }, { dryRun: true, state: 'rehearsed' }])
+  t.match(checkpoint, {
+    checkpointOf: restored.restoreId,
+    databaseScope: 'organization',
+    description: `Checkpoint before the restore ${restored.restoreId}`
+  })
+  t.match(await tenants.restores(), [
+    { restoreId: restored.restoreId, undoable: true, state: 'done' },
+    { dryRun: true, state: 'rehearsed' }
+  ])
 
   const undone = await tenants.post<{ message: string }>(`restores/${restored.restoreId}/undo`)
   t.equal(undone.message, 'Restore undone successfully')
   t.same(await tenants.state(), damaged)
   t.same(await otherRows(sql, 'acme'), others)
-  t.match((await tenants.restores()).find(({ restoreId }) => restoreId === restored.restoreId), { state: 'undone', undoable: false })
+  t.match(
+    (await tenants.restores()).find(({ restoreId }) => restoreId === restored.restoreId),
+    { state: 'undone', undoable: false }
+  )
   t.same(await leftOvers(tenants.database), [])
   await t.rejects(tenants.post(`restores/${restored.restoreId}/undo`), /RESTORE_NOT_UNDOABLE/)
   await t.rejects(stat(join(uploadDir, '.dumbassets-backup', restored.restoreId)), { code: 'ENOENT' })
@@ -73,7 +97,10 @@ t.test('a restore makes rows and files what they were, while the others go on; a
 
 t.test('other organizations write all the time while one is restored', async t => {
   const tenants = await setUpTenants(t)
-  const { database: { sql }, uploadDir } = tenants
+  const {
+    database: { sql },
+    uploadDir
+  } = tenants
   const before = await tenants.state()
   const backup = await tenants.create()
   await haveBadDay(tenants)
@@ -99,7 +126,7 @@ t.test('other organizations write all the time while one is restored', async t =
   t.equal(count, written, 'none of their writes is lost')
 })
 
-t.test('rows and files change in one commit: when the rows can\'t, the files go back', async t => {
+t.test("rows and files change in one commit: when the rows can't, the files go back", async t => {
   const tenants = await setUpTenants(t)
   const { core, database } = tenants
   const backup = await tenants.create()
@@ -109,9 +136,19 @@ t.test('rows and files change in one commit: when the rows can\'t, the files go 
   const kill = `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND state = 'idle in transaction'`
   const job = testJob({
     // Everything is prepared: the files beside the live ones, the rows in an open transaction.
-    onPhase: phase => { if (phase === 'commit') execFileSync(psql, ['-Xqc', kill], { env: toEnvironment(database.connection), stdio: 'ignore' }) }
+    onPhase: phase => {
+      if (phase === 'commit')
+        execFileSync(psql, ['-Xqc', kill], { env: toEnvironment(database.connection), stdio: 'ignore' })
+    }
   })
-  const request = { organizationId: 'acme', backupId: backup.id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 'olivia' }
+  const request = {
+    organizationId: 'acme',
+    backupId: backup.id,
+    validateChecksum: true,
+    rollbackOnFailure: false,
+    dryRun: false,
+    startedBy: 'olivia'
+  }
   await t.rejects(restoreBackup(core, request, job), { code: /DATABASE_/ })
   t.same(await tenants.state(), damaged)
   t.same(await leftOvers(tenants.database), [])
@@ -119,24 +156,39 @@ t.test('rows and files change in one commit: when the rows can\'t, the files go 
   t.equal((await tenants.list()).length, 1)
 })
 
-t.test('a restore whose checkpoint is deleted can\'t be undone', async t => {
+t.test("a restore whose checkpoint is deleted can't be undone", async t => {
   const tenants = await setUpTenants(t)
   const backup = await tenants.create()
   await haveBadDay(tenants)
   const { restoreId } = await tenants.restore(backup.id)
   const checkpoint = (await tenants.list()).find(({ checkpointOf }) => checkpointOf === restoreId)!
-  const deleted = await tenants.app.inject({ method: 'DELETE', url: `/api/backup/${checkpoint.id}`, headers: tenants.as() })
+  const deleted = await tenants.app.inject({
+    method: 'DELETE',
+    url: `/api/backup/${checkpoint.id}`,
+    headers: tenants.as()
+  })
   t.equal(deleted.statusCode, 200, deleted.body)
-  t.same((await tenants.list()).map(({ id }) => id), [backup.id])
+  t.same(
+    (await tenants.list()).map(({ id }) => id),
+    [backup.id]
+  )
   t.match(await tenants.restores(), [{ restoreId, state: 'done', undoable: false }])
   await t.rejects(tenants.post(`restores/${restoreId}/undo`), /RESTORE_NOT_UNDOABLE/)
-  await t.rejects(stat(join(tenants.uploadDir, '.dumbassets-backup', restoreId)), { code: 'ENOENT' }, 'the files of before are gone too')
+  await t.rejects(
+    stat(join(tenants.uploadDir, '.dumbassets-backup', restoreId)),
+    { code: 'ENOENT' },
+    'the files of before are gone too'
+  )
 
   const again = await tenants.restore(backup.id)
   const taken = (await tenants.list()).find(({ checkpointOf }) => checkpointOf === again.restoreId)!
   await tenants.core.repository.deleteArchive('acme', taken.id)
   await tenants.core.catalog.remove('acme', taken.id)
-  await t.rejects(tenants.post(`restores/${again.restoreId}/undo`), /RESTORE_NOT_UNDOABLE/, 'nor when it was taken out of the folder')
+  await t.rejects(
+    tenants.post(`restores/${again.restoreId}/undo`),
+    /RESTORE_NOT_UNDOABLE/,
+    'nor when it was taken out of the folder'
+  )
 })
 
 t.test('the checkpoint is dropped when its time is over, and when another restore takes its place', async t => {
@@ -146,9 +198,16 @@ t.test('the checkpoint is dropped when its time is over, and when another restor
   const first = await tenants.restore(backup.id)
   t.equal((await tenants.list()).filter(({ checkpointOf }) => checkpointOf === first.restoreId).length, 1)
   const second = await tenants.restore(backup.id)
-  t.same((await tenants.list()).map(({ checkpointOf }) => checkpointOf), [second.restoreId, undefined], 'there is one at most')
+  t.same(
+    (await tenants.list()).map(({ checkpointOf }) => checkpointOf),
+    [second.restoreId, undefined],
+    'there is one at most'
+  )
   await setTimeout(5)
   await expireCheckpoints(tenants.core)
-  t.same((await tenants.list()).map(({ id }) => id), [backup.id])
+  t.same(
+    (await tenants.list()).map(({ id }) => id),
+    [backup.id]
+  )
   t.match(await tenants.restores(), [{ undoable: false }, { undoable: false }])
 })

@@ -26,7 +26,9 @@ t.test('who has it can be told, as long as the file says so', async t => {
   const known = { name: 'BACKUP_DIR' as const, folder }
   const lock = await takeLock(file)
   t.match(await folderInUse(known, file), {
-    code: 'CONFIG_INVALID', message: `Another service runs on BACKUP_DIR (process ${process.pid} on the host ${hostname()}).`, remedy: /its own BACKUP_DIR/
+    code: 'CONFIG_INVALID',
+    message: `Another service runs on BACKUP_DIR (process ${process.pid} on the host ${hostname()}).`,
+    remedy: /its own BACKUP_DIR/
   })
   await truncate(file)
   t.equal((await folderInUse(known, file)).message, 'Another service runs on BACKUP_DIR.')
@@ -39,8 +41,10 @@ t.test('a killed process leaves it free', async t => {
     import { takeLock } from ${JSON.stringify(compiled('src/io/lock.js'))}
     process.stdout.write(String(await takeLock(process.argv[1]) !== null))
     setInterval(() => {}, 1000)`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, file], { stdio: ['ignore', 'pipe', 'inherit'] })
-  const [said] = await once(child.stdout, 'data') as [Buffer]
+  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, file], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
+  const [said] = (await once(child.stdout, 'data')) as [Buffer]
   t.equal(said.toString(), 'true')
   t.equal(await takeLock(file), null)
   child.kill('SIGKILL')

@@ -7,16 +7,24 @@ import { readPipe } from '../../src/io/read-pipe.js'
 import { testFolder } from '../support/archive.js'
 
 /** A program whose output is read in a thread. */
-async function start (program: string, ...args: string[]) {
+async function start(program: string, ...args: string[]) {
   const { reader, writer } = await makePipe()
   const running = startProgramInto(writer.fd, program, args)
   await writer.close()
-  return { ...running, blocks: readPipe(reader.fd), close: async () => { await reader.close() } }
+  return {
+    ...running,
+    blocks: readPipe(reader.fd),
+    close: async () => {
+      await reader.close()
+    }
+  }
 }
 
 t.test('what a program writes into a pipe is read in order and to its end', async t => {
   const { blocks, done, close } = await start('seq', '3000000')
-  const expected = createHash('sha256').update(Array.from({ length: 3_000_000 }, (_, number) => `${number + 1}\n`).join(''))
+  const expected = createHash('sha256').update(
+    Array.from({ length: 3_000_000 }, (_, number) => `${number + 1}\n`).join('')
+  )
   const read = createHash('sha256')
   for await (const block of blocks) read.update(block)
   await done

@@ -14,10 +14,17 @@ const program = `
   console.log(JSON.stringify({ main: getPriority(process.pid), others: threadPriorities() }))
 `
 
-t.test('the threads of Node.js give way to the main thread', { skip: process.platform === 'linux' ? false : 'elsewhere a priority is that of the process' }, async t => {
-  const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program])
-  const { main, others } = JSON.parse(stdout) as { main: number, others: number[] }
-  // Four of the pool that reads and writes files (UV_THREADPOOL_SIZE), and V8's.
-  t.ok(others.length > 4)
-  t.same(others.filter(priority => priority <= main), [])
-})
+t.test(
+  'the threads of Node.js give way to the main thread',
+  { skip: process.platform === 'linux' ? false : 'elsewhere a priority is that of the process' },
+  async t => {
+    const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '--eval', program])
+    const { main, others } = JSON.parse(stdout) as { main: number; others: number[] }
+    // Four of the pool that reads and writes files (UV_THREADPOOL_SIZE), and V8's.
+    t.ok(others.length > 4)
+    t.same(
+      others.filter(priority => priority <= main),
+      []
+    )
+  }
+)

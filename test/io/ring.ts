@@ -11,7 +11,10 @@ t.test('a ring is taken again when its thread has ended and nobody reads it any 
   }
   t.equal(ring.credits[0], slots - 3)
   const taken = [filled.next(), filled.next()]
-  t.same(taken.map(({ bytes }) => bytes[0]), [1, 2])
+  t.same(
+    taken.map(({ bytes }) => bytes[0]),
+    [1, 2]
+  )
   filled.close()
   t.not(takeRing(), ring, 'two of its slots may be on their way to the disk')
   taken[1]!.release()

@@ -21,29 +21,47 @@ t.test('a folder that can be used passes; one that is absent, a file, or behind 
   await requireFolder({ name: 'UPLOAD_DIR', folder }, code)
   for (const [name, message, remedy] of cases) {
     const path = join(folder, name)
-    const error = await requireFolder({ name: 'UPLOAD_DIR', folder: path }, code).then(() => null, (error: unknown) => error)
+    const error = await requireFolder({ name: 'UPLOAD_DIR', folder: path }, code).then(
+      () => null,
+      (error: unknown) => error
+    )
     t.match(error, { code, message, remedy })
-    t.notMatch(`${(error as Error).message}${(error as { remedy: string }).remedy}`, folder, 'an answer holds no path of the host')
+    t.notMatch(
+      `${(error as Error).message}${(error as { remedy: string }).remedy}`,
+      folder,
+      'an answer holds no path of the host'
+    )
   }
 })
 
-t.test('a folder that can\'t be made says why', async t => {
+t.test("a folder that can't be made says why", async t => {
   const folder = await testFolder(t)
   await writeFile(join(folder, 'file'), '')
   for (const [name, message] of [
-    ['absent/below', /^The folder that BACKUP_DIR is to be made in is not there\.$/], ['file/below', /^The path of BACKUP_DIR leads through a file\.$/]
+    ['absent/below', /^The folder that BACKUP_DIR is to be made in is not there\.$/],
+    ['file/below', /^The path of BACKUP_DIR leads through a file\.$/]
   ] as const) {
     const path = join(folder, name)
-    const failed = await mkdir(path).then(() => null, (error: unknown) => error)
-    t.match(await folderNotMade(failed, { name: 'BACKUP_DIR', folder: path }, code), { code, message, remedy: /BACKUP_DIR/ })
+    const failed = await mkdir(path).then(
+      () => null,
+      (error: unknown) => error
+    )
+    t.match(await folderNotMade(failed, { name: 'BACKUP_DIR', folder: path }, code), {
+      code,
+      message,
+      remedy: /BACKUP_DIR/
+    })
   }
 })
 
-t.test('rights that the service\'s user lacks are named with the user', { skip: process.getuid?.() === 0 ? false : 'needs root to be another user' }, async t => {
-  const folder = await testFolder(t)
-  await chmod(folder, 0o755)
-  await mkdir(join(folder, 'closed'), { mode: 0o755 })
-  const script = `
+t.test(
+  "rights that the service's user lacks are named with the user",
+  { skip: process.getuid?.() === 0 ? false : 'needs root to be another user' },
+  async t => {
+    const folder = await testFolder(t)
+    await chmod(folder, 0o755)
+    await mkdir(join(folder, 'closed'), { mode: 0o755 })
+    const script = `
     import { mkdir } from 'node:fs/promises'
     import { folderNotMade, requireFolder } from ${JSON.stringify(compiled('src/io/usable-folder.js'))}
     const tell = ({ code, reason, message, remedy }) => console.log(JSON.stringify({ code, reason, message, remedy }))
@@ -51,10 +69,20 @@ t.test('rights that the service\'s user lacks are named with the user', { skip: 
     const known = { name: 'BACKUP_DIR', folder: folder + '/closed' }
     await requireFolder(known, '${code}').catch(tell)
     await mkdir(folder + '/closed/new').catch(async error => tell(await folderNotMade(error, known, '${code}')))`
-  const child = spawn(process.execPath, ['--input-type=module', '--eval', script, folder], { stdio: ['ignore', 'pipe', 'inherit'], uid: 65534, gid: 65534 })
-  const [said, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
-  t.equal(status, 0)
-  const [used, made] = said.split('\n').map(line => JSON.parse(line || 'null') as unknown)
-  t.match(used, { code, reason: 'file-eacces', message: /BACKUP_DIR/, remedy: /the service's user \(65534\)/ })
-  t.match(made, { code, reason: 'folder-not-made', message: /BACKUP_DIR/, remedy: /let the service's user \(65534\) read and write there.*correct BACKUP_DIR/ })
-})
+    const child = spawn(process.execPath, ['--input-type=module', '--eval', script, folder], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      uid: 65534,
+      gid: 65534
+    })
+    const [said, [status]] = await Promise.all([text(child.stdout), once(child, 'close')])
+    t.equal(status, 0)
+    const [used, made] = said.split('\n').map(line => JSON.parse(line || 'null') as unknown)
+    t.match(used, { code, reason: 'file-eacces', message: /BACKUP_DIR/, remedy: /the service's user \(65534\)/ })
+    t.match(made, {
+      code,
+      reason: 'folder-not-made',
+      message: /BACKUP_DIR/,
+      remedy: /let the service's user \(65534\) read and write there.*correct BACKUP_DIR/
+    })
+  }
+)

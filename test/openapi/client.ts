@@ -17,7 +17,10 @@ t.test('the generated client does the main job', async t => {
   t.same(backups, [created.data])
   const [backup] = backups
   const path = { backupId: backup?.id ?? '' }
-  const { data: archive } = await client.GET('/api/backup/{backupId}/download', { params: { path }, parseAs: 'arrayBuffer' })
+  const { data: archive } = await client.GET('/api/backup/{backupId}/download', {
+    params: { path },
+    parseAs: 'arrayBuffer'
+  })
   t.equal(archive?.byteLength, backup?.size)
   const { data: deleted } = await client.DELETE('/api/backup/{backupId}', { params: { path } })
   t.same(deleted, { message: 'Backup deleted successfully', backupId: path.backupId })

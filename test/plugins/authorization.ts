@@ -15,11 +15,16 @@ const pem = rsa.publicKey.export({ type: 'spki', format: 'pem' }).toString()
 const owner = { type: 'access', sub: 'user-1', email: 'olivia@example.com', organizationId: 'acme', role: 'OWNER' }
 
 /** Every wrong hand: what it shows, and the status that must answer it. */
-function wrongHands (): Array<{ name: string, status: number, authorization?: string, query?: string }> {
+function wrongHands(): Array<{ name: string; status: number; authorization?: string; query?: string }> {
   const bearer = (status: number, tokens: Record<string, string>) =>
     Object.entries(tokens).map(([name, token]) => ({ name, status, authorization: `Bearer ${token}` }))
   const claiming = (status: number, claims: Record<string, object>) =>
-    bearer(status, Object.fromEntries(Object.entries(claims).map(([name, change]) => [name, hmacToken(testSecret, { ...owner, ...change })])))
+    bearer(
+      status,
+      Object.fromEntries(
+        Object.entries(claims).map(([name, change]) => [name, hmacToken(testSecret, { ...owner, ...change })])
+      )
+    )
   const good = hmacToken(testSecret, owner)
   const [header, payload, signature] = good.split('.') as [string, string, string]
   const stranger = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -61,8 +66,15 @@ function wrongHands (): Array<{ name: string, status: number, authorization?: st
       'HS256 with another secret': hmacToken('another secret that is long enough', owner),
       'HS256 with an empty secret': hmacToken('', owner),
       'RS256 with another key': keyToken(stranger.privateKey, owner, { alg: 'RS256' }),
-      'RS256 with another key, in its own header': keyToken(stranger.privateKey, owner, { alg: 'RS256', jwk: stranger.publicKey.export({ format: 'jwk' }) } as { alg: string }),
-      'RS256 with another key, at an address': keyToken(stranger.privateKey, owner, { alg: 'RS256', jku: 'http://127.0.0.1:1/', kid: '/dev/null' } as { alg: string }),
+      'RS256 with another key, in its own header': keyToken(stranger.privateKey, owner, {
+        alg: 'RS256',
+        jwk: stranger.publicKey.export({ format: 'jwk' })
+      } as { alg: string }),
+      'RS256 with another key, at an address': keyToken(stranger.privateKey, owner, {
+        alg: 'RS256',
+        jku: 'http://127.0.0.1:1/',
+        kid: '/dev/null'
+      } as { alg: string }),
       'ES256, which is not configured': keyToken(curve.privateKey, owner, { alg: 'ES256' })
     }),
     ...claiming(401, {
@@ -94,25 +106,36 @@ function wrongHands (): Array<{ name: string, status: number, authorization?: st
       'every organization': { organizationId: '*' },
       'a reserved name': { organizationId: 'backups' }
     }),
-    { name: 'RS256 of a MEMBER', status: 403, authorization: `Bearer ${keyToken(rsa.privateKey, { ...owner, role: 'MEMBER' }, { alg: 'RS256' })}` }
+    {
+      name: 'RS256 of a MEMBER',
+      status: 403,
+      authorization: `Bearer ${keyToken(rsa.privateKey, { ...owner, role: 'MEMBER' }, { alg: 'RS256' })}`
+    }
   ]
 }
 
 /** acme has one of everything, which globex must not see. */
-async function setUp (t: Parameters<typeof buildTestApp>[0]): Promise<TestApp & { operations: Operation[], ids: Record<string, string> }> {
+async function setUp(
+  t: Parameters<typeof buildTestApp>[0]
+): Promise<TestApp & { operations: Operation[]; ids: Record<string, string> }> {
   const parts = await buildTestApp(t, { env: { JWT_PUBLIC_KEY: pem } })
   const { app, as, uploadDir } = parts
   await mkdir(join(uploadDir, 'acme'))
   await writeFile(join(uploadDir, 'acme', 'secret.txt'), 'of acme')
-  const post = async <Answer>(url: string, payload: object): Promise<Answer> => (await app.inject({ method: 'POST', url, headers: as(), payload })).json<Answer>()
+  const post = async <Answer>(url: string, payload: object): Promise<Answer> =>
+    (await app.inject({ method: 'POST', url, headers: as(), payload })).json<Answer>()
   const backup = await post<Backup>('/api/backup/create', { type: 'files' })
   const { restoreId } = await post<RestoreResult>(`/api/backup/restore/${backup.id}`, {})
   const [job] = (await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Job[]>()
-  return { ...parts, operations: (await readOperations(app)).operations, ids: { backupId: backup.id, restoreId, jobId: job!.id, organizationId: 'acme' } }
+  return {
+    ...parts,
+    operations: (await readOperations(app)).operations,
+    ids: { backupId: backup.id, restoreId, jobId: job!.id, organizationId: 'acme' }
+  }
 }
 
 /** A request as the operation wants it; `change` adds fields to a body. */
-function requestFor ({ method, path, requestBody }: Operation, ids: Record<string, string>, change: object = {}) {
+function requestFor({ method, path, requestBody }: Operation, ids: Record<string, string>, change: object = {}) {
   const [type, content] = Object.entries(requestBody?.content ?? {})[0] ?? []
   const isJson = type === 'application/json'
   const example = content?.schema.examples?.[0] as object | undefined
@@ -124,8 +147,16 @@ function requestFor ({ method, path, requestBody }: Operation, ids: Record<strin
   }
 }
 
-async function everythingOf (app: FastifyInstance, headers: { authorization: string }, folders: string[]): Promise<object> {
-  const answers = await Promise.all(['list', 'jobs', 'restores'].map(async name => (await app.inject({ url: `/api/backup/${name}`, headers })).json<unknown>()))
+async function everythingOf(
+  app: FastifyInstance,
+  headers: { authorization: string },
+  folders: string[]
+): Promise<object> {
+  const answers = await Promise.all(
+    ['list', 'jobs', 'restores'].map(async name =>
+      (await app.inject({ url: `/api/backup/${name}`, headers })).json<unknown>()
+    )
+  )
   return [answers, await Promise.all(folders.map(async folder => (await readdir(folder, { recursive: true })).sort()))]
 }
 
@@ -136,16 +167,25 @@ t.test('only an OWNER passes, whatever the operation', async t => {
   let cells = 0
   for (const operation of operations) {
     const request = requestFor(operation, ids)
-    const methods = operation.method === 'GET' ? ['GET', 'HEAD'] as const : [operation.method]
+    const methods = operation.method === 'GET' ? (['GET', 'HEAD'] as const) : [operation.method]
     for (const method of methods) {
       for (const { name, status, authorization, query } of hands) {
         const headers = { ...request.headers, ...(authorization === undefined ? {} : { authorization }) }
-        const answer = await app.inject({ ...request, method, headers, ...(query === undefined ? {} : { url: `${request.url}?${query}` }) })
+        const answer = await app.inject({
+          ...request,
+          method,
+          headers,
+          ...(query === undefined ? {} : { url: `${request.url}?${query}` })
+        })
         cells += 1
         const [asked, cell] = [`${method} ${operation.path}`, `${operation.operationId} (${method}), ${name}`]
         if (operation.isPublic) {
-          if ([401, 403].includes(answer.statusCode)) t.fail(`${cell}: ${asked} is public, and answers ${answer.statusCode}`)
-        } else if (answer.statusCode !== status || (method !== 'HEAD' && answer.json<{ statusCode: number }>().statusCode !== status)) {
+          if ([401, 403].includes(answer.statusCode))
+            t.fail(`${cell}: ${asked} is public, and answers ${answer.statusCode}`)
+        } else if (
+          answer.statusCode !== status ||
+          (method !== 'HEAD' && answer.json<{ statusCode: number }>().statusCode !== status)
+        ) {
           t.fail(`${cell}: ${asked} answers ${answer.statusCode} and not ${status}`)
         }
       }
@@ -153,14 +193,18 @@ t.test('only an OWNER passes, whatever the operation', async t => {
   }
   t.same(await everythingOf(app, as(), [uploadDir, backupDir]), before, 'nothing has happened')
   t.ok(operations.length > 15 && hands.length > 50)
-  t.comment(`${cells} cells tried: ${operations.length} operations (and HEAD of each GET), ${hands.length} wrong hands each`)
+  t.comment(
+    `${cells} cells tried: ${operations.length} operations (and HEAD of each GET), ${hands.length} wrong hands each`
+  )
 })
 
-t.test('another organization\'s things are as unknown as what was never there', async t => {
+t.test("another organization's things are as unknown as what was never there", async t => {
   const { app, as, operations, ids, uploadDir, backupDir } = await setUp(t)
   const owned = [uploadDir, backupDir].map(folder => join(folder, 'acme'))
   const before = await everythingOf(app, as(), owned)
-  const nothing = Object.fromEntries(Object.keys(ids).map(name => [name, name === 'organizationId' ? 'initech' : randomUUID()]))
+  const nothing = Object.fromEntries(
+    Object.keys(ids).map(name => [name, name === 'organizationId' ? 'initech' : randomUUID()])
+  )
   const own = Object.values(ids).join('|')
   let cells = 0
   for (const operation of operations.filter(({ isPublic }) => !isPublic)) {
@@ -168,7 +212,11 @@ t.test('another organization\'s things are as unknown as what was never there', 
     const ask = async (values: Record<string, string>, { change = {}, query = '', extra = {} } = {}) => {
       cells += 1
       const request = requestFor(operation, values, change)
-      return await app.inject({ ...request, url: `${request.url}${query}`, headers: { ...request.headers, ...as('OWNER', 'globex'), ...extra } })
+      return await app.inject({
+        ...request,
+        url: `${request.url}${query}`,
+        headers: { ...request.headers, ...as('OWNER', 'globex'), ...extra }
+      })
     }
     const inPath = await ask(ids)
     const unknown = await ask(nothing)
@@ -186,9 +234,17 @@ t.test('another organization\'s things are as unknown as what was never there', 
         t.ok([400, 404].includes(body.statusCode), `${name}: ${field} in the body is refused`)
       }
     }
-    for (const asked of [{ query: '?organizationId=acme' }, { query: '?organizationId=acme&organizationId=globex' }, { extra: { 'x-organization-id': 'acme' } }]) {
+    for (const asked of [
+      { query: '?organizationId=acme' },
+      { query: '?organizationId=acme&organizationId=globex' },
+      { extra: { 'x-organization-id': 'acme' } }
+    ]) {
       const answer = await ask(ids, asked)
-      t.notMatch(answer.body.replaceAll(operation.path.includes('{') ? new RegExp(own, 'g') : '', ''), /acme/, `${name}: ${JSON.stringify(asked)} makes no difference`)
+      t.notMatch(
+        answer.body.replaceAll(operation.path.includes('{') ? new RegExp(own, 'g') : '', ''),
+        /acme/,
+        `${name}: ${JSON.stringify(asked)} makes no difference`
+      )
     }
   }
   t.same(await everythingOf(app, as(), owned), before, 'nothing of it has changed')
@@ -199,11 +255,17 @@ t.test('the OWNER of the organization passes', async t => {
   const { app, operations, ids } = await setUp(t)
   const tokens = { HS256: hmacToken(testSecret, owner), RS256: keyToken(rsa.privateKey, owner, { alg: 'RS256' }) }
   // What deletes comes last, and finds its target there the first time.
-  const inOrder = [...operations.filter(({ method }) => method !== 'DELETE'), ...operations.filter(({ method }) => method === 'DELETE')]
+  const inOrder = [
+    ...operations.filter(({ method }) => method !== 'DELETE'),
+    ...operations.filter(({ method }) => method === 'DELETE')
+  ]
   for (const [alg, token] of Object.entries(tokens)) {
     for (const operation of inOrder) {
       const request = requestFor(operation, ids)
-      const { statusCode } = await app.inject({ ...request, headers: { ...request.headers, authorization: `Bearer ${token}` } })
+      const { statusCode } = await app.inject({
+        ...request,
+        headers: { ...request.headers, authorization: `Bearer ${token}` }
+      })
       const gone = alg === 'RS256' && operation.path.includes('{backupId}')
       t.ok(gone || ![401, 403, 404].includes(statusCode), `${operation.operationId}, ${alg}: ${statusCode}`)
     }
@@ -214,18 +276,26 @@ t.test('every route is an operation, or belongs to the documentation page', asyn
   const { app, operations } = await setUp(t)
   const known = new Set(operations.map(({ method, path }) => `${method} ${path.replaceAll(/\{([^}]+)\}/g, ':$1')}`))
   const routes = routesOf(app.printRoutes({ commonPrefix: false }))
-  const others = routes.filter(route => !known.has(route) && !route.startsWith('HEAD ') && !/^GET \/(docs(\/.*)?|favicon\.ico)?$/.test(route))
-  t.same([...known].filter(route => !routes.includes(route)), [], 'the tree is read as it is meant')
+  const others = routes.filter(
+    route => !known.has(route) && !route.startsWith('HEAD ') && !/^GET \/(docs(\/.*)?|favicon\.ico)?$/.test(route)
+  )
+  t.same(
+    [...known].filter(route => !routes.includes(route)),
+    [],
+    'the tree is read as it is meant'
+  )
   t.same(others, [])
 })
 
 /** `GET /path` for each line of Fastify's tree of routes, in which a line is indented by four characters a level. */
-function routesOf (tree: string): string[] {
+function routesOf(tree: string): string[] {
   const parts: string[] = []
   return tree.split('\n').flatMap(line => {
     const [, indent = '', part = '', methods] = /^([│ ]*)[├└]── (\S*)(?: \(([A-Z, ]+)\))?$/.exec(line) ?? []
     if (part === '') return []
     parts.splice(indent.length / 4, Infinity, part)
-    return methods === undefined ? [] : methods.split(', ').map(method => `${method} ${parts.join('').replace(/^\/+/, '/')}`)
+    return methods === undefined
+      ? []
+      : methods.split(', ').map(method => `${method} ${parts.join('').replace(/^\/+/, '/')}`)
   })
 }

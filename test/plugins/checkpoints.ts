@@ -9,7 +9,9 @@ t.test('looks again and again, also after a failure, until the service closes', 
   const { core, jobs, gate } = await buildTestApp(t)
   let looks = 0
   let seen: () => void = () => {}
-  const thrice = new Promise<void>(resolve => { seen = resolve })
+  const thrice = new Promise<void>(resolve => {
+    seen = resolve
+  })
   const organizations = core.repository.organizations.bind(core.repository)
   core.repository.organizations = async () => {
     if (++looks === 3) seen()
@@ -27,6 +29,8 @@ t.test('looks again and again, also after a failure, until the service closes', 
   clearInterval(awake)
   await app.close()
   const before = looks
-  await new Promise(resolve => { setImmediate(resolve) })
+  await new Promise(resolve => {
+    setImmediate(resolve)
+  })
   t.equal(looks, before)
 })

@@ -12,9 +12,14 @@ import { archiveBytes, testFolder } from '../support/archive.js'
 import { testRecord } from '../support/record.js'
 import { testKeys } from '../support/core.js'
 
-interface Place { directory: string, repository: Repository, catalog: Catalog, logged: string[] }
+interface Place {
+  directory: string
+  repository: Repository
+  catalog: Catalog
+  logged: string[]
+}
 
-async function place (t: Parameters<typeof testFolder>[0]): Promise<Place> {
+async function place(t: Parameters<typeof testFolder>[0]): Promise<Place> {
   const directory = await testFolder(t)
   const repository = createLocalRepository({ directory })
   const logged: string[] = []
@@ -22,12 +27,12 @@ async function place (t: Parameters<typeof testFolder>[0]): Promise<Place> {
   return { directory, repository, catalog: createCatalog(repository, testKeys, log), logged }
 }
 
-function day (number: number): string {
+function day(number: number): string {
   return new Date(Date.UTC(2026, 0, number)).toISOString()
 }
 
 /** Every page, one after the other. */
-async function pages (catalog: Catalog, page: { type?: Backup['type'], limit: number }): Promise<string[][]> {
+async function pages(catalog: Catalog, page: { type?: Backup['type']; limit: number }): Promise<string[][]> {
   const found: string[][] = []
   let cursor: string | undefined
   do {
@@ -40,9 +45,11 @@ async function pages (catalog: Catalog, page: { type?: Backup['type'], limit: nu
 
 t.test('newest first, in pages, whatever the order of writing and also after a restart', async t => {
   const { repository, catalog } = await place(t)
-  const records = [3, 1, 7, 5, 2, 6, 4].map(number => testRecord({ timestamp: day(number), type: number % 2 === 0 ? 'full' : 'files' }))
+  const records = [3, 1, 7, 5, 2, 6, 4].map(number =>
+    testRecord({ timestamp: day(number), type: number % 2 === 0 ? 'full' : 'files' })
+  )
   for (const record of records) await catalog.add(record)
-  const newestFirst = records.toSorted((a, b) => a.timestamp < b.timestamp ? 1 : -1)
+  const newestFirst = records.toSorted((a, b) => (a.timestamp < b.timestamp ? 1 : -1))
   const ids = newestFirst.map(({ id }) => id)
   for (const catalogNow of [catalog, createCatalog(repository, testKeys, pino({ level: 'silent' }))]) {
     t.strictSame(await pages(catalogNow, { limit: 3 }), [ids.slice(0, 3), ids.slice(3, 6), ids.slice(6)])
@@ -63,7 +70,10 @@ t.test('a page goes on where the last one ended when backups come and go in betw
   await catalog.remove('acme', (records[1] as Backup).id)
   await catalog.remove('acme', (records[2] as Backup).id)
   const { backups } = await catalog.list('acme', { limit: 10, cursor: next as string })
-  t.strictSame(backups.map(({ id }) => id), records.slice(3).map(({ id }) => id))
+  t.strictSame(
+    backups.map(({ id }) => id),
+    records.slice(3).map(({ id }) => id)
+  )
 })
 
 t.test('backups of the same millisecond are all listed, once', async t => {
@@ -86,7 +96,10 @@ t.test('none is lost when many come and go at the same time, also while the cata
     ...added.map(async record => await catalog.add(record)),
     ...removed.map(async ({ id }) => await catalog.remove('acme', id))
   ])
-  t.strictSame((await pages(catalog, { limit: 1000 })).flat().sort(), [...existing.slice(10), ...added].map(({ id }) => id).sort())
+  t.strictSame(
+    (await pages(catalog, { limit: 1000 })).flat().sort(),
+    [...existing.slice(10), ...added].map(({ id }) => id).sort()
+  )
 })
 
 t.test('a cursor that is none of ours is refused', async t => {
@@ -100,7 +113,13 @@ t.test('a listing reads no more records than it shows, and none twice', async t 
   const { repository } = await place(t)
   for (let number = 1; number <= 20; number += 1) await repository.writeRecord(testRecord({ timestamp: day(number) }))
   let reads = 0
-  const counting: Repository = { ...repository, readRecord: async (...place) => { reads += 1; return await repository.readRecord(...place) } }
+  const counting: Repository = {
+    ...repository,
+    readRecord: async (...place) => {
+      reads += 1
+      return await repository.readRecord(...place)
+    }
+  }
   const catalog = createCatalog(counting, testKeys, pino({ level: 'silent' }))
   const { next } = await catalog.list('acme', { limit: 1 })
   reads = 0
@@ -110,34 +129,43 @@ t.test('a listing reads no more records than it shows, and none twice', async t 
   t.equal(reads, 3)
 })
 
-t.test('a record that was written or removed again is listed as it is now, and one that can\'t be read is tried again', async t => {
-  const { repository } = await place(t)
-  let fails = false
-  const failing: Repository = {
-    ...repository,
-    readRecord: async (...place) => {
-      if (fails) throw new AppError('REPOSITORY_UNAVAILABLE', 'unreachable', 'away')
-      return await repository.readRecord(...place)
+t.test(
+  "a record that was written or removed again is listed as it is now, and one that can't be read is tried again",
+  async t => {
+    const { repository } = await place(t)
+    let fails = false
+    const failing: Repository = {
+      ...repository,
+      readRecord: async (...place) => {
+        if (fails) throw new AppError('REPOSITORY_UNAVAILABLE', 'unreachable', 'away')
+        return await repository.readRecord(...place)
+      }
     }
+    const catalog = createCatalog(failing, testKeys, pino({ level: 'silent' }))
+    const listed = async () => (await catalog.list('acme', { limit: 10 })).backups.map(({ description }) => description)
+    const [first, second] = [
+      testRecord({ timestamp: day(1), description: 'first' }),
+      testRecord({ timestamp: day(2), description: 'second' })
+    ]
+    await catalog.add(first)
+    await catalog.add(second)
+    t.strictSame(await listed(), ['second', 'first'])
+    await catalog.add({ ...first, description: 'changed' })
+    fails = true
+    await t.rejects(listed(), { code: 'REPOSITORY_UNAVAILABLE' })
+    fails = false
+    t.strictSame(await listed(), ['second', 'changed'])
+    // While a page is read.
+    const [, { backups }] = await Promise.all([
+      catalog.add({ ...second, description: 'anew' }),
+      catalog.list('acme', { limit: 10 })
+    ])
+    t.equal(backups.length, 2)
+    t.strictSame(await listed(), ['anew', 'changed'])
+    await Promise.all([catalog.remove('acme', second.id), listed()])
+    t.strictSame(await listed(), ['changed'])
   }
-  const catalog = createCatalog(failing, testKeys, pino({ level: 'silent' }))
-  const listed = async () => (await catalog.list('acme', { limit: 10 })).backups.map(({ description }) => description)
-  const [first, second] = [testRecord({ timestamp: day(1), description: 'first' }), testRecord({ timestamp: day(2), description: 'second' })]
-  await catalog.add(first)
-  await catalog.add(second)
-  t.strictSame(await listed(), ['second', 'first'])
-  await catalog.add({ ...first, description: 'changed' })
-  fails = true
-  await t.rejects(listed(), { code: 'REPOSITORY_UNAVAILABLE' })
-  fails = false
-  t.strictSame(await listed(), ['second', 'changed'])
-  // While a page is read.
-  const [, { backups }] = await Promise.all([catalog.add({ ...second, description: 'anew' }), catalog.list('acme', { limit: 10 })])
-  t.equal(backups.length, 2)
-  t.strictSame(await listed(), ['anew', 'changed'])
-  await Promise.all([catalog.remove('acme', second.id), listed()])
-  t.strictSame(await listed(), ['changed'])
-})
+)
 
 t.test('a start adopts archives without a record and marks records without an archive', async t => {
   const { directory, repository, catalog, logged } = await place(t)
@@ -145,7 +173,11 @@ t.test('a start adopts archives without a record and marks records without an ar
   await mkdir(join(directory, 'acme'))
   await mkdir(join(directory, 'globex'))
   const pathOf = (id: string, organizationId = 'acme') => join(directory, organizationId, `backup-${id}.zip`)
-  const bytes = await archiveBytes([{ path: '' }, { path: 'a.txt', content: 'text' }], { id: adopted, description: 'copied in', counts: { tables: 0, rows: 0, files: 1, bytes: 4 } })
+  const bytes = await archiveBytes([{ path: '' }, { path: 'a.txt', content: 'text' }], {
+    id: adopted,
+    description: 'copied in',
+    counts: { tables: 0, rows: 0, files: 1, bytes: 4 }
+  })
   await writeFile(pathOf(adopted), bytes)
   await writeFile(pathOf(renamed), bytes)
   await writeFile(pathOf(broken), bytes.subarray(0, -10))
@@ -155,14 +187,26 @@ t.test('a start adopts archives without a record and marks records without an ar
 
   await catalog.reconcile()
   t.match(await catalog.get('acme', adopted), {
-    id: adopted, state: 'available', size: bytes.length, checksum: createHash('sha256').update(bytes).digest('hex'),
-    description: 'copied in', counts: { files: 1, bytes: 4 }, createdBy: 'olivia@example.com'
+    id: adopted,
+    state: 'available',
+    size: bytes.length,
+    checksum: createHash('sha256').update(bytes).digest('hex'),
+    description: 'copied in',
+    counts: { files: 1, bytes: 4 },
+    createdBy: 'olivia@example.com'
   })
   t.match(await catalog.get('acme', gone.id), { state: 'missing' })
-  t.strictSame((await catalog.list('acme', { limit: 10 })).backups.map(({ id }) => id).sort(), [adopted, gone.id].sort())
-  for (const [organizationId, id] of [['acme', renamed], ['acme', broken], ['globex', foreign]] as const) {
+  t.strictSame(
+    (await catalog.list('acme', { limit: 10 })).backups.map(({ id }) => id).sort(),
+    [adopted, gone.id].sort()
+  )
+  for (const [organizationId, id] of [
+    ['acme', renamed],
+    ['acme', broken],
+    ['globex', foreign]
+  ] as const) {
     t.equal(await catalog.get(organizationId, id), null)
-    t.ok((await readFile(pathOf(id, organizationId))).length > 0, 'an archive that can\'t be adopted is left alone')
+    t.ok((await readFile(pathOf(id, organizationId))).length > 0, "an archive that can't be adopted is left alone")
   }
   t.equal(logged.filter(line => line.includes('left alone')).length, 3)
 
@@ -182,7 +226,10 @@ t.test('a damaged record is made anew from its archive, and hides no other backu
   await writeFile(join(directory, 'acme', `backup-${id}.zip`), await archiveBytes([{ path: '' }], { id }))
   await writeFile(join(directory, 'acme', `backup-${id}.json`), '{"id":')
   await writeFile(join(directory, 'acme', `backup-${lost.id}.json`), '')
-  t.strictSame((await catalog.list('acme', { limit: 10 })).backups.map(({ id }) => id), [other.id])
+  t.strictSame(
+    (await catalog.list('acme', { limit: 10 })).backups.map(({ id }) => id),
+    [other.id]
+  )
   await catalog.reconcile()
   t.match(await catalog.get('acme', id), { id, state: 'available' })
   t.equal(await catalog.get('acme', lost.id), null)

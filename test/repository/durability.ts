@@ -15,7 +15,7 @@ const steps: string[] = []
 let failing: string | null = null
 const original = { open: fs.open, rename: fs.rename, rm: fs.rm }
 
-function step (text: string): void {
+function step(text: string): void {
   const named = text.replaceAll(/[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/g, '*')
   if (failing !== null && named.startsWith(failing)) throw Object.assign(new Error('EIO: i/o error'), { code: 'EIO' })
   steps.push(named)
@@ -109,7 +109,7 @@ for (const failed of ['sync .', 'rename']) {
   })
 }
 
-async function writeMebibytes (stream: Writable, count: number): Promise<void> {
+async function writeMebibytes(stream: Writable, count: number): Promise<void> {
   for (let block = 0; block < count; block += 1) {
     if (!stream.write(Buffer.alloc(1 << 20, block))) await once(stream, 'drain')
   }
@@ -123,7 +123,11 @@ t.test('a large archive goes to the disk while it grows', async t => {
   await writeMebibytes(partial.stream, 150)
   await partial.commit()
   t.equal(steps[0], 'datasync .backup-*.zip.partial')
-  t.strictSame(steps.slice(-3), ['sync .backup-*.zip.partial 157286400 bytes', 'rename .backup-*.zip.partial backup-*.zip', 'sync acme'])
+  t.strictSame(steps.slice(-3), [
+    'sync .backup-*.zip.partial 157286400 bytes',
+    'rename .backup-*.zip.partial backup-*.zip',
+    'sync acme'
+  ])
 })
 
 t.test('what the disk refused on the way fails the commit, whatever the last sync says', async t => {

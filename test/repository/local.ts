@@ -15,11 +15,12 @@ t.test('nothing is made in a place that is not there: it may be a mount', async 
   const place = join(await testFolder(t), 'mount')
   const repository = createLocalRepository({ directory: join(place, 'backups') })
   await t.rejects(repository.check(), { code: 'REPOSITORY_UNAVAILABLE' })
-  for (const make of [true, false]) await t.rejects(repository.journalFolder('acme', { make }), { code: 'REPOSITORY_UNAVAILABLE' })
+  for (const make of [true, false])
+    await t.rejects(repository.journalFolder('acme', { make }), { code: 'REPOSITORY_UNAVAILABLE' })
   await t.rejects(stat(place), { code: 'ENOENT' })
 })
 
-t.test('only the service\'s user can read what is kept', async t => {
+t.test("only the service's user can read what is kept", async t => {
   const directory = join(await testFolder(t), 'made by check')
   const repository = createLocalRepository({ directory })
   await repository.check()
@@ -38,14 +39,20 @@ t.test('only the service\'s user can read what is kept', async t => {
   t.equal(await modeOf(`acme/backup-${record.id}.json`), 0o600)
 })
 
-t.test('what is not ours is not listed and stands in nobody\'s way', async t => {
+t.test("what is not ours is not listed and stands in nobody's way", async t => {
   const directory = await testFolder(t)
   const repository = createLocalRepository({ directory })
   const record = testRecord()
   await repository.writeRecord(record)
   await writeFile(join(directory, 'notes'), 'a file that could be an organization by its name')
   await mkdir(join(directory, 'lost+found'))
-  for (const name of ['notes.txt', `backup-${'-'.repeat(36)}.json`, `backup-${'-'.repeat(36)}.zip`, `backup-${record.id}.zip.old`, `backup-${record.id.toUpperCase()}.zip`]) {
+  for (const name of [
+    'notes.txt',
+    `backup-${'-'.repeat(36)}.json`,
+    `backup-${'-'.repeat(36)}.zip`,
+    `backup-${record.id}.zip.old`,
+    `backup-${record.id.toUpperCase()}.zip`
+  ]) {
     await writeFile(join(directory, 'acme', name), '')
   }
   t.strictSame(await repository.organizations(), ['acme'])
@@ -53,7 +60,7 @@ t.test('what is not ours is not listed and stands in nobody\'s way', async t => 
   await repository.removePartials()
 })
 
-t.test('a link in an archive\'s place is not followed', async t => {
+t.test("a link in an archive's place is not followed", async t => {
   const directory = await testFolder(t)
   const repository = createLocalRepository({ directory })
   const id = randomUUID()
@@ -103,7 +110,7 @@ t.test('a folder that is removed or replaced under a running service is missed, 
   await repository.close()
 })
 
-t.test('a folder that can\'t be used says so', async t => {
+t.test("a folder that can't be used says so", async t => {
   const folder = await testFolder(t)
   await writeFile(join(folder, 'file'), '')
   const repository = createLocalRepository({ directory: join(folder, 'file') })
@@ -125,7 +132,15 @@ t.test('a damaged record is none', async t => {
   const record = testRecord()
   await repository.writeRecord(record)
   const path = join(directory, 'acme', `backup-${record.id}.json`)
-  for (const text of ['', '{', 'null', '[]', '"text"', JSON.stringify({ ...record, id: randomUUID() }), JSON.stringify({ ...record, organizationId: 'globex' })]) {
+  for (const text of [
+    '',
+    '{',
+    'null',
+    '[]',
+    '"text"',
+    JSON.stringify({ ...record, id: randomUUID() }),
+    JSON.stringify({ ...record, organizationId: 'globex' })
+  ]) {
     await writeFile(path, text)
     t.equal(await repository.readRecord('acme', record.id), null, text)
   }

@@ -7,7 +7,7 @@ import { testRecord } from '../support/record.js'
 const mostRecords = 2000
 
 /** A cache over these records, and over any other id, that tells what was read. */
-function cacheOf (...records: Backup[]): { cache: ReturnType<typeof createRecordCache>, read: string[] } {
+function cacheOf(...records: Backup[]): { cache: ReturnType<typeof createRecordCache>; read: string[] } {
   const read: string[] = []
   const cache = createRecordCache(async (organizationId, id) => {
     read.push(id)
@@ -35,7 +35,7 @@ t.test('a record that warns of very much is not kept', async t => {
   t.equal(read.length, 2)
 })
 
-t.test('one organization\'s record is no other\'s', async t => {
+t.test("one organization's record is no other's", async t => {
   const { cache } = cacheOf()
   const id = randomUUID()
   t.equal((await cache.read('acme', id))?.organizationId, 'acme')
@@ -45,7 +45,12 @@ t.test('one organization\'s record is no other\'s', async t => {
 t.test('what is being read while the record changes is not kept', async t => {
   let answer = (_: Backup): void => {}
   const [before, after] = [testRecord({ description: 'before' }), testRecord({ description: 'after' })]
-  const cache = createRecordCache(async () => await new Promise(resolve => { answer = resolve }))
+  const cache = createRecordCache(
+    async () =>
+      await new Promise(resolve => {
+        answer = resolve
+      })
+  )
   const reading = cache.read('acme', before.id)
   cache.forget('acme', before.id)
   answer(before)

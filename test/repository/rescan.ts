@@ -14,31 +14,46 @@ interface Place {
   directory: string
   repository: Repository
   catalog: Catalog
-  logged: Array<{ msg: string, remedy?: string }>
+  logged: Array<{ msg: string; remedy?: string }>
   pathOf: (name: string, organizationId?: string) => string
   listed: () => Promise<string[]>
   /** As often as the plugin does within a minute. */
   look: (times?: number) => Promise<void>
 }
 
-async function place (t: Test): Promise<Place> {
+async function place(t: Test): Promise<Place> {
   const directory = await testFolder(t, 'rescan-')
   const repository = createLocalRepository({ directory })
   const logged: Place['logged'] = []
-  const catalog = createCatalog(repository, testKeys, pino({}, { write: line => logged.push(JSON.parse(line) as Place['logged'][number]) }))
+  const catalog = createCatalog(
+    repository,
+    testKeys,
+    pino({}, { write: line => logged.push(JSON.parse(line) as Place['logged'][number]) })
+  )
   await mkdir(join(directory, 'acme'))
   await catalog.reconcile()
   return {
-    directory, repository, catalog, logged,
+    directory,
+    repository,
+    catalog,
+    logged,
     pathOf: (name, organizationId = 'acme') => join(directory, organizationId, name),
     listed: async () => (await catalog.list('acme', { limit: 50 })).backups.map(({ id }) => id),
-    async look (times = 2) { for (let time = 0; time < times; time += 1) await catalog.rescan(() => false) }
+    async look(times = 2) {
+      for (let time = 0; time < times; time += 1) await catalog.rescan(() => false)
+    }
   }
 }
 
-async function archive (change: Parameters<typeof archiveBytes>[1] = {}): Promise<{ id: string, name: string, bytes: Buffer }> {
+async function archive(
+  change: Parameters<typeof archiveBytes>[1] = {}
+): Promise<{ id: string; name: string; bytes: Buffer }> {
   const id = randomUUID()
-  return { id, name: `backup-${id}.zip`, bytes: await archiveBytes([{ path: '' }, { path: 'a', content: 'x' }], { id, ...change }, testKeys.current) }
+  return {
+    id,
+    name: `backup-${id}.zip`,
+    bytes: await archiveBytes([{ path: '' }, { path: 'a', content: 'x' }], { id, ...change }, testKeys.current)
+  }
 }
 
 t.test('an archive that is copied in while the service runs is in the list after two looks', async t => {
@@ -95,8 +110,21 @@ t.test('an archive under another name is named, with the name that it needs', as
   for (const other of names) await writeFile(pathOf(other), bytes)
   await writeFile(join(directory, 'acme.zip'), bytes)
   await look()
-  t.same(catalog.strays().map(stray => stray.name).sort(), [...names, 'acme.zip'].sort())
-  for (const stray of catalog.strays()) t.match(stray, stray.name === 'acme.zip' ? { remedy: /Move it to BACKUP_DIR/ } : { reason: /file name/, remedy: `Rename it to ${name}` }, stray.name)
+  t.same(
+    catalog
+      .strays()
+      .map(stray => stray.name)
+      .sort(),
+    [...names, 'acme.zip'].sort()
+  )
+  for (const stray of catalog.strays())
+    t.match(
+      stray,
+      stray.name === 'acme.zip'
+        ? { remedy: /Move it to BACKUP_DIR/ }
+        : { reason: /file name/, remedy: `Rename it to ${name}` },
+      stray.name
+    )
   await rename(pathOf('backup (1).zip'), pathOf(name))
   await look()
   t.same(await listed(), [id])
@@ -105,7 +133,7 @@ t.test('an archive under another name is named, with the name that it needs', as
   t.match(catalog.strays().find(stray => stray.name === 'Acme.ZIP')?.remedy, /Remove it: .* is there already/)
 })
 
-t.test('another organization\'s archive is not adopted, and not shown to be whose', async t => {
+t.test("another organization's archive is not adopted, and not shown to be whose", async t => {
   const { catalog, pathOf, look, listed } = await place(t)
   const { name, bytes } = await archive({ organizationId: 'globex' })
   await writeFile(pathOf(name), bytes)
@@ -155,31 +183,50 @@ t.test('an organization with a running job is left alone until it has ended', as
   t.same(await listed(), [id])
 })
 
-t.test('what root has copied in and the service may not read is named, and found when it may', { skip: process.getuid?.() === 0 ? false : 'needs root to copy it' }, async t => {
-  const { directory, catalog, pathOf, look, listed } = await place(t)
-  const { id, name, bytes } = await archive()
-  await chmod(dirname(pathOf(name)), 0o755)
-  await chmod(directory, 0o755)
-  await chown(directory, 7000, 7000)
-  await chown(dirname(pathOf(name)), 7000, 7000)
-  await writeFile(pathOf(name), bytes, { mode: 0o600 })
-  await mkdir(join(directory, 'globex'), { mode: 0o700 })
-  const asService = async (work: () => Promise<void>): Promise<void> => {
-    process.seteuid?.(7000)
-    try { await work() } finally { process.seteuid?.(0) }
+t.test(
+  'what root has copied in and the service may not read is named, and found when it may',
+  { skip: process.getuid?.() === 0 ? false : 'needs root to copy it' },
+  async t => {
+    const { directory, catalog, pathOf, look, listed } = await place(t)
+    const { id, name, bytes } = await archive()
+    await chmod(dirname(pathOf(name)), 0o755)
+    await chmod(directory, 0o755)
+    await chown(directory, 7000, 7000)
+    await chown(dirname(pathOf(name)), 7000, 7000)
+    await writeFile(pathOf(name), bytes, { mode: 0o600 })
+    await mkdir(join(directory, 'globex'), { mode: 0o700 })
+    const asService = async (work: () => Promise<void>): Promise<void> => {
+      process.seteuid?.(7000)
+      try {
+        await work()
+      } finally {
+        process.seteuid?.(0)
+      }
+    }
+    await asService(async () => {
+      await look(4)
+    })
+    t.match(
+      catalog.strays().sort((a, b) => (a.name < b.name ? -1 : 1)),
+      [
+        {
+          name,
+          reason: "The service can't use it: permission denied (EACCES).",
+          remedy: /^Let the service's user .* read/
+        },
+        { name: 'the folder of an organization', reason: /EACCES/ }
+      ]
+    )
+    await chown(pathOf(name), 7000, 7000)
+    await chown(join(directory, 'globex'), 7000, 7000)
+    await asService(async () => {
+      await look()
+    })
+    t.same(catalog.strays(), [])
+    t.same(await listed(), [id])
+    t.equal((await stat(pathOf(name))).uid, 7000)
   }
-  await asService(async () => { await look(4) })
-  t.match(catalog.strays().sort((a, b) => a.name < b.name ? -1 : 1), [
-    { name, reason: 'The service can\'t use it: permission denied (EACCES).', remedy: /^Let the service's user .* read/ },
-    { name: 'the folder of an organization', reason: /EACCES/ }
-  ])
-  await chown(pathOf(name), 7000, 7000)
-  await chown(join(directory, 'globex'), 7000, 7000)
-  await asService(async () => { await look() })
-  t.same(catalog.strays(), [])
-  t.same(await listed(), [id])
-  t.equal((await stat(pathOf(name))).uid, 7000)
-})
+)
 
 t.test('a folder in which nothing has changed is not read again', async t => {
   const { directory, repository, pathOf } = await place(t)
@@ -188,7 +235,13 @@ t.test('a folder in which nothing has changed is not read again', async t => {
   await copyFile(pathOf(name), pathOf('other.zip'))
   await rm(pathOf('other.zip'))
   let lists = 0
-  const counting: Repository = { ...repository, async list (organizationId) { lists += 1; return await repository.list(organizationId) } }
+  const counting: Repository = {
+    ...repository,
+    async list(organizationId) {
+      lists += 1
+      return await repository.list(organizationId)
+    }
+  }
   const catalog = createCatalog(counting, testKeys, pino({ level: 'silent' }))
   await catalog.reconcile()
   // As if it had been so for a while.

@@ -9,7 +9,8 @@ const request = { organizationId: 'A', type: 'database' as const, createdBy: 't'
 const asked = { organizationId: 'A', validateChecksum: false, rollbackOnFailure: true, startedBy: 't' }
 
 for (const [mode, { scope, ...role }] of Object.entries({
-  'merge': { scope: 'organization' as const }, 'in-place': { scope: 'instance' as const, createdb: false, createrole: false }
+  merge: { scope: 'organization' as const },
+  'in-place': { scope: 'instance' as const, createdb: false, createrole: false }
 })) {
   t.test(`a restore whose checkpoint can't be loaded is refused while nothing is changed yet: ${mode}`, async t => {
     const { url, sql, user, connection } = await createTestDatabase(t, role)
@@ -17,7 +18,7 @@ for (const [mode, { scope, ...role }] of Object.entries({
       CREATE TABLE organizations (id text PRIMARY KEY, name text);
       CREATE TABLE items (id int PRIMARY KEY, org text NOT NULL REFERENCES organizations (id), name text);
       INSERT INTO organizations VALUES ('A', 'A'); INSERT INTO items SELECT n, 'A', 'item ' || n FROM generate_series(1, 5) n`)
-    const core = coreOf({ ...await createFolders(t, url), scope })
+    const core = coreOf({ ...(await createFolders(t, url)), scope })
     const { id } = await createBackup(core, request, testJob())
     // From now on a dump of these rows can't be loaded, though they are here.
     await sql.unsafe(`UPDATE items SET name = 'changed';
@@ -25,9 +26,16 @@ for (const [mode, { scope, ...role }] of Object.entries({
       ALTER TABLE items ADD CONSTRAINT org_is_there CHECK (org_exists(org))`)
     const before = await databaseFingerprint(connection)
     for (const dryRun of [true, false]) {
-      await t.rejects(restoreBackup(core, { ...asked, backupId: id, dryRun }, testJob({ core })), {
-        code: 'CHECKPOINT_IMPOSSIBLE', reason: 'load-failed', message: /rows of public\.items/, remedy: /rollbackOnFailure: false/
-      }, dryRun ? 'its dry run says so' : 'refused')
+      await t.rejects(
+        restoreBackup(core, { ...asked, backupId: id, dryRun }, testJob({ core })),
+        {
+          code: 'CHECKPOINT_IMPOSSIBLE',
+          reason: 'load-failed',
+          message: /rows of public\.items/,
+          remedy: /rollbackOnFailure: false/
+        },
+        dryRun ? 'its dry run says so' : 'refused'
+      )
       t.equal(await databaseFingerprint(connection), before)
       t.same(await leftovers(core, user), [])
       t.equal((await core.catalog.list('A', { limit: 9 })).backups.length, 1)

@@ -4,7 +4,16 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
 import { AppError } from '../../src/errors.js'
-import { commit, endRehearsal, prepare, release, rollForward, settle, undo, type Transaction } from '../../src/restore/coordinator.js'
+import {
+  commit,
+  endRehearsal,
+  prepare,
+  release,
+  rollForward,
+  settle,
+  undo,
+  type Transaction
+} from '../../src/restore/coordinator.js'
 import { createJournal } from '../../src/restore/journal.js'
 import type { Participant } from '../../src/restore/participant.js'
 import { isSettled } from '../../src/restore/restore-state.js'
@@ -16,11 +25,18 @@ const report: RestoreReport = { database: null, files: null, disk: [], durationM
 const failure = new AppError('DISK_FULL', 'disk-full', 'full')
 
 /** Participants that only note what they are asked, and fail where they are told, once or always. */
-async function setup (t: Test, failing: Record<string, number> = {}) {
+async function setup(t: Test, failing: Record<string, number> = {}) {
   const folder = await mkdtemp(join(tmpdir(), 'dab-coordinator-'))
   const journal = await createJournal(folder, {
-    restoreId: randomUUID(), backupId: randomUUID(), organizationId: 'acme', startedBy: 'x', dryRun: false, keepCheckpoint: true,
-    checkpointBackupId: null, database: null, files: true
+    restoreId: randomUUID(),
+    backupId: randomUUID(),
+    organizationId: 'acme',
+    startedBy: 'x',
+    dryRun: false,
+    keepCheckpoint: true,
+    checkpointBackupId: null,
+    database: null,
+    files: true
   })
   t.teardown(async () => {
     await journal.close()
@@ -40,13 +56,24 @@ async function setup (t: Test, failing: Record<string, number> = {}) {
     return {
       name,
       ...Object.fromEntries(steps.map(what => [what, step(what)])),
-      report: async () => { await step('report')(); return { warnings: [name] } },
+      report: async () => {
+        await step('report')()
+        return { warnings: [name] }
+      },
       isFinal: async () => false,
-      commit: async () => { await step('commit')(); return 5 }
+      commit: async () => {
+        await step('commit')()
+        return 5
+      }
     } as unknown as Participant
   }
-  const log = { debug () {}, info () {}, warn () {}, error () {} }
-  const transaction: Transaction = { journal, participants: [participant('database'), participant('files')], removeCheckpointBackup: async () => {}, log: log as never }
+  const log = { debug() {}, info() {}, warn() {}, error() {} }
+  const transaction: Transaction = {
+    journal,
+    participants: [participant('database'), participant('files')],
+    removeCheckpointBackup: async () => {},
+    log: log as never
+  }
   return { transaction, calls, steps: () => journal.lines.map(({ step }) => step).join(' ') }
 }
 
@@ -74,7 +101,10 @@ for (const name of ['database', 'files']) {
   t.test(`${name} fails to commit: decided in the journal, then everything goes back`, async t => {
     const { transaction, calls, steps } = await setup(t, { [`${name}.commit`]: 1 })
     await prepare(transaction, false, testJob())
-    await t.rejects(commit(transaction, () => report), failure)
+    await t.rejects(
+      commit(transaction, () => report),
+      failure
+    )
     t.equal(steps(), 'begin prepared commit rollback rolled-back')
     t.ok(calls.indexOf('files.revert') < calls.indexOf('database.discard'), 'nothing is removed before all are back')
   })
@@ -82,7 +112,10 @@ for (const name of ['database', 'files']) {
   t.test(`${name} can't go back: the next start has to`, async t => {
     const { transaction, steps } = await setup(t, { 'files.commit': 1, [`${name}.revert`]: 1 })
     await prepare(transaction, false, testJob())
-    await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
+    await t.rejects(
+      commit(transaction, () => report),
+      { code: 'RESTORE_UNFINISHED' }
+    )
     t.equal(steps(), 'begin prepared commit rollback')
   })
 
@@ -145,9 +178,14 @@ t.test('going forward again after a crash asks everybody again', async t => {
 t.test('what nobody can tell is not decided', async t => {
   const { transaction, steps } = await setup(t)
   const unknown = new AppError('RESTORE_UNFINISHED', 'commit-unknown', 'nobody knows')
-  transaction.participants[1]!.commit = async () => { throw unknown }
+  transaction.participants[1]!.commit = async () => {
+    throw unknown
+  }
   await prepare(transaction, false, testJob())
-  await t.rejects(commit(transaction, () => report), unknown)
+  await t.rejects(
+    commit(transaction, () => report),
+    unknown
+  )
   t.equal(steps(), 'begin prepared commit', 'the next start finds out')
 })
 
@@ -161,11 +199,14 @@ t.test('what could not be tidied up is tidied up later', async t => {
   t.equal(isSettled(transaction.journal.lines), true)
 })
 
-t.test('one that can\'t go back keeps all from going back', async t => {
+t.test("one that can't go back keeps all from going back", async t => {
   const { transaction, steps } = await setup(t, { 'database.commit': 1 })
   transaction.participants[1]!.isFinal = async () => true
   await prepare(transaction, false, testJob())
-  await t.rejects(commit(transaction, () => report), { code: 'RESTORE_UNFINISHED' })
+  await t.rejects(
+    commit(transaction, () => report),
+    { code: 'RESTORE_UNFINISHED' }
+  )
   t.equal(steps(), 'begin prepared commit')
   await rollForward(transaction)
   t.equal(steps(), 'begin prepared commit done settled')

@@ -12,15 +12,18 @@ import type { Site } from '../support/restore-site.js'
 /** The first rename that is done: one that is only tried, which may be refused, comes before it. */
 const moved = 'after rename uploads/'
 
-/** The points from 1 to `count` that a seed tries, each `step` after the one before, and the last: half as many in `npm test`. */
-function pointsToTry (count: number, step: number, seed: number): number[] {
+/**
+ * The points from 1 to `count` that a seed tries, each `step` after the one before, and the last: half as many in `npm
+ * test`.
+ */
+function pointsToTry(count: number, step: number, seed: number): number[] {
   const tried = []
-  for (let at = 1 + (seed - 1) * 13 % step; at < count; at += isDeep ? step : step * 2) tried.push(at)
+  for (let at = 1 + (((seed - 1) * 13) % step); at < count; at += isDeep ? step : step * 2) tried.push(at)
   return [...tried, count]
 }
 
 /** The points of a restore that goes through. */
-async function pointsOf (site: Site): Promise<string[]> {
+async function pointsOf(site: Site): Promise<string[]> {
   const { points, error } = (await runChild(site, await restoreOther(site)))!
   if (error !== undefined) throw new Error(error.message)
   return points
@@ -49,15 +52,23 @@ for (const seed of deepSeeds(1)) {
 
     await t.test(`${mode}: killed while it prepares, nothing has happened`, async t => {
       const site = await createLiveSite(t, mode)
-      t.same(await killAt(site, async () => await restoreOther(site), 31 + (seed - 1) * 13 % 700, 700), [])
+      t.same(await killAt(site, async () => await restoreOther(site), 31 + (((seed - 1) * 13) % 700), 700), [])
     })
   }
 
   await t.test('killed right after COMMIT was sent, the answer is found out', async t => {
     const site = await createLiveSite(t, 'merge')
     const points = await pointsOf(site)
-    t.match(points.filter(point => /^after message .*COMMIT/.test(point)), [/COMMIT/], 'it is sent once')
-    await runChild(site, await restoreOther(site), { kind: 'kill', at: 1, from: (points.find(point => /^after message .*COMMIT/.test(point)) as string) })
+    t.match(
+      points.filter(point => /^after message .*COMMIT/.test(point)),
+      [/COMMIT/],
+      'it is sent once'
+    )
+    await runChild(site, await restoreOther(site), {
+      kind: 'kill',
+      at: 1,
+      from: points.find(point => /^after message .*COMMIT/.test(point)) as string
+    })
     const outcome = await recover(site)
     t.ok(isWhole(outcome), outcome.state)
     t.same(outcome.leftovers, [])
@@ -96,12 +107,17 @@ for (const seed of deepSeeds(1)) {
     /** Wholly in or wholly out, and nobody else's row touched. */
     const look = async (): Promise<string> => {
       const state = await site.look()
-      const rows = await withSql(site.connection, {}, async sql => await sql`SELECT FROM organizations WHERE id = 'acme' UNION ALL SELECT FROM items WHERE org = 'acme'`)
+      const rows = await withSql(
+        site.connection,
+        {},
+        async sql =>
+          await sql`SELECT FROM organizations WHERE id = 'acme' UNION ALL SELECT FROM items WHERE org = 'acme'`
+      )
       const files = await readdir(join(site.uploadDir, 'acme')).catch(() => [])
       return state === 'aa' ? 'in' : state === '??' && rows.length + files.length === 0 ? 'out' : state
     }
     const bring: Action = { do: 'restore', backupId: site.states.a.backupId, keep: true }
-    const takeOut = async (): Promise<Action> => ({ do: 'undo', restoreId: await undoable(site) as string })
+    const takeOut = async (): Promise<Action> => ({ do: 'undo', restoreId: (await undoable(site)) as string })
     const ways = [
       { way: async () => bring, points: (await runChild(site, bring))!.points, to: 'in' },
       { way: takeOut, points: (await runChild(site, await takeOut()))!.points, to: 'out' }
@@ -110,12 +126,14 @@ for (const seed of deepSeeds(1)) {
     const ended = { back: 0, forward: 0 }
     for (const index of isDeep ? [0, 1, 2, 3] : [1, 3]) {
       for (const { way, points, to } of ways) {
-        const fault = ([
-          { kind: 'kill', at: Math.floor(points.length * 0.4) },
-          { kind: 'kill', at: Math.floor(points.length * 0.8) },
-          { kind: 'kill', at: 1, from: moved },
-          { kind: 'kill', at: 1, from: points.find(point => /^after message .*COMMIT/.test(point)) as string }
-        ] as Fault[])[index]!
+        const fault = (
+          [
+            { kind: 'kill', at: Math.floor(points.length * 0.4) },
+            { kind: 'kill', at: Math.floor(points.length * 0.8) },
+            { kind: 'kill', at: 1, from: moved },
+            { kind: 'kill', at: 1, from: points.find(point => /^after message .*COMMIT/.test(point)) as string }
+          ] as Fault[]
+        )[index]!
         await runChild(site, await way(), fault)
         const { leftovers } = await recover(site)
         const state = await look()

@@ -25,22 +25,48 @@ for (const encoding of ['LATIN1', 'WIN1252', 'SQL_ASCII'] as const) {
         INSERT INTO items SELECT n, 'acme', ${text} || n, n || repeat(${text}, 3) FROM generate_series(1, 5) n;
         CREATE TABLE notes (item int NOT NULL REFERENCES items, t text);
         INSERT INTO notes SELECT id, name FROM items`)
-      const read = async (): Promise<string> => await withSql(connection, {}, async own => (await own.unsafe<Array<{ digest: string }>>(
-        'SELECT md5(string_agg(i::text, \',\' ORDER BY id)) || (SELECT md5(string_agg(n::text, \',\' ORDER BY n::text COLLATE "C")) FROM notes n) AS digest FROM items i'))[0]!.digest)
-      const core = coreOf({ ...await createFolders(t, url), scope: others ? 'organization' : 'instance' })
+      const read = async (): Promise<string> =>
+        await withSql(
+          connection,
+          {},
+          async own =>
+            (
+              await own.unsafe<Array<{ digest: string }>>(
+                "SELECT md5(string_agg(i::text, ',' ORDER BY id)) || (SELECT md5(string_agg(n::text, ',' ORDER BY n::text COLLATE \"C\")) FROM notes n) AS digest FROM items i"
+              )
+            )[0]!.digest
+        )
+      const core = coreOf({ ...(await createFolders(t, url)), scope: others ? 'organization' : 'instance' })
       const before = await read()
-      const { id } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
-      await sql.unsafe(`DELETE FROM notes WHERE item = 1; DELETE FROM items WHERE id = 1; UPDATE items SET name = 'changed' WHERE id = 2; INSERT INTO notes VALUES (3, ${text})`)
+      const { id } = await createBackup(
+        core,
+        { organizationId, type: 'database', createdBy: 't', createdByEmail: null },
+        testJob()
+      )
+      await sql.unsafe(
+        `DELETE FROM notes WHERE item = 1; DELETE FROM items WHERE id = 1; UPDATE items SET name = 'changed' WHERE id = 2; INSERT INTO notes VALUES (3, ${text})`
+      )
       const changed = await read()
       await sql.end()
-      const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
+      const request = {
+        organizationId,
+        backupId: id,
+        validateChecksum: true,
+        rollbackOnFailure: true,
+        dryRun: true,
+        startedBy: 't'
+      }
       const { report } = await restoreBackup(core, request, testJob({ core }))
       t.equal(report.database?.mode, mode)
       const { restoreId } = await restoreBackup(core, { ...request, dryRun: false }, testJob({ core }))
       t.equal(await read(), before, 'restored')
       await undoRestore(core, { organizationId, restoreId, startedBy: 't' }, testJob({ core }))
       t.equal(await read(), changed, 'undone')
-      const [live] = await withSql(connection, {}, async own => await own<[{ encoding: string }]>`SELECT current_setting('server_encoding') AS encoding`)
+      const [live] = await withSql(
+        connection,
+        {},
+        async own => await own<[{ encoding: string }]>`SELECT current_setting('server_encoding') AS encoding`
+      )
       t.equal(live.encoding, encoding)
       t.same(await leftovers(core, user), [])
     })
@@ -52,9 +78,23 @@ t.test('rows are named in messages, also long ones', async t => {
   await sql.unsafe(`CREATE TABLE organizations (id text PRIMARY KEY); INSERT INTO organizations VALUES ('acme'), ('globex');
     CREATE TABLE items (id int PRIMARY KEY, org text NOT NULL REFERENCES organizations, name text UNIQUE);
     INSERT INTO items VALUES (1, 'acme', repeat('é', 100))`)
-  const core = coreOf({ ...await createFolders(t, url), scope: 'organization' })
-  const { id } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
-  await sql.unsafe('UPDATE items SET org = \'globex\', id = 2')
-  const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
-  await t.rejects(restoreBackup(core, request, testJob({ core })), { code: 'RESTORE_CONFLICT', errors: [{ message: /é\.\.\./ }] })
+  const core = coreOf({ ...(await createFolders(t, url)), scope: 'organization' })
+  const { id } = await createBackup(
+    core,
+    { organizationId, type: 'database', createdBy: 't', createdByEmail: null },
+    testJob()
+  )
+  await sql.unsafe("UPDATE items SET org = 'globex', id = 2")
+  const request = {
+    organizationId,
+    backupId: id,
+    validateChecksum: true,
+    rollbackOnFailure: true,
+    dryRun: true,
+    startedBy: 't'
+  }
+  await t.rejects(restoreBackup(core, request, testJob({ core })), {
+    code: 'RESTORE_CONFLICT',
+    errors: [{ message: /é\.\.\./ }]
+  })
 })

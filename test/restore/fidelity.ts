@@ -42,7 +42,7 @@ ALTER ROLE ${name}_reader IN DATABASE ${name} SET statement_timeout = '5s';
 COMMENT ON DATABASE ${name} IS 'the ''database'''; ALTER DATABASE ${name} CONNECTION LIMIT 33;
 REVOKE TEMPORARY ON DATABASE ${name} FROM PUBLIC; GRANT CREATE ON DATABASE ${name} TO ${name}_reader WITH GRANT OPTION;`
 
-async function dump (connection: Connection): Promise<string> {
+async function dump(connection: Connection): Promise<string> {
   const { pgDump } = await findPostgresTools({ binDir: process.env.PG_BIN_DIR ?? null, serverMajor: 12 })
   const text = await runProgram(pgDump, ['--format=plain', '--no-sync'], { env: toEnvironment(connection) })
   return text.replaceAll(/^\\(un)?restrict .*\n/gm, '')
@@ -54,17 +54,31 @@ t.test('a database with everything in it is the same after a restore, by an ordi
   await sql.unsafe(everything(name))
   await sql.end()
   const core = coreOf(await createFolders(t, url))
-  const facts = async () => await withSql(connection, {}, async sql => {
-    const { sizeBytes: _, ...details } = await readDatabaseDetails(sql)
-    return details
-  })
+  const facts = async () =>
+    await withSql(connection, {}, async sql => {
+      const { sizeBytes: _, ...details } = await readDatabaseDetails(sql)
+      return details
+    })
   const before = { dump: await dump(connection), rows: await databaseFingerprint(connection), details: await facts() }
-  const { id, warnings } = await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
+  const { id, warnings } = await createBackup(
+    core,
+    { organizationId, type: 'database', createdBy: 't', createdByEmail: null },
+    testJob()
+  )
   t.same(warnings, [])
-  await withSql(connection, {}, async sql => { await sql.unsafe('DROP TABLE parts CASCADE; SELECT lo_unlink(4711)') })
+  await withSql(connection, {}, async sql => {
+    await sql.unsafe('DROP TABLE parts CASCADE; SELECT lo_unlink(4711)')
+  })
   t.not(await dump(connection), before.dump)
 
-  const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: false, dryRun: false, startedBy: 't' }
+  const request = {
+    organizationId,
+    backupId: id,
+    validateChecksum: true,
+    rollbackOnFailure: false,
+    dryRun: false,
+    startedBy: 't'
+  }
   const { report } = await restoreBackup(core, request, testJob({ core }))
   t.same(report.warnings, [])
   t.equal(await dump(connection), before.dump)

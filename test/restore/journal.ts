@@ -6,12 +6,19 @@ import t, { type Test } from 'tap'
 import { createJournal, listJournals, openJournal, readJournal, type Begin } from '../../src/restore/journal.js'
 import { hasCheckpoint, keepsCheckpoint, stateOf } from '../../src/restore/restore-state.js'
 
-async function setup (t: Test) {
+async function setup(t: Test) {
   const folder = await mkdtemp(join(tmpdir(), 'dab-journal-'))
   t.teardown(async () => await rm(folder, { recursive: true }))
   const begin: Omit<Begin, 'at' | 'step'> = {
-    restoreId: randomUUID(), backupId: randomUUID(), organizationId: 'acme', startedBy: 'é\n', dryRun: false,
-    keepCheckpoint: true, checkpointBackupId: null, database: null, files: true
+    restoreId: randomUUID(),
+    backupId: randomUUID(),
+    organizationId: 'acme',
+    startedBy: 'é\n',
+    dryRun: false,
+    keepCheckpoint: true,
+    checkpointBackupId: null,
+    database: null,
+    files: true
   }
   const path = join(folder, `${begin.restoreId}.journal`)
   return { folder, begin, path }
@@ -47,11 +54,12 @@ t.test('a last line that is torn at any length is cut off, and the next one is w
     const opened = (await openJournal(folder, begin.restoreId))!
     await opened.append({ step: 'rolled-back' })
     await opened.close()
-    if ((await readJournal(folder, begin.restoreId)).map(({ step }) => step).join() !== 'begin,fact,rolled-back') t.fail(`torn at ${length}`)
+    if ((await readJournal(folder, begin.restoreId)).map(({ step }) => step).join() !== 'begin,fact,rolled-back')
+      t.fail(`torn at ${length}`)
   }
   for (let length = 0; length < whole.indexOf('\n'); length += 1) {
     await writeFile(path, whole.subarray(0, length))
-    if (await openJournal(folder, begin.restoreId) !== null) t.fail(`the first line torn at ${length}`)
+    if ((await openJournal(folder, begin.restoreId)) !== null) t.fail(`the first line torn at ${length}`)
   }
 })
 
@@ -73,10 +81,13 @@ t.test('a last line of garbage is torn, a damaged one before a whole one is not 
     const altered = Buffer.from(whole)
     altered[at] = (altered[at] as number) ^ 1
     await writeFile(path, altered)
-    const outcome = await openJournal(folder, begin.restoreId).then(async found => {
-      await found?.close()
-      return stateOf(found?.lines ?? [])
-    }, (error: { code: string }) => error.code)
+    const outcome = await openJournal(folder, begin.restoreId).then(
+      async found => {
+        await found?.close()
+        return stateOf(found?.lines ?? [])
+      },
+      (error: { code: string }) => error.code
+    )
     const expected = at < lastLine ? 'JOURNAL_DAMAGED' : 'committing'
     // The newline between the last two: both are damaged then.
     if (outcome !== expected && at !== lastLine - 1) t.fail(`altered at ${at}: ${outcome}`)

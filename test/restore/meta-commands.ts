@@ -34,7 +34,7 @@ t.test('nothing in a dump makes psql run a program or reach the live database', 
     'its own key twice': `\\restrict abc\n\\restrict abc\n\\unrestrict abc\n\\unrestrict abc\n\\! ${touch}\n`,
     include: '\\i /etc/hostname\n',
     'another database': `\\c ${name}\nDROP TABLE live;\n`,
-    'the server\'s shell': `COPY (SELECT 1) TO PROGRAM '${touch}';\n`,
+    "the server's shell": `COPY (SELECT 1) TO PROGRAM '${touch}';\n`,
     'a role': `SET ROLE ${name};\n`,
     'an owner': `SET SESSION AUTHORIZATION ${name};\n`,
     'our rights': `GRANT ${name} TO CURRENT_USER;\n`,
@@ -46,12 +46,24 @@ t.test('nothing in a dump makes psql run a program or reach the live database', 
       const names = { database: `dab_restore_${suffix}`, loader: `dab_loader_${suffix}` }
       try {
         const { loader } = await createScratch(connection, names, locale, 1 << 30)
-        await t.rejects(loadDump(connection, tools, {
-          database: names.database, loader, hasDefaultPrivileges: false, signal: new AbortController().signal,
-          sql: (async function * () { yield Buffer.from(dump) })()
-        }), { code: 'DUMP_INVALID' }, attack)
+        await t.rejects(
+          loadDump(connection, tools, {
+            database: names.database,
+            loader,
+            hasDefaultPrivileges: false,
+            signal: new AbortController().signal,
+            sql: (async function* () {
+              yield Buffer.from(dump)
+            })()
+          }),
+          { code: 'DUMP_INVALID' },
+          attack
+        )
         if (attack === 'shell') {
-          await t.rejects(withSql({ ...connection, ...loader }, {}, async sql => await sql`DROP TABLE live`), 'the loader owns nothing of the live database')
+          await t.rejects(
+            withSql({ ...connection, ...loader }, {}, async sql => await sql`DROP TABLE live`),
+            'the loader owns nothing of the live database'
+          )
         }
       } finally {
         await dropScratch(connection, names)

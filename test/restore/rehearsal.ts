@@ -18,7 +18,11 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   const live = join(folders.uploadDir, organizationId)
   await mkdir(join(live, 'photos'), { recursive: true })
   for (const name of ['top', 'photos/same', 'photos/changed', 'photos/removed']) await writeFile(join(live, name), name)
-  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, testJob())
+  const { id } = await createBackup(
+    core,
+    { organizationId, type: 'full', createdBy: 't', createdByEmail: null },
+    testJob()
+  )
 
   await sql.unsafe(`DELETE FROM keyed WHERE t IN ('1', '2'); UPDATE keyed SET v = '{"a": 1}' WHERE t = '3'; INSERT INTO keyed VALUES ('new', '1');
     DELETE FROM bare WHERE t = 'y'; DROP TABLE gone; CREATE TABLE late (id int); INSERT INTO late VALUES (1), (2)`)
@@ -26,11 +30,24 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   await writeFile(join(live, 'photos/changed'), 'photos/CHANGED')
   await writeFile(join(live, 'added'), '')
 
-  const counters = async () => await withSql(core.database.connection(), {}, async sql => await sql`
-    SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY 1`)
+  const counters = async () =>
+    await withSql(
+      core.database.connection(),
+      {},
+      async sql =>
+        await sql`
+    SELECT relname, n_tup_ins, n_tup_upd, n_tup_del FROM pg_stat_user_tables ORDER BY 1`
+    )
   await sql`SELECT pg_stat_force_next_flush()`
-  const before = [await fingerprints(core), await listTree(live), [...await counters()]]
-  const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: true, startedBy: 't' }
+  const before = [await fingerprints(core), await listTree(live), [...(await counters())]]
+  const request = {
+    organizationId,
+    backupId: id,
+    validateChecksum: true,
+    rollbackOnFailure: true,
+    dryRun: true,
+    startedBy: 't'
+  }
   const { report } = await restoreBackup(core, request, testJob({ core }))
   t.match(report.database?.tables, [
     { table: 'public.bare', rows: 3, added: 1, changed: 0, removed: 0, unchanged: 2, comparedBy: 'content' },
@@ -40,22 +57,47 @@ t.test('a dry run tells exactly what would change, and changes nothing', async t
   ])
   t.match(report.files?.folders, [
     { folder: '.', files: 1, added: 0, changed: 0, removed: 1, unchanged: 1, sample: ['- added'] },
-    { folder: 'photos', files: 3, added: 1, changed: 1, removed: 0, unchanged: 1, sample: ['~ photos/changed', '+ photos/removed'] }
+    {
+      folder: 'photos',
+      files: 3,
+      added: 1,
+      changed: 1,
+      removed: 0,
+      unchanged: 1,
+      sample: ['~ photos/changed', '+ photos/removed']
+    }
   ])
-  t.same([await fingerprints(core), await listTree(live), [...await counters()]], before)
+  t.same([await fingerprints(core), await listTree(live), [...(await counters())]], before)
 })
 
 t.test('cancelled at any phase before the commit, nothing has happened', async t => {
   const { url, sql } = await createTestDatabase(t)
   await sql`CREATE TABLE x (id int)`
   const core = coreOf(await createFolders(t, url))
-  const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 't', createdByEmail: null }, testJob())
+  const { id } = await createBackup(
+    core,
+    { organizationId, type: 'full', createdBy: 't', createdByEmail: null },
+    testJob()
+  )
   await sql`INSERT INTO x VALUES (1)`
   const before = await fingerprints(core)
   for (const at of ['verify', 'plan', 'prepare', 'report']) {
     const controller = new AbortController()
-    const job = testJob({ core, signal: controller.signal, onPhase: phase => { if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled')) } })
-    const request = { organizationId, backupId: id, validateChecksum: true, rollbackOnFailure: true, dryRun: false, startedBy: 't' }
+    const job = testJob({
+      core,
+      signal: controller.signal,
+      onPhase: phase => {
+        if (phase === at) controller.abort(new AppError('JOB_CANCELLED', 'job-cancelled', 'cancelled'))
+      }
+    })
+    const request = {
+      organizationId,
+      backupId: id,
+      validateChecksum: true,
+      rollbackOnFailure: true,
+      dryRun: false,
+      startedBy: 't'
+    }
     await t.rejects(restoreBackup(core, request, job), { code: 'JOB_CANCELLED' }, at)
     t.same(await fingerprints(core), before, at)
   }

@@ -20,16 +20,26 @@ t.test('files that have no place on an SMB installation refuse the restore, and 
   await mkdir(join(uploadDir, 'acme'))
   await writeFile(join(uploadDir, 'acme', 'a.txt'), 'a')
   const smb = { ...core, storage }
-  const backups = { files: await createBackup(core, { ...request, type: 'files' }, testJob()), full: await createBackup(core, { ...request, type: 'full' }, testJob()) }
+  const backups = {
+    files: await createBackup(core, { ...request, type: 'files' }, testJob()),
+    full: await createBackup(core, { ...request, type: 'full' }, testJob())
+  }
   await sql`DELETE FROM items`
   for (const [type, { id: backupId }] of Object.entries(backups)) {
     for (const dryRun of [true, false]) {
-      await t.rejects(restoreBackup(smb, { ...restore, backupId, dryRun }, testJob({ core: smb })), { code: 'BACKUP_INCOMPATIBLE', remedy: /FILE_STORAGE_TYPE=local/ }, `${type}, dryRun ${dryRun}`)
+      await t.rejects(
+        restoreBackup(smb, { ...restore, backupId, dryRun }, testJob({ core: smb })),
+        { code: 'BACKUP_INCOMPATIBLE', remedy: /FILE_STORAGE_TYPE=local/ },
+        `${type}, dryRun ${dryRun}`
+      )
     }
   }
   t.equal((await sql`SELECT FROM items`).length, 0, 'a restore is both parts or none')
   const database = await createBackup(core, { ...request, type: 'database' }, testJob())
-  t.ok((await restoreBackup(smb, { ...restore, backupId: database.id, dryRun: true }, testJob({ core: smb }))).report.database)
+  t.ok(
+    (await restoreBackup(smb, { ...restore, backupId: database.id, dryRun: true }, testJob({ core: smb }))).report
+      .database
+  )
 })
 
 t.test('a backup that holds nothing to restore says so in place of a success', async t => {
@@ -40,7 +50,10 @@ t.test('a backup that holds nothing to restore says so in place of a success', a
   const { id: backupId } = await createBackup(smb, { ...request, type: 'files' }, testJob())
   for (const here of [core, smb]) {
     for (const dryRun of [true, false]) {
-      await t.rejects(restoreBackup(here, { ...restore, backupId, dryRun }, testJob({ core: here })), { code: 'BACKUP_INCOMPATIBLE', remedy: /SMB_BACKUP_INFO/ })
+      await t.rejects(restoreBackup(here, { ...restore, backupId, dryRun }, testJob({ core: here })), {
+        code: 'BACKUP_INCOMPATIBLE',
+        remedy: /SMB_BACKUP_INFO/
+      })
     }
   }
   t.same(await readdir(join(uploadDir, 'acme')), ['a.txt'])

@@ -14,5 +14,7 @@ t.test('random settings of database and role change nothing of what a restore br
     sums.refusedByPostgres += run.refusedByPostgres
     sums.undone += run.undone ? 1 : 0
   }
-  t.comment(`${sums.databases} databases: ${sums.set} settings set, ${sums.refusedByPostgres} not taken by PostgreSQL, ${sums.undone} undone too`)
+  t.comment(
+    `${sums.databases} databases: ${sums.set} settings set, ${sums.refusedByPostgres} not taken by PostgreSQL, ${sums.undone} undone too`
+  )
 })

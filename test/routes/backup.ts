@@ -8,15 +8,20 @@ import { buildTestApp, type TestApp } from '../support/app.js'
 const unknownId = '00000000-0000-4000-8000-000000000000'
 
 /** A service with one organization's uploads, and what asks it. */
-async function setUp (t: Test): Promise<TestApp & { create: (body?: object, organizationId?: string) => Promise<Backup> }> {
+async function setUp(
+  t: Test
+): Promise<TestApp & { create: (body?: object, organizationId?: string) => Promise<Backup> }> {
   const parts = await buildTestApp(t)
   await mkdir(join(parts.uploadDir, 'acme'), { recursive: true })
   await writeFile(join(parts.uploadDir, 'acme', 'forklift.jpg'), Buffer.alloc(3000, 'pixels'))
   return {
     ...parts,
-    async create (body = {}, organizationId = 'acme') {
+    async create(body = {}, organizationId = 'acme') {
       const response = await parts.app.inject({
-        method: 'POST', url: '/api/backup/create', headers: parts.as('OWNER', organizationId), payload: { type: 'files', ...body }
+        method: 'POST',
+        url: '/api/backup/create',
+        headers: parts.as('OWNER', organizationId),
+        payload: { type: 'files', ...body }
       })
       t.equal(response.statusCode, 201, response.body)
       return response.json()
@@ -27,7 +32,10 @@ async function setUp (t: Test): Promise<TestApp & { create: (body?: object, orga
 t.test('create answers 201 with the backup and where it is', async t => {
   const { app, as, backupDir } = await setUp(t)
   const response = await app.inject({
-    method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files', description: 'Before the import' }
+    method: 'POST',
+    url: '/api/backup/create',
+    headers: as(),
+    payload: { type: 'files', description: 'Before the import' }
   })
   t.equal(response.statusCode, 201)
   const backup = response.json<Backup>()
@@ -57,19 +65,35 @@ t.test('create answers 201 with the backup and where it is', async t => {
 
 t.test('an organization without an upload folder is told that its backup holds no files', async t => {
   const { app, as } = await setUp(t)
-  const create = async (organizationId: string) => (await app.inject({
-    method: 'POST', url: '/api/backup/create', headers: as('OWNER', organizationId), payload: { type: 'files' }
-  })).json<Backup>()
+  const create = async (organizationId: string) =>
+    (
+      await app.inject({
+        method: 'POST',
+        url: '/api/backup/create',
+        headers: as('OWNER', organizationId),
+        payload: { type: 'files' }
+      })
+    ).json<Backup>()
   const empty = await create('newcomer')
   t.match(empty, { counts: { files: 0 }, warnings: [/no upload folder.*UPLOAD_DIR/] })
-  t.same((await app.inject({ url: `/api/backup/${empty.id}`, headers: as('OWNER', 'newcomer') })).json<Backup>().warnings, empty.warnings)
-  t.match((await app.inject({ url: '/api/backup/jobs', headers: as('OWNER', 'newcomer') })).json(), [{ result: { warnings: empty.warnings } }])
+  t.same(
+    (await app.inject({ url: `/api/backup/${empty.id}`, headers: as('OWNER', 'newcomer') })).json<Backup>().warnings,
+    empty.warnings
+  )
+  t.match((await app.inject({ url: '/api/backup/jobs', headers: as('OWNER', 'newcomer') })).json(), [
+    { result: { warnings: empty.warnings } }
+  ])
   t.same((await create('acme')).warnings, [])
 })
 
 t.test('a user without an e-mail address is named by id', async t => {
   const { app, as } = await setUp(t)
-  const response = await app.inject({ method: 'POST', url: '/api/backup/create', headers: as('OWNER', 'acme', { email: undefined }), payload: { type: 'files' } })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/api/backup/create',
+    headers: as('OWNER', 'acme', { email: undefined }),
+    payload: { type: 'files' }
+  })
   t.match(response.json(), { createdBy: 'user-1' })
   t.notOk('description' in response.json<object>())
 })
@@ -86,16 +110,26 @@ t.test('bodies are strict: every wrong field is named, and nothing is made', asy
     ['create', '"files"', [/body/]],
     [`restore/${unknownId}`, { dryrun: true }, [/body\.dryrun/]],
     [`restore/${unknownId}`, { dryRun: 'true' }, [/body\.dryRun/]],
-    [`restore/${unknownId}`, { dryRun: 1, validateChecksum: 'no', rollbackOnFailure: null }, [/body\.dryRun/, /body\.validateChecksum/, /body\.rollbackOnFailure/]]
+    [
+      `restore/${unknownId}`,
+      { dryRun: 1, validateChecksum: 'no', rollbackOnFailure: null },
+      [/body\.dryRun/, /body\.validateChecksum/, /body\.rollbackOnFailure/]
+    ]
   ]
   for (const [path, body, expected] of cases) {
     const payload = typeof body === 'string' ? body : JSON.stringify(body)
-    const response = await app.inject({ method: 'POST', url: `/api/backup/${path}`, headers: { ...as(), 'content-type': 'application/json' }, payload })
+    const response = await app.inject({
+      method: 'POST',
+      url: `/api/backup/${path}`,
+      headers: { ...as(), 'content-type': 'application/json' },
+      payload
+    })
     t.equal(response.statusCode, 400, payload)
-    const { code, errors } = response.json<{ code: string, errors: Array<{ field: string, message: string }> }>()
+    const { code, errors } = response.json<{ code: string; errors: Array<{ field: string; message: string }> }>()
     t.equal(code, 'VALIDATION_FAILED', payload)
     t.equal(errors.length, expected.length, response.body)
-    for (const pattern of expected) t.match(errors.map(({ field, message }) => `${field} ${message}`).join('\n'), pattern)
+    for (const pattern of expected)
+      t.match(errors.map(({ field, message }) => `${field} ${message}`).join('\n'), pattern)
   }
   t.same(await readdir(backupDir), [])
 })
@@ -135,12 +169,21 @@ t.test('ids are checked, and an unknown one is not found', async t => {
   }
 })
 
-t.test('another organization\'s backup is not found', async t => {
+t.test("another organization's backup is not found", async t => {
   const { app, as, create } = await setUp(t)
   const { id } = await create()
   const other = as('OWNER', 'other')
-  for (const [method, url] of [['GET', `/api/backup/${id}`], ['GET', `/api/backup/${id}/download`], ['DELETE', `/api/backup/${id}`], ['POST', `/api/backup/restore/${id}`]] as const) {
-    t.match((await app.inject({ method, url, headers: other })).json(), { statusCode: 404, code: 'BACKUP_NOT_FOUND' }, `${method} ${url}`)
+  for (const [method, url] of [
+    ['GET', `/api/backup/${id}`],
+    ['GET', `/api/backup/${id}/download`],
+    ['DELETE', `/api/backup/${id}`],
+    ['POST', `/api/backup/restore/${id}`]
+  ] as const) {
+    t.match(
+      (await app.inject({ method, url, headers: other })).json(),
+      { statusCode: 404, code: 'BACKUP_NOT_FOUND' },
+      `${method} ${url}`
+    )
   }
   t.same((await app.inject({ url: '/api/backup/list', headers: other })).json(), [])
   t.equal((await app.inject({ url: `/api/backup/${id}`, headers: as() })).statusCode, 200)
@@ -154,21 +197,34 @@ t.test('list is a bare array, newest first, in pages', async t => {
   for (let i = 0; i < 3; i++) made.unshift((await create()).id)
 
   const all = await list()
-  t.same(all.json<Backup[]>().map(({ id }) => id), made)
+  t.same(
+    all.json<Backup[]>().map(({ id }) => id),
+    made
+  )
   t.notOk(all.headers.link)
 
   const first = await list('?limit=2&type=files')
-  t.same(first.json<Backup[]>().map(({ id }) => id), made.slice(0, 2))
+  t.same(
+    first.json<Backup[]>().map(({ id }) => id),
+    made.slice(0, 2)
+  )
   const [, next = ''] = /^<(.+)>; rel="next"$/.exec(String(first.headers.link)) ?? []
   t.match(next, /^\/api\/backup\/list\?type=files&limit=2&cursor=/)
   const second = await app.inject({ url: next, headers: as() })
-  t.same(second.json<Backup[]>().map(({ id }) => id), made.slice(2))
+  t.same(
+    second.json<Backup[]>().map(({ id }) => id),
+    made.slice(2)
+  )
   t.notOk(second.headers.link)
 
   t.same((await list('?type=database')).json(), [])
   for (const query of ['?limit=0', '?limit=101', '?limit=two', '?type=all', '?page=2', '?cursor=']) {
     const refused = await list(query)
-    t.match(refused.json(), { statusCode: 400, code: 'VALIDATION_FAILED', errors: [{ field: /^querystring\./ }] }, query)
+    t.match(
+      refused.json(),
+      { statusCode: 400, code: 'VALIDATION_FAILED', errors: [{ field: /^querystring\./ }] },
+      query
+    )
   }
   t.match((await list('?cursor=none-of-ours')).json(), { statusCode: 400, code: 'BAD_REQUEST' })
 })
@@ -188,13 +244,26 @@ t.test('a backup whose archive is gone says so', async t => {
   const { app, as, create, backupDir } = await setUp(t)
   const { id } = await create()
   await rm(join(backupDir, 'acme', `backup-${id}.zip`))
-  t.match((await app.inject({ url: `/api/backup/${id}/download`, headers: as() })).json(), { statusCode: 404, code: 'ARCHIVE_MISSING' })
+  t.match((await app.inject({ url: `/api/backup/${id}/download`, headers: as() })).json(), {
+    statusCode: 404,
+    code: 'ARCHIVE_MISSING'
+  })
 })
 
-t.test('a repository that can\'t be used gives 503 and a remedy', async t => {
+t.test("a repository that can't be used gives 503 and a remedy", async t => {
   const { app, as, backupDir } = await setUp(t)
   await rm(backupDir, { recursive: true })
   await writeFile(backupDir, 'no folder')
-  const response = await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })
-  t.match(response.json(), { statusCode: 503, code: 'REPOSITORY_UNAVAILABLE', reason: 'folder-is-a-file', remedy: /folder/ })
+  const response = await app.inject({
+    method: 'POST',
+    url: '/api/backup/create',
+    headers: as(),
+    payload: { type: 'files' }
+  })
+  t.match(response.json(), {
+    statusCode: 503,
+    code: 'REPOSITORY_UNAVAILABLE',
+    reason: 'folder-is-a-file',
+    remedy: /folder/
+  })
 })

@@ -38,7 +38,8 @@ t.test('If-Range', async t => {
 })
 
 t.test('If-None-Match', async t => {
-  for (const header of [etag, `W/${etag}`, '*', `"x", ${etag}`]) t.same(choose({ 'if-none-match': header }), { status: 304 }, header)
+  for (const header of [etag, `W/${etag}`, '*', `"x", ${etag}`])
+    t.same(choose({ 'if-none-match': header }), { status: 304 }, header)
   t.same(choose({ 'if-none-match': '"x"' }), whole)
   t.same(choose({ 'if-none-match': etag, range: 'bytes=5000-' }), { status: 304 }, 'it comes before Range')
 })

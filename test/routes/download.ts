@@ -9,16 +9,19 @@ import type { Backup } from '../../src/repository/record.js'
 import { buildTestApp } from '../support/app.js'
 
 /** A listening service with one backup of incompressible bytes. */
-async function setUp (t: Test, bytes = 100_000) {
+async function setUp(t: Test, bytes = 100_000) {
   const parts = await buildTestApp(t)
   const { app, as, uploadDir, backupDir } = parts
   await mkdir(join(uploadDir, 'acme'))
   await writeFile(join(uploadDir, 'acme', 'photo.jpg'), randomBytes(bytes))
-  const backup = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })).json<Backup>()
+  const backup = (
+    await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'files' } })
+  ).json<Backup>()
   const archive = await readFile(join(backupDir, 'acme', `backup-${backup.id}.zip`))
   const address = await app.listen({ host: '127.0.0.1', port: 0 })
   const url = `${address}/api/backup/${backup.id}/download`
-  const ask = async (headers: Record<string, string> = {}, method = 'GET') => await fetch(url, { method, headers: { ...as(), ...headers } })
+  const ask = async (headers: Record<string, string> = {}, method = 'GET') =>
+    await fetch(url, { method, headers: { ...as(), ...headers } })
   return { ...parts, backup, archive, url, ask }
 }
 
@@ -41,10 +44,15 @@ t.test('the whole archive, with what is needed to check it', async t => {
 
 t.test('HEAD answers the same headers and opens nothing', async t => {
   const { ask, core, backup } = await setUp(t)
-  const headers = async (response: Response) => Object.entries(Object.fromEntries(response.headers)).filter(([name]) => !/date|ratelimit|connection|keep-alive/.test(name)).sort()
+  const headers = async (response: Response) =>
+    Object.entries(Object.fromEntries(response.headers))
+      .filter(([name]) => !/date|ratelimit|connection|keep-alive/.test(name))
+      .sort()
   const whole = await ask()
   await whole.arrayBuffer()
-  core.repository.readArchive = async () => { throw new Error('opened') }
+  core.repository.readArchive = async () => {
+    throw new Error('opened')
+  }
   const response = await ask({}, 'HEAD')
   t.equal(response.status, 200)
   t.same(await headers(response), await headers(whole))
@@ -93,7 +101,9 @@ t.test('the archive is closed when the client leaves', async t => {
   const { core, url, as } = await setUp(t, 20_000_000)
   const read = core.repository.readArchive
   let told: (stream: Readable) => void = () => {}
-  const opened = new Promise<Readable>(resolve => { told = resolve })
+  const opened = new Promise<Readable>(resolve => {
+    told = resolve
+  })
   core.repository.readArchive = async (...args) => {
     const stream = await read(...args)
     if (stream !== null) told(stream)

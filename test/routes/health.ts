@@ -29,14 +29,27 @@ t.test('ready', async t => {
   const { app, jobs, uploadDir, backupDir } = await buildTestApp(t, { databaseUrl: url })
   const ready = async () => await app.inject({ url: '/health/ready' })
   t.equal((await ready()).statusCode, 200)
-  t.same((await ready()).json(), { status: 'ready', database: 'available', storage: 'available', repository: 'available' })
+  t.same((await ready()).json(), {
+    status: 'ready',
+    database: 'available',
+    storage: 'available',
+    repository: 'available'
+  })
 
   await rm(uploadDir, { recursive: true })
-  t.match((await ready()).json(), { statusCode: 503, code: 'STORAGE_UNAVAILABLE', reason: 'not-ready', errors: [{ field: 'storage' }] })
+  t.match((await ready()).json(), {
+    statusCode: 503,
+    code: 'STORAGE_UNAVAILABLE',
+    reason: 'not-ready',
+    errors: [{ field: 'storage' }]
+  })
   await rm(backupDir, { recursive: true })
   await writeFile(backupDir, 'no folder')
   const { errors } = (await ready()).json<{ errors: Array<{ field: string }> }>()
-  t.same(errors.map(({ field }) => field), ['storage', 'repository'])
+  t.same(
+    errors.map(({ field }) => field),
+    ['storage', 'repository']
+  )
   t.notMatch((await ready()).body, uploadDir)
   t.ok(jobs)
 })
@@ -45,14 +58,22 @@ t.test('the log is told when readiness changes, not at each probe', async t => {
   const { url } = await createTestDatabase(t)
   const { log, lines } = keptLog()
   const { app, uploadDir } = await buildTestApp(t, { databaseUrl: url, log })
-  const probe = async (status: number) => { for (let n = 0; n < 3; n += 1) t.equal((await app.inject({ url: '/health/ready' })).statusCode, status) }
+  const probe = async (status: number) => {
+    for (let n = 0; n < 3; n += 1) t.equal((await app.inject({ url: '/health/ready' })).statusCode, status)
+  }
   await probe(200)
   await rm(uploadDir, { recursive: true })
   await probe(503)
   await mkdir(uploadDir)
   await probe(200)
   t.match(lines, [
-    { level: 50, code: 'STORAGE_UNAVAILABLE', msg: 'Not ready: storage.', remedy: /Make the folder, or mount it/, errors: [{ field: 'storage', reason: 'folder-missing' }] },
+    {
+      level: 50,
+      code: 'STORAGE_UNAVAILABLE',
+      msg: 'Not ready: storage.',
+      remedy: /Make the folder, or mount it/,
+      errors: [{ field: 'storage', reason: 'folder-missing' }]
+    },
     { level: 30, msg: 'Ready again.' }
   ])
   t.equal(lines.length, 2)
@@ -70,19 +91,41 @@ t.test('not ready where BACKUP_DIR has no room', async t => {
   await writeFile(join(disk.folder, 'full'), Buffer.alloc(3 << 20))
   const response = await app.inject({ url: '/health/ready' })
   t.equal(response.statusCode, 507)
-  t.match(response.json(), { code: 'DISK_FULL', reason: 'not-ready', remedy: /Free disk space/, errors: [{ field: 'repository', reason: 'repository-nearly-full' }] })
+  t.match(response.json(), {
+    code: 'DISK_FULL',
+    reason: 'not-ready',
+    remedy: /Free disk space/,
+    errors: [{ field: 'repository', reason: 'repository-nearly-full' }]
+  })
 })
 
 t.test('not ready without a database, nor while jobs are refused', async t => {
   const { app, gate } = await buildTestApp(t)
   const response = await app.inject({ url: '/health/ready' })
-  t.match(response.json(), { statusCode: 503, error: 'Service Unavailable', code: 'DATABASE_UNAVAILABLE', remedy: String, errors: [{ field: 'database' }] })
+  t.match(response.json(), {
+    statusCode: 503,
+    error: 'Service Unavailable',
+    code: 'DATABASE_UNAVAILABLE',
+    remedy: String,
+    errors: [{ field: 'database' }]
+  })
   t.ok(response.headers['retry-after'])
   t.notMatch(response.body, /secret/)
-  gate.set(new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', { remedy: 'Stop it.' }))
-  t.match((await app.inject({ url: '/health/ready' })).json(), {
-    code: 'CONFIG_INVALID', reason: 'another-service', remedy: 'Stop it.', errors: [{ field: 'database' }]
-  }, 'the reason why the database is not started comes before its absence')
+  gate.set(
+    new AppError('CONFIG_INVALID', 'another-service', 'Another service runs on EMBEDDED_DB_DIR.', {
+      remedy: 'Stop it.'
+    })
+  )
+  t.match(
+    (await app.inject({ url: '/health/ready' })).json(),
+    {
+      code: 'CONFIG_INVALID',
+      reason: 'another-service',
+      remedy: 'Stop it.',
+      errors: [{ field: 'database' }]
+    },
+    'the reason why the database is not started comes before its absence'
+  )
 
   const { url } = await createTestDatabase(t)
   const starting = await buildTestApp(t, { databaseUrl: url })

@@ -10,14 +10,21 @@ t.test('the root leads to the documentation', async t => {
   t.equal((await app.inject({ url: '/docs' })).statusCode, 200)
 })
 
-t.test('every address of the documentation\'s page leads to /docs, also without a proxy', async t => {
-  for (const url of ['/docs?lang=en', '/docs/?lang=en', '/docs/static/', '/docs/static/index.html', '/docs/static/index.html?lang=en']) {
+t.test("every address of the documentation's page leads to /docs, also without a proxy", async t => {
+  for (const url of [
+    '/docs?lang=en',
+    '/docs/?lang=en',
+    '/docs/static/',
+    '/docs/static/index.html',
+    '/docs/static/index.html?lang=en'
+  ]) {
     const { statusCode, headers } = await app.inject({ url })
     t.equal(statusCode, 302, url)
     t.notMatch(headers.location, /^\/|:/, `${url}: the redirect is relative`)
     t.equal(new URL(String(headers.location), `http://here${url}`).href, 'http://here/docs', url)
   }
-  for (const url of ['/docs', '/docs/', '/docs/static/swagger-ui.css']) t.equal((await app.inject({ url })).statusCode, 200, url)
+  for (const url of ['/docs', '/docs/', '/docs/static/swagger-ui.css'])
+    t.equal((await app.inject({ url })).statusCode, 200, url)
 })
 
 t.test('browsers get an icon', async t => {
@@ -33,7 +40,8 @@ t.test('JSON answers end with a newline, whatever they say, and nothing else doe
     t.match(body, /[}\]]\n$/, url)
     t.equal(Number(headers['content-length'] ?? Buffer.byteLength(body)), Buffer.byteLength(body), `${url}: its length`)
     const head = await app.inject({ url, method: 'HEAD', headers: as() })
-    if (head.statusCode === 200) t.equal(head.headers['content-length'], headers['content-length'], `${url}: the length that HEAD tells`)
+    if (head.statusCode === 200)
+      t.equal(head.headers['content-length'], headers['content-length'], `${url}: the length that HEAD tells`)
   }
   t.notMatch((await app.inject({ url: '/favicon.ico' })).body, /\n$/)
 })

@@ -9,24 +9,36 @@ import { createTestDatabase } from '../support/postgres.js'
 import { startWork } from '../support/work.js'
 
 /** A job that is open until it is told to end, or cancelled. */
-async function startJob ({ jobs }: TestApp, organizationId = 'acme') {
+async function startJob({ jobs }: TestApp, organizationId = 'acme') {
   let begin: (context: JobContext) => void = () => {}
   let finish: (value: unknown) => void = () => {}
-  const began = new Promise<JobContext>(resolve => { begin = resolve })
+  const began = new Promise<JobContext>(resolve => {
+    begin = resolve
+  })
   const { job, done } = startWork(jobs, {
     organizationId,
-    run: async context => await new Promise((resolve, reject) => {
-      finish = resolve
-      context.signal.addEventListener('abort', () => { reject(context.signal.reason as Error) })
-      begin(context)
-    })
+    run: async context =>
+      await new Promise((resolve, reject) => {
+        finish = resolve
+        context.signal.addEventListener('abort', () => {
+          reject(context.signal.reason as Error)
+        })
+        begin(context)
+      })
   })
   const { progress } = await began
-  return { job, done, progress, finish: (value: unknown) => { finish(value) } }
+  return {
+    job,
+    done,
+    progress,
+    finish: (value: unknown) => {
+      finish(value)
+    }
+  }
 }
 
 /** Reads server-sent events one after the other. */
-async function * eventsOf (response: IncomingMessage): AsyncGenerator<{ event: string, job: Job }> {
+async function* eventsOf(response: IncomingMessage): AsyncGenerator<{ event: string; job: Job }> {
   let text = ''
   for await (const chunk of response.setEncoding('utf8')) {
     text += chunk as string
@@ -38,10 +50,12 @@ async function * eventsOf (response: IncomingMessage): AsyncGenerator<{ event: s
   }
 }
 
-async function watch (service: TestApp, jobId: string) {
-  const address = service.app.server.listening ? service.app.listeningOrigin : await service.app.listen({ host: '127.0.0.1', port: 0 })
+async function watch(service: TestApp, jobId: string) {
+  const address = service.app.server.listening
+    ? service.app.listeningOrigin
+    : await service.app.listen({ host: '127.0.0.1', port: 0 })
   const request = get(`${address}/api/backup/jobs/${jobId}/events`, { headers: service.as(), agent: false })
-  const [response] = await once(request, 'response') as [IncomingMessage]
+  const [response] = (await once(request, 'response')) as [IncomingMessage]
   return { request, response, events: eventsOf(response) }
 }
 
@@ -49,7 +63,10 @@ t.test('respond-async answers with the job at once', async t => {
   const service = await buildTestApp(t)
   const { app, as } = service
   const response = await app.inject({
-    method: 'POST', url: '/api/backup/create', headers: { ...as(), prefer: 'handling=strict, Respond-Async; x=1, wait=10' }, payload: { type: 'files' }
+    method: 'POST',
+    url: '/api/backup/create',
+    headers: { ...as(), prefer: 'handling=strict, Respond-Async; x=1, wait=10' },
+    payload: { type: 'files' }
   })
   t.equal(response.statusCode, 202)
   const job = response.json<Job>()
@@ -59,11 +76,14 @@ t.test('respond-async answers with the job at once', async t => {
 
   await app.listen({ host: '127.0.0.1', port: 0 })
   const { events } = await watch(service, job.id)
-  let last: { event: string, job: Job } | undefined
+  let last: { event: string; job: Job } | undefined
   for await (const event of events) last = event
   t.match(last, { event: 'result', job: { state: 'succeeded', result: { type: 'files' } } })
   t.same((await app.inject({ url: String(response.headers.location), headers: as() })).json(), last?.job)
-  t.same((await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Job[]>().map(({ id }) => id), [job.id])
+  t.same(
+    (await app.inject({ url: '/api/backup/jobs', headers: as() })).json<Job[]>().map(({ id }) => id),
+    [job.id]
+  )
   t.same((await app.inject({ url: '/api/backup/jobs', headers: as('OWNER', 'other') })).json(), [])
 })
 
@@ -71,10 +91,19 @@ t.test('a second job of the organization is refused, by the name of the first', 
   const service = await buildTestApp(t)
   const { app, as } = service
   const { job, done, finish } = await startJob(service)
-  const create = async (organizationId: string) => await app.inject({
-    method: 'POST', url: '/api/backup/create', headers: as('OWNER', organizationId), payload: { type: 'files' }
+  const create = async (organizationId: string) =>
+    await app.inject({
+      method: 'POST',
+      url: '/api/backup/create',
+      headers: as('OWNER', organizationId),
+      payload: { type: 'files' }
+    })
+  t.match((await create('acme')).json(), {
+    statusCode: 409,
+    error: 'Conflict',
+    code: 'JOB_CONFLICT',
+    message: new RegExp(`create.*${job.id}`)
   })
-  t.match((await create('acme')).json(), { statusCode: 409, error: 'Conflict', code: 'JOB_CONFLICT', message: new RegExp(`create.*${job.id}`) })
   t.equal((await create('other')).statusCode, 201)
   finish(null)
   await done
@@ -94,7 +123,11 @@ t.test('events: progress, then the result, then the end', async t => {
   t.equal((await events.next()).done, true)
 
   const late = await watch(service, job.id)
-  t.match((await late.events.next()).value, { event: 'result', job: { state: 'succeeded' } }, 'a finished job answers at once')
+  t.match(
+    (await late.events.next()).value,
+    { event: 'result', job: { state: 'succeeded' } },
+    'a finished job answers at once'
+  )
   t.equal((await late.events.next()).done, true)
 })
 
@@ -103,7 +136,9 @@ t.test('a watcher who leaves is forgotten, and the job goes on', async t => {
   const { job, done, finish } = await startJob(service)
   const { watch: subscribe } = service.jobs
   let left: () => void = () => {}
-  const unsubscribed = new Promise<void>(resolve => { left = resolve })
+  const unsubscribed = new Promise<void>(resolve => {
+    left = resolve
+  })
   service.jobs.watch = (...args) => {
     const unsubscribe = subscribe(...args)
     return () => {
@@ -128,8 +163,12 @@ t.test('a client that leaves does not stop its job', async t => {
   const list = core.storage.list.bind(core.storage)
   let reached: () => void = () => {}
   let goOn: () => void = () => {}
-  const listing = new Promise<void>(resolve => { reached = resolve })
-  const allowed = new Promise<void>(resolve => { goOn = resolve })
+  const listing = new Promise<void>(resolve => {
+    reached = resolve
+  })
+  const allowed = new Promise<void>(resolve => {
+    goOn = resolve
+  })
   core.storage.list = async id => {
     reached()
     await allowed
@@ -137,13 +176,20 @@ t.test('a client that leaves does not stop its job', async t => {
   }
   const leaving = new AbortController()
   const answer = fetch(`${address}/api/backup/create`, {
-    method: 'POST', headers: { ...as(), 'content-type': 'application/json' }, body: '{"type":"files"}', signal: leaving.signal
+    method: 'POST',
+    headers: { ...as(), 'content-type': 'application/json' },
+    body: '{"type":"files"}',
+    signal: leaving.signal
   })
   await listing
   leaving.abort()
   await t.rejects(answer)
   const [job] = await jobs.list('acme')
-  const ended = new Promise<Job>(resolve => { jobs.watch(job?.id ?? '', job => { if (job.state !== 'running') resolve(job) }) })
+  const ended = new Promise<Job>(resolve => {
+    jobs.watch(job?.id ?? '', job => {
+      if (job.state !== 'running') resolve(job)
+    })
+  })
   goOn()
   t.match(await ended, { state: 'succeeded' })
 })
@@ -152,17 +198,24 @@ t.test('cancel', async t => {
   const service = await buildTestApp(t)
   const { app, as } = service
   const { job, done, progress } = await startJob(service)
-  const cancel = async (organizationId?: string) => await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${job.id}`, headers: as('OWNER', organizationId) })
+  const cancel = async (organizationId?: string) =>
+    await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${job.id}`, headers: as('OWNER', organizationId) })
   t.equal((await cancel('other')).statusCode, 404)
   progress.phase('dump')
   t.match((await cancel()).json(), { id: job.id, state: 'running', phase: 'dump' })
   await t.rejects(done, { code: 'JOB_CANCELLED' })
-  t.match((await app.inject({ url: `/api/backup/jobs/${job.id}`, headers: as() })).json(), { state: 'cancelled', error: { code: 'JOB_CANCELLED' } })
+  t.match((await app.inject({ url: `/api/backup/jobs/${job.id}`, headers: as() })).json(), {
+    state: 'cancelled',
+    error: { code: 'JOB_CANCELLED' }
+  })
   t.match((await cancel()).json(), { statusCode: 409, code: 'JOB_CONFLICT' })
 
   const committing = await startJob(service)
   committing.progress.uncancellable()
-  t.match((await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${committing.job.id}`, headers: as() })).json(), { statusCode: 409, code: 'JOB_CONFLICT' })
+  t.match(
+    (await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${committing.job.id}`, headers: as() })).json(),
+    { statusCode: 409, code: 'JOB_CONFLICT' }
+  )
   committing.finish(null)
   await committing.done
 })
@@ -172,22 +225,47 @@ t.test('a backup that waits for a locked table is cancelled while the lock is he
   await sql`CREATE TABLE things (id int PRIMARY KEY)`
   const { app, as, jobs } = await buildTestApp(t, { databaseUrl: url, env: { DATABASE_SCOPE: 'instance' } })
   const migration = openSql(connection)
-  t.teardown(async () => { await migration.end({ timeout: 0 }) })
+  t.teardown(async () => {
+    await migration.end({ timeout: 0 })
+  })
   await migration.unsafe('BEGIN; LOCK TABLE things IN ACCESS EXCLUSIVE MODE')
-  const waiting = async (): Promise<number> => (await sql`SELECT FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass`).length
+  const waiting = async (): Promise<number> =>
+    (await sql`SELECT FROM pg_locks WHERE NOT granted AND relation = 'things'::regclass`).length
 
-  const job = (await app.inject({ method: 'POST', url: '/api/backup/create', headers: { ...as(), prefer: 'respond-async' }, payload: { type: 'database' } })).json<Job>()
-  const ended = new Promise<Job>(resolve => { jobs.watch(job.id, seen => { if (seen.finishedAt !== undefined) resolve(seen) }) })
-  while (await waiting() === 0) if ((await jobs.get('acme', job.id)).finishedAt !== undefined) throw new Error('The backup has not waited.')
+  const job = (
+    await app.inject({
+      method: 'POST',
+      url: '/api/backup/create',
+      headers: { ...as(), prefer: 'respond-async' },
+      payload: { type: 'database' }
+    })
+  ).json<Job>()
+  const ended = new Promise<Job>(resolve => {
+    jobs.watch(job.id, seen => {
+      if (seen.finishedAt !== undefined) resolve(seen)
+    })
+  })
+  while ((await waiting()) === 0)
+    if ((await jobs.get('acme', job.id)).finishedAt !== undefined) throw new Error('The backup has not waited.')
   await app.inject({ method: 'DELETE', url: `/api/backup/jobs/${job.id}`, headers: as() })
   const { finishedAt, ...cancelled } = await ended
   t.match(cancelled, { state: 'cancelled', phase: 'snapshot', error: { code: 'JOB_CANCELLED' } })
-  t.ok(Date.parse(finishedAt!) - Date.parse(job.startedAt) < 60_000, 'the wait\'s own limit has not ended it')
-  t.equal((await migration`SELECT FROM pg_locks WHERE granted AND relation = 'things'::regclass AND mode = 'AccessExclusiveLock'`).length, 1, 'it is held')
+  t.ok(Date.parse(finishedAt!) - Date.parse(job.startedAt) < 60_000, "the wait's own limit has not ended it")
+  t.equal(
+    (
+      await migration`SELECT FROM pg_locks WHERE granted AND relation = 'things'::regclass AND mode = 'AccessExclusiveLock'`
+    ).length,
+    1,
+    'it is held'
+  )
   // Without its session's end the wait would go on for as long as the lock is held.
-  while (await waiting() > 0) await migration`SELECT`
+  while ((await waiting()) > 0) await migration`SELECT`
   await migration.unsafe('ROLLBACK')
-  t.equal((await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'database' } })).statusCode, 201)
+  t.equal(
+    (await app.inject({ method: 'POST', url: '/api/backup/create', headers: as(), payload: { type: 'database' } }))
+      .statusCode,
+    201
+  )
 })
 
 t.test('closing waits for the jobs, tells the watchers, and refuses new jobs', async t => {

@@ -11,7 +11,9 @@ import { createLocalStorage } from '../../src/storage/local.js'
 import type { StorageStrategy } from '../../src/storage/strategy.js'
 import { testFolder } from '../support/archive.js'
 
-async function uploads (t: Parameters<typeof testFolder>[0]): Promise<{ storage: StorageStrategy, uploadDir: string, root: string }> {
+async function uploads(
+  t: Parameters<typeof testFolder>[0]
+): Promise<{ storage: StorageStrategy; uploadDir: string; root: string }> {
   const uploadDir = await testFolder(t, 'uploads-')
   const root = join(uploadDir, 'acme')
   await mkdir(root, { mode: 0o750 })
@@ -30,43 +32,79 @@ t.test('every file and folder with its size, mode and time', async t => {
   await utimes(join(root, 'a.txt'), before1970, before1970)
   const { entries, warnings } = await storage.list('acme')
   t.strictSame(warnings, [])
-  t.match([...entries], [
-    { kind: 'folder', path: '', size: 0, mode: 0o750 },
-    { kind: 'file', path: 'a.txt', size: 4, mode: 0o4604, mtime: before1970 },
-    { kind: 'folder', path: 'empty', size: 0, mode: 0o1777 }
-  ])
+  t.match(
+    [...entries],
+    [
+      { kind: 'folder', path: '', size: 0, mode: 0o750 },
+      { kind: 'file', path: 'a.txt', size: 4, mode: 0o4604, mtime: before1970 },
+      { kind: 'folder', path: 'empty', size: 0, mode: 0o1777 }
+    ]
+  )
 })
 
 t.test('a folder is followed by what is in it, names in byte order', async t => {
   const { storage, root } = await uploads(t)
   for (const folder of ['b', 'b/c', 'B']) await mkdir(join(root, folder))
-  for (const file of ['b-1', 'b/z', 'b/c/d', 'a', 'é', '😀', '￿', 'Z', ' ', '-rf', 'new\nline']) await writeFile(join(root, file), '')
-  t.strictSame(await pathsOf(storage), ['', ' ', '-rf', 'B', 'Z', 'a', 'b', 'b/c', 'b/c/d', 'b/z', 'b-1', 'new\nline', 'é', '￿', '😀'])
+  for (const file of ['b-1', 'b/z', 'b/c/d', 'a', 'é', '😀', '￿', 'Z', ' ', '-rf', 'new\nline'])
+    await writeFile(join(root, file), '')
+  t.strictSame(await pathsOf(storage), [
+    '',
+    ' ',
+    '-rf',
+    'B',
+    'Z',
+    'a',
+    'b',
+    'b/c',
+    'b/c/d',
+    'b/z',
+    'b-1',
+    'new\nline',
+    'é',
+    '￿',
+    '😀'
+  ])
 })
 
 t.test('links, FIFOs and sockets are neither opened nor followed', async t => {
   const { storage, root } = await uploads(t)
   await mkdir(join(root, 'real'))
   await writeFile(join(root, 'real/file'), '')
-  for (const [name, target] of [['to-file', 'real/file'], ['to-folder', 'real'], ['to-secret', '/etc/passwd'], ['to-root', '/'], ['to-nothing', 'nowhere'], ['to-itself', 'to-itself']] as const) {
+  for (const [name, target] of [
+    ['to-file', 'real/file'],
+    ['to-folder', 'real'],
+    ['to-secret', '/etc/passwd'],
+    ['to-root', '/'],
+    ['to-nothing', 'nowhere'],
+    ['to-itself', 'to-itself']
+  ] as const) {
     await symlink(target, join(root, name))
   }
   await execa('mkfifo', [join(root, 'fifo')])
   const server = createServer().listen(join(root, 'socket'))
   await once(server, 'listening')
-  t.teardown(() => { server.close() })
+  t.teardown(() => {
+    server.close()
+  })
 
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame([...entries].map(({ path }) => path), ['', 'real', 'real/file'])
+  t.strictSame(
+    [...entries].map(({ path }) => path),
+    ['', 'real', 'real/file']
+  )
   const left = ['fifo', 'socket', 'to-file', 'to-folder', 'to-itself', 'to-nothing', 'to-root', 'to-secret']
-  t.strictSame(warnings.sort(), left.map(name => `Left out "${name}": it is no regular file or folder.`))
-  for (const name of [...left, 'real', 'to-folder/file', 'real/file/below', 'absent']) t.equal(await storage.open('acme', name), null, name)
+  t.strictSame(
+    warnings.sort(),
+    left.map(name => `Left out "${name}": it is no regular file or folder.`)
+  )
+  for (const name of [...left, 'real', 'to-folder/file', 'real/file/below', 'absent'])
+    t.equal(await storage.open('acme', name), null, name)
 })
 
 t.test('a folder that became a link after the listing is not followed', async t => {
   const { storage, root, uploadDir } = await uploads(t)
   await mkdir(join(uploadDir, 'globex/photos'), { recursive: true })
-  await writeFile(join(uploadDir, 'globex/photos/cat.png'), 'another organization\'s')
+  await writeFile(join(uploadDir, 'globex/photos/cat.png'), "another organization's")
   await mkdir(join(root, 'photos'))
   await writeFile(join(root, 'photos/cat.png'), 'ours')
   t.strictSame(await pathsOf(storage), ['', 'photos', 'photos/cat.png'])
@@ -85,7 +123,7 @@ t.test('UPLOAD_DIR itself may be a link', async t => {
   await handle?.close()
 })
 
-t.test('names that an archive can\'t hold are left out with a warning', async t => {
+t.test("names that an archive can't hold are left out with a warning", async t => {
   const { storage, root } = await uploads(t)
   await writeFile(Buffer.concat([Buffer.from(`${root}/latin-`), Buffer.of(0xe9)]), '')
   await writeFile(join(root, 'back\\slash'), '')
@@ -95,11 +133,19 @@ t.test('names that an archive can\'t hold are left out with a warning', async t 
   await mkdir(join(root, 'ü'))
   await writeFile(Buffer.concat([Buffer.from(`${root}/ü/a\\xe9 "`), Buffer.of(0xff, 0x0a)]), '')
   const { entries, warnings } = await storage.list('acme')
-  t.strictSame([...entries].map(({ path }) => path), ['', 'C:', 'C:/inside', 'back\\slash', 'good', 'ü'], 'for Linux a colon and a backslash are parts of a name')
-  t.strictSame(warnings, [
-    'Left out "latin-\\xe9": its name is not UTF-8.',
-    'Left out "\\xc3\\xbc/a\\\\xe9 \\"\\xff\\n": its name is not UTF-8.'
-  ], 'its bytes can be told from those of any other name')
+  t.strictSame(
+    [...entries].map(({ path }) => path),
+    ['', 'C:', 'C:/inside', 'back\\slash', 'good', 'ü'],
+    'for Linux a colon and a backslash are parts of a name'
+  )
+  t.strictSame(
+    warnings,
+    [
+      'Left out "latin-\\xe9": its name is not UTF-8.',
+      'Left out "\\xc3\\xbc/a\\\\xe9 \\"\\xff\\n": its name is not UTF-8.'
+    ],
+    'its bytes can be told from those of any other name'
+  )
 })
 
 t.test('a path that is longer than the system takes is left out with a warning', async t => {
@@ -107,9 +153,12 @@ t.test('a path that is longer than the system takes is left out with a warning',
   const part = 'd'.repeat(250)
   const deep = [...Array.from({ length: 20 }, () => part)].join('/')
   // Only step by step, since no call takes the whole path.
-  const script = 'process.chdir(process.argv[1]); for (const part of process.argv[2].split("/")) { fs.mkdirSync(part); process.chdir(part) }'
+  const script =
+    'process.chdir(process.argv[1]); for (const part of process.argv[2].split("/")) { fs.mkdirSync(part); process.chdir(part) }'
   await execa(process.execPath, ['--eval', script, root, deep])
-  t.teardown(async () => { await execa('rm', ['-rf', root]) })
+  t.teardown(async () => {
+    await execa('rm', ['-rf', root])
+  })
   const { entries, warnings } = await storage.list('acme')
   t.ok(entries.length > 10 && entries.length < 20)
   t.equal(warnings.length, 1)
@@ -133,9 +182,15 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
   }
   Object.assign(fs, { lstatSync })
   syncBuiltinESMExports()
-  t.teardown(() => { Object.assign(fs, { lstatSync: original }); syncBuiltinESMExports() })
+  t.teardown(() => {
+    Object.assign(fs, { lstatSync: original })
+    syncBuiltinESMExports()
+  })
   const { entries, warnings } = listTree(root)
-  t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'b', 'c'])
+  t.strictSame(
+    [...entries].map(({ path }) => path),
+    ['', 'a', 'b', 'c']
+  )
   t.strictSame(warnings.sort(), [
     'Left out "c/inside": it vanished while the backup was made.',
     'Left out what was in "a/": it vanished while the backup was made.',
@@ -143,13 +198,13 @@ t.test('what vanishes during the listing is left out with a warning', async t =>
   ])
 })
 
-t.test('a link that takes a folder\'s place during the listing shows nothing of where it leads', async t => {
+t.test("a link that takes a folder's place during the listing shows nothing of where it leads", async t => {
   const { root, uploadDir } = await uploads(t)
   await mkdir(join(uploadDir, 'globex/secret'), { recursive: true })
   for (const folder of ['a', 'b', 'b/c']) await mkdir(join(root, folder))
   await writeFile(join(root, 'a/ours'), '')
   const original = { lstatSync: fs.lstatSync, readdirSync: fs.readdirSync }
-  function swap (path: string): void {
+  function swap(path: string): void {
     fs.renameSync(path, `${path}-moved`)
     fs.symlinkSync(join(uploadDir, 'globex'), path)
   }
@@ -167,9 +222,15 @@ t.test('a link that takes a folder\'s place during the listing shows nothing of 
   }
   Object.assign(fs, { lstatSync, readdirSync })
   syncBuiltinESMExports()
-  t.teardown(() => { Object.assign(fs, original); syncBuiltinESMExports() })
+  t.teardown(() => {
+    Object.assign(fs, original)
+    syncBuiltinESMExports()
+  })
   const { entries, warnings } = listTree(root)
-  t.strictSame([...entries].map(({ path }) => path), ['', 'a', 'a/ours', 'b', 'b/c'])
+  t.strictSame(
+    [...entries].map(({ path }) => path),
+    ['', 'a', 'a/ours', 'b', 'b/c']
+  )
   t.strictSame(warnings, ['Left out what was in "b/c/": it vanished while the backup was made.'])
 })
 
@@ -186,7 +247,7 @@ t.test('a file that is gone or replaced by then is not opened', async t => {
   t.equal(await storage.open('acme', 'file'), null, 'nobody writes to it, and it blocks nobody')
 })
 
-t.test('an organization\'s folder that is a link or a file is refused', async t => {
+t.test("an organization's folder that is a link or a file is refused", async t => {
   const { storage, root } = await uploads(t)
   await rm(root, { recursive: true })
   await symlink('/etc', root)
@@ -207,7 +268,7 @@ t.test('UPLOAD_DIR that is missing or no folder is told, not taken for no upload
   await t.rejects(storage.list('acme'), { code: 'STORAGE_UNAVAILABLE' })
 })
 
-t.test('a folder that can\'t be read fails the listing', async t => {
+t.test("a folder that can't be read fails the listing", async t => {
   const { root, uploadDir } = await uploads(t)
   await mkdir(join(root, 'locked'))
   await writeFile(join(root, 'locked/file'), '')
@@ -219,12 +280,20 @@ t.test('a folder that can\'t be read fails the listing', async t => {
   const asNobody = <T>(step: () => Promise<T>): Promise<T> => {
     if (process.getuid?.() !== 0) return step()
     process.seteuid?.(65534)
-    return step().finally(() => { process.seteuid?.(0) })
+    return step().finally(() => {
+      process.seteuid?.(0)
+    })
   }
   const storage = createLocalStorage({ uploadDir })
   // File access runs on libuv's threads, which a change of the effective user reaches on Linux.
-  await t.rejects(asNobody(async () => await storage.list('acme')), { code: 'STORAGE_UNAVAILABLE' })
-  await t.rejects(asNobody(async () => await storage.open('acme', 'unreadable')), { code: 'STORAGE_UNAVAILABLE' })
+  await t.rejects(
+    asNobody(async () => await storage.list('acme')),
+    { code: 'STORAGE_UNAVAILABLE' }
+  )
+  await t.rejects(
+    asNobody(async () => await storage.open('acme', 'unreadable')),
+    { code: 'STORAGE_UNAVAILABLE' }
+  )
   await chmod(join(root, 'locked'), 0o700)
   t.ok((await lstat(join(root, 'locked'))).isDirectory())
 })

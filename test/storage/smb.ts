@@ -2,7 +2,14 @@ import t from 'tap'
 import { createSmbStorage } from '../../src/storage/smb.js'
 
 t.test('the archive says where the files are and never the password', t => {
-  const config = { kind: 'smb' as const, host: 'files.example.com', share: 'uploads', username: 'svc-backup', password: 'hunter2-secret', domain: 'EXAMPLE' }
+  const config = {
+    kind: 'smb' as const,
+    host: 'files.example.com',
+    share: 'uploads',
+    username: 'svc-backup',
+    password: 'hunter2-secret',
+    domain: 'EXAMPLE'
+  }
   const info = createSmbStorage(config).describe('acme')
   t.equal(info?.name, 'SMB_BACKUP_INFO.txt')
   t.notMatch(JSON.stringify(info), 'hunter2')

@@ -16,7 +16,7 @@ import { withWork } from './work.js'
 
 /** The part of tap's `t` that is needed here. */
 interface Test {
-  teardown (fn: () => Promise<void>): unknown
+  teardown(fn: () => Promise<void>): unknown
 }
 
 export interface TestAppOptions {
@@ -35,15 +35,18 @@ export interface TestApp {
   uploadDir: string
   backupDir: string
   /** An access token; `claims` are added to it or replace its own, undefined removes one. */
-  token (role?: string, organizationId?: string, claims?: Record<string, unknown>): string
+  token(role?: string, organizationId?: string, claims?: Record<string, unknown>): string
   /** The Authorization header with such a token. */
-  as (role?: string, organizationId?: string, claims?: Record<string, unknown>): { authorization: string }
+  as(role?: string, organizationId?: string, claims?: Record<string, unknown>): { authorization: string }
 }
 
 export const testSecret = 'a secret for tests, which is long enough'
 
 /** The whole service on folders of its own, closed and removed at teardown. */
-export async function buildTestApp (t: Test, { databaseUrl, env = {}, log = pino({ level: 'silent' }) }: TestAppOptions = {}): Promise<TestApp> {
+export async function buildTestApp(
+  t: Test,
+  { databaseUrl, env = {}, log = pino({ level: 'silent' }) }: TestAppOptions = {}
+): Promise<TestApp> {
   const folder = await mkdtemp(join(tmpdir(), 'backup-app-'))
   const uploadDir = join(folder, 'uploads')
   const backupDir = join(folder, 'backups')
@@ -67,14 +70,30 @@ export async function buildTestApp (t: Test, { databaseUrl, env = {}, log = pino
   })
   await app.ready()
   const sign = await signer(testSecret)
-  const token: TestApp['token'] = (role = 'OWNER', organizationId = 'acme', claims = {}) => sign({
-    type: 'access', sub: 'user-1', email: 'olivia@example.com', organizationId, role, ...claims
-  })
-  return { app, config, core, jobs: jobs.queue, gate: jobs.gate, uploadDir, backupDir, token, as: (...claims) => ({ authorization: `Bearer ${token(...claims)}` }) }
+  const token: TestApp['token'] = (role = 'OWNER', organizationId = 'acme', claims = {}) =>
+    sign({
+      type: 'access',
+      sub: 'user-1',
+      email: 'olivia@example.com',
+      organizationId,
+      role,
+      ...claims
+    })
+  return {
+    app,
+    config,
+    core,
+    jobs: jobs.queue,
+    gate: jobs.gate,
+    uploadDir,
+    backupDir,
+    token,
+    as: (...claims) => ({ authorization: `Bearer ${token(...claims)}` })
+  }
 }
 
 /** Signs claims as the main application would. */
-export async function signer (secret: string): Promise<(claims: object) => string> {
+export async function signer(secret: string): Promise<(claims: object) => string> {
   const signing = Fastify()
   await signing.register(jwt, { secret })
   await signing.ready()

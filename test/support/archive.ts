@@ -11,7 +11,7 @@ import { createArchiveWriter, type ArchiveWriter, type MetadataWithoutDigest } f
 
 /** The part of tap's `t` that is needed here. */
 interface Test {
-  teardown (fn: () => Promise<void>): unknown
+  teardown(fn: () => Promise<void>): unknown
 }
 
 export interface TestEntry {
@@ -25,7 +25,7 @@ export interface TestEntry {
 export const organizationId = 'acme'
 export const timestamp = new Date('2026-03-04T05:06:07.089Z')
 
-export function metadataWith (change: Partial<MetadataWithoutDigest> = {}): MetadataWithoutDigest {
+export function metadataWith(change: Partial<MetadataWithoutDigest> = {}): MetadataWithoutDigest {
   return {
     formatVersion: 1,
     id: randomUUID(),
@@ -55,10 +55,12 @@ export function metadataWith (change: Partial<MetadataWithoutDigest> = {}): Meta
 }
 
 /** Adds entries as a backup would, `sql` as the database when there is one, and ends the archive. */
-export async function fillArchive (
-  writer: ArchiveWriter, entries: Iterable<TestEntry>, { sql, ...change }: Partial<MetadataWithoutDigest> & { sql?: string } = {}
-): Promise<{ size: number, checksum: string }> {
-  if (sql !== undefined) await writer.addDatabase({ blocks: blocksOf(gzipSync(sql)), release () {} })
+export async function fillArchive(
+  writer: ArchiveWriter,
+  entries: Iterable<TestEntry>,
+  { sql, ...change }: Partial<MetadataWithoutDigest> & { sql?: string } = {}
+): Promise<{ size: number; checksum: string }> {
+  if (sql !== undefined) await writer.addDatabase({ blocks: blocksOf(gzipSync(sql)), release() {} })
   for (const { path, content = '', mode, mtime = timestamp } of entries) {
     const name = filesPrefix(organizationId) + path
     if (name.endsWith('/')) await writer.addFolder(name, { mode: mode ?? 0o755, mtime })
@@ -68,41 +70,58 @@ export async function fillArchive (
 }
 
 /** An archive in memory, unsigned unless a key is given. */
-export async function archiveBytes (entries: Iterable<TestEntry>, change: Parameters<typeof fillArchive>[2] = {}, key: KeyObject | null = null): Promise<Buffer> {
+export async function archiveBytes(
+  entries: Iterable<TestEntry>,
+  change: Parameters<typeof fillArchive>[2] = {},
+  key: KeyObject | null = null
+): Promise<Buffer> {
   const chunks: Buffer[] = []
   // The writer uses a chunk's memory again once it is done.
-  const output = new Writable({ write (chunk: Buffer, _encoding, done) { chunks.push(Buffer.from(chunk)); done() } })
-  await fillArchive(createArchiveWriter(output, timestamp, () => {}, key), entries, change)
+  const output = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      chunks.push(Buffer.from(chunk))
+      done()
+    }
+  })
+  await fillArchive(
+    createArchiveWriter(output, timestamp, () => {}, key),
+    entries,
+    change
+  )
   return Buffer.concat(chunks)
 }
 
-export async function * blocksOf (...blocks: Buffer[]): AsyncGenerator<Buffer> {
-  yield * blocks
+export async function* blocksOf(...blocks: Buffer[]): AsyncGenerator<Buffer> {
+  yield* blocks
 }
 
 /** A folder of the test's own, removed at teardown. */
-export async function testFolder (t: Test, prefix = 'archive-'): Promise<string> {
+export async function testFolder(t: Test, prefix = 'archive-'): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), prefix))
-  t.teardown(async () => { await rm(folder, { recursive: true, force: true }) })
+  t.teardown(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
   return folder
 }
 
 /** A file with these bytes, open for reading and writing until teardown. */
-export async function fileWith (t: Test, bytes: Buffer): Promise<FileHandle> {
+export async function fileWith(t: Test, bytes: Buffer): Promise<FileHandle> {
   const handle = await open(join(await testFolder(t), 'archive.zip'), 'wx+')
-  t.teardown(async () => { await handle.close() })
+  t.teardown(async () => {
+    await handle.close()
+  })
   await handle.write(bytes, 0, bytes.length, 0)
   return handle
 }
 
-export async function contentOf (archive: Archive, entry: Archive['files'][number]): Promise<Buffer> {
+export async function contentOf(archive: Archive, entry: Archive['files'][number]): Promise<Buffer> {
   const blocks: Buffer[] = []
   for await (const block of archive.read(entry)) blocks.push(block)
   return Buffer.concat(blocks)
 }
 
 /** Opens and reads all of it: whatever a restore goes by. */
-export async function readAll (handle: FileHandle, size: number): Promise<{ metadata: unknown, entries: unknown[] }> {
+export async function readAll(handle: FileHandle, size: number): Promise<{ metadata: unknown; entries: unknown[] }> {
   const archive = await openArchive(handle, size, organizationId)
   const entries = []
   for (const entry of [...(archive.database === null ? [] : [archive.database]), ...archive.files]) {

@@ -21,29 +21,46 @@ export interface ClusterFiles {
 const roomInMemory = 6 * 2 ** 30
 
 /** In memory where there is room: to make a database is to make 300 files, which takes five times as long on a disk. */
-async function clusterHome (): Promise<string> {
+async function clusterHome(): Promise<string> {
   const memory = '/dev/shm'
   const { type, bavail, bsize } = await statfs(memory).catch(() => ({ type: 0, bavail: 0, bsize: 0 }))
   const tmpfsMagic = 0x01021994
   return type === tmpfsMagic && bavail * bsize > roomInMemory && freemem() > roomInMemory ? memory : tmpdir()
 }
 
-export async function createCluster (within?: string): Promise<ClusterFiles> {
+export async function createCluster(within?: string): Promise<ClusterFiles> {
   const user = await unprivilegedUser()
-  const folder = await mkdtemp(join(within ?? await clusterHome(), 'dab-pg-'))
-  const files = { folder, dataDirectory: join(folder, 'data'), port: await freePort(), password: randomBytes(12).toString('hex') }
+  const folder = await mkdtemp(join(within ?? (await clusterHome()), 'dab-pg-'))
+  const files = {
+    folder,
+    dataDirectory: join(folder, 'data'),
+    port: await freePort(),
+    password: randomBytes(12).toString('hex')
+  }
   const passwordFile = join(folder, 'password')
   await writeFile(passwordFile, files.password)
   if (user !== null) for (const path of [folder, passwordFile]) await chown(path, user.uid, user.gid)
   const { initdb } = await findServerBinaries({ binDir: process.env.PG_BIN_DIR ?? null })
-  await runProgram(initdb, [
-    '-D', files.dataDirectory, '-U', 'postgres', '--auth=scram-sha-256', `--pwfile=${passwordFile}`, '--encoding=UTF8',
-    '--locale=C', '--no-sync', '--no-instructions'
-  ], { cwd: '/', ...(user === null ? {} : { uid: user.uid, gid: user.gid }) })
+  await runProgram(
+    initdb,
+    [
+      '-D',
+      files.dataDirectory,
+      '-U',
+      'postgres',
+      '--auth=scram-sha-256',
+      `--pwfile=${passwordFile}`,
+      '--encoding=UTF8',
+      '--locale=C',
+      '--no-sync',
+      '--no-instructions'
+    ],
+    { cwd: '/', ...(user === null ? {} : { uid: user.uid, gid: user.gid }) }
+  )
   return files
 }
 
-export async function startClusterServer (files: ClusterFiles, settings: Record<string, string> = {}): Promise<number> {
+export async function startClusterServer(files: ClusterFiles, settings: Record<string, string> = {}): Promise<number> {
   const { postgres } = await findServerBinaries({ binDir: process.env.PG_BIN_DIR ?? null })
   const { pid } = await startPostmaster({
     postgres,
@@ -67,17 +84,17 @@ export async function startClusterServer (files: ClusterFiles, settings: Record<
   return pid
 }
 
-export async function stopClusterServer (files: ClusterFiles, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+export async function stopClusterServer(files: ClusterFiles, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
   const running = await findPostmaster(files.dataDirectory)
   if (running !== null) await stopPostmaster(files.dataDirectory, running.pid, mode)
 }
 
-export async function removeCluster (files: ClusterFiles): Promise<void> {
+export async function removeCluster(files: ClusterFiles): Promise<void> {
   await stopClusterServer(files, 'immediate')
   await rm(files.folder, { recursive: true, force: true, maxRetries: 5 })
 }
 
 /** The superuser's connection over TCP. */
-export function superuser ({ port, password }: ClusterFiles): Connection {
+export function superuser({ port, password }: ClusterFiles): Connection {
   return { host: '127.0.0.1', port, user: 'postgres', password, database: 'postgres', parameters: {} }
 }

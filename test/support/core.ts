@@ -10,13 +10,22 @@ import { createLocalRepository } from '../../src/repository/local.js'
 import { createLocalStorage } from '../../src/storage/local.js'
 import { testFolder } from './archive.js'
 
-export interface TestCore { core: Core, uploadDir: string, backupDir: string }
+export interface TestCore {
+  core: Core
+  uploadDir: string
+  backupDir: string
+}
 
 export const testKeys: SigningKeys = { current: derivedKey('x'.repeat(32)), previous: [] }
 
 /** The core on folders of the test's own. Without a database URL nothing listens there. */
-export async function testCore (
-  t: Parameters<typeof testFolder>[0], { url, settings = {}, ...parts }: { url?: string, settings?: Partial<Settings> } & Partial<Omit<Core, 'settings'>> = {}
+export async function testCore(
+  t: Parameters<typeof testFolder>[0],
+  {
+    url,
+    settings = {},
+    ...parts
+  }: { url?: string; settings?: Partial<Settings> } & Partial<Omit<Core, 'settings'>> = {}
 ): Promise<TestCore> {
   const folder = await testFolder(t, 'core-')
   const [uploadDir, backupDir] = [join(folder, 'uploads'), join(folder, 'backups')]
@@ -25,8 +34,18 @@ export async function testCore (
   const repository = parts.repository ?? createLocalRepository({ directory: backupDir })
   const core: Core = {
     settings: {
-      version: '0.0.0-test', uploadDir, databaseScope: 'instance', tenantTable: 'organizations', tenancyFile: null,
-      checkpointRetentionMs: 1000, compression: 'fast', uploadMaxBytes: null, acceptUnsignedArchives: false, loadTimeoutMs: null, pgBinDir: process.env.PG_BIN_DIR ?? null, ...settings
+      version: '0.0.0-test',
+      uploadDir,
+      databaseScope: 'instance',
+      tenantTable: 'organizations',
+      tenancyFile: null,
+      checkpointRetentionMs: 1000,
+      compression: 'fast',
+      uploadMaxBytes: null,
+      acceptUnsignedArchives: false,
+      loadTimeoutMs: null,
+      pgBinDir: process.env.PG_BIN_DIR ?? null,
+      ...settings
     },
     signing: testKeys,
     database: createExternalDatabase({ url: url ?? 'postgresql://nobody@127.0.0.1:1/nothing' }),

@@ -11,15 +11,15 @@ interface Options {
 }
 
 /** What a job hands to its work. */
-export function testJob ({ signal = new AbortController().signal, onPhase = () => {}, core }: Options = {}): JobContext {
+export function testJob({ signal = new AbortController().signal, onPhase = () => {}, core }: Options = {}): JobContext {
   const job: JobContext = {
     jobId: 'test',
     signal,
-    async followUp ({ kind, params }: FollowUp) {
+    async followUp({ kind, params }: FollowUp) {
       if (core === undefined) throw new TypeError(`testJob needs the core, since ${kind} is to follow.`)
       await operations.find(operation => operation.kind === kind)?.run(core, params, job)
     },
-    progress: { phase: onPhase, total () {}, advance () {}, uncancellable () {} }
+    progress: { phase: onPhase, total() {}, advance() {}, uncancellable() {} }
   }
   return job
 }

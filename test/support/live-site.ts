@@ -4,13 +4,33 @@ import { parseConnectionUrl, withSql } from '../../src/database/connection/conne
 import { otherRows, rowsOf } from './organization.js'
 import { createTestDatabase, type TestDatabaseOptions } from './postgres.js'
 import { testJob } from './job.js'
-import { coreOf, createFolders, fillFiles, fingerprints, leftovers, organizationId, treeFingerprint, type Site, type Test } from './restore-site.js'
+import {
+  coreOf,
+  createFolders,
+  fillFiles,
+  fingerprints,
+  leftovers,
+  organizationId,
+  treeFingerprint,
+  type Site,
+  type Test
+} from './restore-site.js'
 import { join } from 'node:path'
 
 /** A site whose restores work inside the live database: a user without CREATEDB, or an organization among others. */
-export async function createLiveSite (t: Test, mode: 'in-place' | 'merge', options: TestDatabaseOptions = {}): Promise<Site> {
-  const { url, sql, user } = await createTestDatabase(t, { ...options, ...(mode === 'merge' ? {} : { createdb: false, createrole: false }) })
-  const folders = { ...await createFolders(t, url), scope: mode === 'merge' ? 'organization' as const : 'instance' as const }
+export async function createLiveSite(
+  t: Test,
+  mode: 'in-place' | 'merge',
+  options: TestDatabaseOptions = {}
+): Promise<Site> {
+  const { url, sql, user } = await createTestDatabase(t, {
+    ...options,
+    ...(mode === 'merge' ? {} : { createdb: false, createrole: false })
+  })
+  const folders = {
+    ...(await createFolders(t, url)),
+    scope: mode === 'merge' ? ('organization' as const) : ('instance' as const)
+  }
   const core = coreOf(folders)
   const connection = parseConnectionUrl(url)
   await sql.unsafe(`
@@ -24,16 +44,21 @@ export async function createLiveSite (t: Test, mode: 'in-place' | 'merge', optio
     INSERT INTO notes SELECT id, 'note' FROM items`)
   const others = JSON.stringify(await otherRows(sql, organizationId))
 
-  const rowsNow = async (): Promise<string> => mode === 'in-place'
-    ? (await fingerprints(core))[0]
-    : await withSql(connection, {}, async sql => JSON.stringify(await rowsOf(sql, organizationId)))
+  const rowsNow = async (): Promise<string> =>
+    mode === 'in-place'
+      ? (await fingerprints(core))[0]
+      : await withSql(connection, {}, async sql => JSON.stringify(await rowsOf(sql, organizationId)))
   const filesNow = async (): Promise<string> => await treeFingerprint(join(folders.uploadDir, organizationId))
   const states = {} as Site['states']
   const found: Record<string, [string, string]> = {}
   for (const state of ['a', 'b'] as const) {
     await fill(sql, state)
     await fillFiles(folders.uploadDir, state, 10)
-    const { id } = await createBackup(core, { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null }, testJob())
+    const { id } = await createBackup(
+      core,
+      { organizationId, type: 'full', createdBy: 'tester', createdByEmail: null },
+      testJob()
+    )
     found[state] = [await rowsNow(), await filesNow()]
     states[state] = { backupId: id, fingerprint: '' }
   }
@@ -44,17 +69,19 @@ export async function createLiveSite (t: Test, mode: 'in-place' | 'merge', optio
     connection,
     user,
     states,
-    async look () {
+    async look() {
       const now = [await rowsNow(), await filesNow()]
       const whose = (index: number) => (['a', 'b'] as const).find(state => found[state]?.[index] === now[index]) ?? '?'
-      const untouched = mode === 'in-place' || await withSql(connection, {}, async sql => JSON.stringify(await otherRows(sql, organizationId))) === others
+      const untouched =
+        mode === 'in-place' ||
+        (await withSql(connection, {}, async sql => JSON.stringify(await otherRows(sql, organizationId)))) === others
       return `${whose(0)}${whose(1)}${untouched ? '' : ' others were touched'}`
     },
     leftovers: async () => await leftovers(core, user)
   }
 }
 
-async function fill (sql: postgres.Sql, state: 'a' | 'b'): Promise<void> {
+async function fill(sql: postgres.Sql, state: 'a' | 'b'): Promise<void> {
   await sql.unsafe(`
     DELETE FROM items WHERE org = 'acme';
     UPDATE organizations SET name = 'Acme ${state}' WHERE id = 'acme';

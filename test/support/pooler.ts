@@ -10,13 +10,18 @@ import { freePort } from '../../src/io/free-port.js'
 import { urlOf } from './postgres.js'
 
 /** The part of tap's `t` that is needed here. */
-interface Test { teardown (fn: () => Promise<void>): unknown }
+interface Test {
+  teardown(fn: () => Promise<void>): unknown
+}
 
 const program = '/usr/sbin/pgbouncer'
 
 /** Whether PgBouncer is installed: scripts/setup.sh brings it where apt-get can. */
-export async function hasPooler (): Promise<boolean> {
-  return await access(program).then(() => true, () => false)
+export async function hasPooler(): Promise<boolean> {
+  return await access(program).then(
+    () => true,
+    () => false
+  )
 }
 
 export interface PoolerOptions {
@@ -25,14 +30,25 @@ export interface PoolerOptions {
   ignored?: string
 }
 
-/** A PgBouncer of the test's own before every database of the server. @returns the URL of the same database by way of it */
-export async function startPooler (t: Test, connection: Connection, { mode, ignored = '' }: PoolerOptions): Promise<string> {
+/**
+ * A PgBouncer of the test's own before every database of the server.
+ * @returns the URL of the same database by way of it
+ */
+export async function startPooler(
+  t: Test,
+  connection: Connection,
+  { mode, ignored = '' }: PoolerOptions
+): Promise<string> {
   const folder = await mkdtemp(join(tmpdir(), 'dab-pooler-'))
-  t.teardown(async () => { await rm(folder, { recursive: true, force: true }) })
+  t.teardown(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
   const port = await freePort()
   const file = join(folder, 'pgbouncer.ini')
   const { host, port: serverPort, user, password, database } = connection
-  await writeFile(file, `[databases]
+  await writeFile(
+    file,
+    `[databases]
 * = host=${host} port=${serverPort} user=${user} password=${password ?? ''}
 [pgbouncer]
 listen_addr = 127.0.0.1
@@ -42,11 +58,17 @@ auth_type = any
 pool_mode = ${mode}
 ignore_startup_parameters = ${ignored}
 default_pool_size = 2
-`, { mode: 0o644 })
+`,
+    { mode: 0o644 }
+  )
   // It refuses to run as root.
   const owner = await unprivilegedUser()
   if (owner !== null) for (const path of [folder, file]) await chown(path, owner.uid, owner.gid)
-  const running = spawn(program, [file], { stdio: ['ignore', 'ignore', 'pipe'], cwd: folder, ...(owner === null ? {} : { uid: owner.uid, gid: owner.gid }) })
+  const running = spawn(program, [file], {
+    stdio: ['ignore', 'ignore', 'pipe'],
+    cwd: folder,
+    ...(owner === null ? {} : { uid: owner.uid, gid: owner.gid })
+  })
   const ended = once(running, 'exit')
   t.teardown(async () => {
     running.kill('SIGKILL')

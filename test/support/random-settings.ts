@@ -26,7 +26,14 @@ export interface SettingsRun {
   settings: string[]
 }
 
-interface Known { name: string, vartype: string, context: string, min: string | null, max: string | null, enumvals: string[] | null }
+interface Known {
+  name: string
+  vartype: string
+  context: string
+  min: string | null
+  max: string | null
+  enumvals: string[] | null
+}
 
 /** Values of settings that are text, and such that are no value at all. */
 const texts: Readonly<Record<string, readonly string[]>> = {
@@ -46,34 +53,73 @@ const texts: Readonly<Record<string, readonly string[]>> = {
 }
 
 /**
- * Left out: what keeps even the application from connecting, decides that nothing is to be written (a test of its own), or only
+ * Left out: what keeps even the application from connecting, decides that nothing is to be written (a test of its own),
+ * or only
  * fills the log.
  */
-const leftOut = /preload_libraries|^default_transaction_read_only$|^transaction_|^debug_|^trace_|^log_|^wal_consistency|^backtrace|^jit_debugging|^post_auth|^dynamic_library|^application_name$|^zero_damaged|^ignore_|^allow_|^max_stack_depth$|^lc_messages$|^role$/
+const leftOut =
+  /preload_libraries|^default_transaction_read_only$|^transaction_|^debug_|^trace_|^log_|^wal_consistency|^backtrace|^jit_debugging|^post_auth|^dynamic_library|^application_name$|^zero_damaged|^ignore_|^allow_|^max_stack_depth$|^lc_messages$|^role$/
 
-/** One database with random settings for it, its role, and the role in it: create, dry run, DELETE, restore, and undo of a restore beside it. */
-export async function runWithRandomSettings (t: Parameters<typeof createTestDatabase>[0], seed: number, { count = 12 } = {}): Promise<SettingsRun> {
+/**
+ * One database with random settings for it, its role, and the role in it: create, dry run, DELETE, restore, and undo of
+ * a restore beside it.
+ */
+export async function runWithRandomSettings(
+  t: Parameters<typeof createTestDatabase>[0],
+  seed: number,
+  { count = 12 } = {}
+): Promise<SettingsRun> {
   const { integer } = seededRandom(seed)
   const random = (): number => integer(1_000_000) / 1_000_000
   const inPlace = random() < 0.3
   const database = await createTestDatabase(t, { createdb: !inPlace, createrole: !inPlace })
   const { connection, name } = database
   const admin = parseConnectionUrl(database.adminUrl)
-  const run: SettingsRun = { seed, set: 0, refusedByPostgres: 0, refusals: [], different: [], undone: false, settings: [] }
+  const run: SettingsRun = {
+    seed,
+    set: 0,
+    refusedByPostgres: 0,
+    refusals: [],
+    different: [],
+    undone: false,
+    settings: []
+  }
   await withSql(admin, {}, async sql => {
-    const known = (await sql<Known[]>`SELECT name, vartype, context, min_val AS min, max_val AS max, enumvals FROM pg_settings
-      WHERE context IN ('user', 'superuser') ORDER BY name COLLATE "C"`).filter(setting => !leftOut.test(setting.name) && (setting.vartype !== 'string' || texts[setting.name] !== undefined))
+    const known = (
+      await sql<Known[]>`SELECT name, vartype, context, min_val AS min, max_val AS max, enumvals FROM pg_settings
+      WHERE context IN ('user', 'superuser') ORDER BY name COLLATE "C"`
+    ).filter(
+      setting => !leftOut.test(setting.name) && (setting.vartype !== 'string' || texts[setting.name] !== undefined)
+    )
     // What changes values is drawn more often than what only costs time.
-    const telling = known.filter(setting => texts[setting.name] !== undefined || /style|digits|bytea|xml|timeout|null|quot|strings|relation_kind|row_security|isolation|replication/.test(setting.name))
+    const telling = known.filter(
+      setting =>
+        texts[setting.name] !== undefined ||
+        /style|digits|bytea|xml|timeout|null|quot|strings|relation_kind|row_security|isolation|replication/.test(
+          setting.name
+        )
+    )
     for (let drawn = 0; drawn < count; drawn += 1) {
       const from = random() < 0.6 ? telling : known
-      await trySetting(sql, run, `${targetOf(name, random())} SET ${draw(from[Math.floor(random() * from.length)] as Known, random)}`)
+      await trySetting(
+        sql,
+        run,
+        `${targetOf(name, random())} SET ${draw(from[Math.floor(random() * from.length)] as Known, random)}`
+      )
     }
-    await trySetting(sql, run, `DATABASE ${quoteIdentifier(name)} SET app.region = ${quoteLiteral(['eu', 'u\'s\\', ''][Math.floor(random() * 3)] as string)}`)
+    await trySetting(
+      sql,
+      run,
+      `DATABASE ${quoteIdentifier(name)} SET app.region = ${quoteLiteral(['eu', "u's\\", ''][Math.floor(random() * 3)] as string)}`
+    )
   })
   // In a session before: a setting that names the configuration counts only in sessions that start when it exists.
-  await asApplication(connection, async sql => { await sql.unsafe('CREATE TEXT SEARCH CONFIGURATION public.own (COPY = german)') })
-  await asApplication(connection, async sql => { await sql.unsafe(schema) })
+  await asApplication(connection, async sql => {
+    await sql.unsafe('CREATE TEXT SEARCH CONFIGURATION public.own (COPY = german)')
+  })
+  await asApplication(connection, async sql => {
+    await sql.unsafe(schema)
+  })
   const state = async (): Promise<Record<string, string[]>> => await readState(connection)
   const before = await state()
   const core = coreOf(await createFolders(t, database.url))
@@ -86,19 +132,48 @@ export async function runWithRandomSettings (t: Parameters<typeof createTestData
       return null
     }
   }
-  const compare = (part: string, one: object, other: object): void => { if (!isDeepStrictEqual(one, other)) run.different.push(part) }
+  const compare = (part: string, one: object, other: object): void => {
+    if (!isDeepStrictEqual(one, other)) run.different.push(part)
+  }
 
-  const backup = await step('create', async () => await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob()))
+  const backup = await step(
+    'create',
+    async () =>
+      await createBackup(core, { organizationId, type: 'database', createdBy: 't', createdByEmail: null }, testJob())
+  )
   if (backup === null) return run
-  const request = { organizationId, backupId: backup.id, validateChecksum: true, rollbackOnFailure: !inPlace, startedBy: 't' }
-  const unchanged = await step('dry run', async () => await restoreBackup(core, { ...request, dryRun: true }, testJob({ core })))
-  if (unchanged?.report.database?.tables.some(({ added, changed, removed }) => added !== 0 || changed !== 0 || removed !== 0)) run.different.push('the dry run of what is there')
-  await asApplication(connection, async sql => { await sql.unsafe('DELETE FROM items; SELECT nextval(\'numbers\')') })
+  const request = {
+    organizationId,
+    backupId: backup.id,
+    validateChecksum: true,
+    rollbackOnFailure: !inPlace,
+    startedBy: 't'
+  }
+  const unchanged = await step(
+    'dry run',
+    async () => await restoreBackup(core, { ...request, dryRun: true }, testJob({ core }))
+  )
+  if (
+    unchanged?.report.database?.tables.some(
+      ({ added, changed, removed }) => added !== 0 || changed !== 0 || removed !== 0
+    )
+  )
+    run.different.push('the dry run of what is there')
+  await asApplication(connection, async sql => {
+    await sql.unsafe("DELETE FROM items; SELECT nextval('numbers')")
+  })
   const damaged = await state()
-  const restored = await step('restore', async () => await restoreBackup(core, { ...request, dryRun: false }, testJob({ core })))
+  const restored = await step(
+    'restore',
+    async () => await restoreBackup(core, { ...request, dryRun: false }, testJob({ core }))
+  )
   compare('restored', await state(), restored === null ? damaged : before)
   if (restored === null || inPlace) return run
-  await step('undo', async () => await undoRestore(core, { organizationId, restoreId: restored.restoreId, startedBy: 't' }, testJob({ core })))
+  await step(
+    'undo',
+    async () =>
+      await undoRestore(core, { organizationId, restoreId: restored.restoreId, startedBy: 't' }, testJob({ core }))
+  )
   compare('undone', await state(), damaged)
   run.undone = true
   return run
@@ -118,19 +193,27 @@ const schema = `
   CREATE MATERIALIZED VIEW texts AS SELECT id, to_tsvector(words) AS vector, price::text AS price, body::text AS body, n::text AS n, x::text AS x,
     quote_ident('plain') AS quoted, to_char(at, 'TMDay HH24 OF') AS told, ('{' || 'NULL}')::text[] AS list, current_setting('app.region') AS region FROM items`
 
-async function readState (connection: Connection): Promise<Record<string, string[]>> {
+async function readState(connection: Connection): Promise<Record<string, string[]>> {
   return await withSql(connection, { searchPath: 'public' }, async sql => {
     const rows: Record<string, string[]> = {}
     for (const relation of ['items', 'seen', 'kept', 'days', 'texts', '(SELECT last_value, is_called FROM numbers)']) {
-      rows[relation] = (await sql.unsafe<Array<{ row: string }>>(`SELECT ROW(t.*)::text AS row FROM ${relation} t ORDER BY 1`)).map(({ row }) => row)
+      rows[relation] = (
+        await sql.unsafe<Array<{ row: string }>>(`SELECT ROW(t.*)::text AS row FROM ${relation} t ORDER BY 1`)
+      ).map(({ row }) => row)
     }
     return rows
   })
 }
 
-async function asApplication (connection: Connection, use: (sql: postgres.Sql) => Promise<void>): Promise<void> {
+async function asApplication(connection: Connection, use: (sql: postgres.Sql) => Promise<void>): Promise<void> {
   // What search_path and the places of new tables are is the application's own affair.
-  const sql = openSql({ ...connection, parameters: { options: '-c search_path=public -c default_tablespace= -c row_security=on -c exit_on_error=off' } }, { kind: 'application' })
+  const sql = openSql(
+    {
+      ...connection,
+      parameters: { options: '-c search_path=public -c default_tablespace= -c row_security=on -c exit_on_error=off' }
+    },
+    { kind: 'application' }
+  )
   try {
     await use(sql)
   } finally {
@@ -138,13 +221,13 @@ async function asApplication (connection: Connection, use: (sql: postgres.Sql) =
   }
 }
 
-function targetOf (name: string, chance: number): string {
+function targetOf(name: string, chance: number): string {
   const quoted = quoteIdentifier(name)
   return chance < 0.4 ? `DATABASE ${quoted}` : chance < 0.8 ? `ROLE ${quoted}` : `ROLE ${quoted} IN DATABASE ${quoted}`
 }
 
 /** Such as `work_mem TO '64'`, now and then without sense. */
-function draw ({ name, vartype, min, max, enumvals }: Known, random: () => number): string {
+function draw({ name, vartype, min, max, enumvals }: Known, random: () => number): string {
   const pick = (values: readonly string[]): string => values[Math.floor(random() * values.length)] as string
   if (random() < 0.05) return `${quoteIdentifier(name)} TO 'no value'`
   if (vartype === 'bool') return `${quoteIdentifier(name)} TO ${pick(['on', 'off'])}`
@@ -153,15 +236,19 @@ function draw ({ name, vartype, min, max, enumvals }: Known, random: () => numbe
   const [low, high] = [Number(min), Number(max)]
   // Timeouts are drawn short, so that they would end something. What costs time or memory stays bearable.
   const top = Math.min(high, /timeout/.test(name) ? 5 : /delay/.test(name) ? 2 : 100_000)
-  const value = Math.max(low, Math.min(top, low < 0 && random() < 0.5 ? low : 1)) + random() * random() * Math.max(0, top - Math.max(low, 1))
+  const value =
+    Math.max(low, Math.min(top, low < 0 && random() < 0.5 ? low : 1)) +
+    random() * random() * Math.max(0, top - Math.max(low, 1))
   return `${quoteIdentifier(name)} TO ${quoteLiteral(vartype === 'real' ? String(value) : String(Math.floor(value)))}`
 }
 
-function listOf (name: string, value: string): string {
-  return /^(search_path|temp_tablespaces|restrict_nonsystem_relation_kind)$/.test(name) && value !== '' ? value : quoteLiteral(value)
+function listOf(name: string, value: string): string {
+  return /^(search_path|temp_tablespaces|restrict_nonsystem_relation_kind)$/.test(name) && value !== ''
+    ? value
+    : quoteLiteral(value)
 }
 
-async function trySetting (sql: postgres.Sql, run: SettingsRun, setting: string): Promise<void> {
+async function trySetting(sql: postgres.Sql, run: SettingsRun, setting: string): Promise<void> {
   try {
     await sql.unsafe(`ALTER ${setting}`)
     run.set += 1

@@ -16,13 +16,16 @@ const prefix = `dab-test-${userInfo().username}-${project}-`
 const recordOf = (runner: number | string): string => join(tmpdir(), `${prefix}${runner}.json`)
 
 /** The cluster of this run; the first to ask starts it. */
-export async function sharedCluster (): Promise<ClusterFiles> {
+export async function sharedCluster(): Promise<ClusterFiles> {
   const record = recordOf(process.ppid)
   for (;;) {
     const known = await readRecord(record)
     if (known !== null) return known
     // A folder can be made by one process only.
-    const ours = await mkdir(`${record}.lock`).then(() => true, () => false)
+    const ours = await mkdir(`${record}.lock`).then(
+      () => true,
+      () => false
+    )
     if (ours) break
     await setTimeout(50)
   }
@@ -40,14 +43,14 @@ export async function sharedCluster (): Promise<ClusterFiles> {
 }
 
 /** Stops and removes the cluster of that runner, if there is one. */
-export async function removeSharedCluster (runner: number | string = process.ppid): Promise<void> {
+export async function removeSharedCluster(runner: number | string = process.ppid): Promise<void> {
   const files = await readRecord(recordOf(runner))
   if (files !== null) await removeCluster(files)
   await rm(recordOf(runner), { force: true })
 }
 
 /** Removes what killed runs left behind. */
-export async function removeAbandonedClusters (): Promise<void> {
+export async function removeAbandonedClusters(): Promise<void> {
   for (const name of await readdir(tmpdir())) {
     const runner = name.startsWith(prefix) ? /^(\d+)\.json/.exec(name.slice(prefix.length))?.[1] : undefined
     if (runner === undefined || isAlive(Number(runner))) continue
@@ -56,15 +59,16 @@ export async function removeAbandonedClusters (): Promise<void> {
   }
 }
 
-async function readRecord (path: string): Promise<ClusterFiles | null> {
+async function readRecord(path: string): Promise<ClusterFiles | null> {
   const text = await readFile(path, 'utf8').catch(() => null)
   if (text === null) return null
   // Only our own record is believed: it says which folder to remove.
-  if (process.getuid !== undefined && (await stat(path)).uid !== process.getuid()) throw new Error(`${path} is not ours`)
+  if (process.getuid !== undefined && (await stat(path)).uid !== process.getuid())
+    throw new Error(`${path} is not ours`)
   return JSON.parse(text) as ClusterFiles
 }
 
-function isAlive (pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     return process.kill(pid, 0)
   } catch (error) {

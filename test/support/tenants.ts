@@ -26,7 +26,7 @@ export interface Tenants extends TestApp {
   restores: () => Promise<RestoreSummary[]>
   list: () => Promise<Backup[]>
   /** Every row and file of the organization. */
-  state: (organizationId?: string) => Promise<{ rows: Record<string, string[]>, files: object }>
+  state: (organizationId?: string) => Promise<{ rows: Record<string, string[]>; files: object }>
 }
 
 export interface TenantsOptions {
@@ -36,7 +36,7 @@ export interface TenantsOptions {
   ids?: readonly string[]
 }
 
-export async function setUpTenants (t: Test, options: TenantsOptions = {}): Promise<Tenants> {
+export async function setUpTenants(t: Test, options: TenantsOptions = {}): Promise<Tenants> {
   const { env = {}, ids = organizations } = options
   const database = await createTestDatabase(t, options.database)
   const service = await buildTestApp(t, { databaseUrl: database.url, env })
@@ -46,17 +46,25 @@ export async function setUpTenants (t: Test, options: TenantsOptions = {}): Prom
     for (const [seed, id] of ids.entries()) await writeSampleFiles(service.uploadDir, id, { files: 12, seed })
   }
   const post: Tenants['post'] = async (path, body, expected = 200, organizationId = 'acme') => {
-    const response = await service.app.inject({ method: 'POST', url: `/api/backup/${path}`, headers: service.as('OWNER', organizationId), payload: body })
-    if (response.statusCode !== expected) throw new Error(`POST ${path} answered ${response.statusCode} ${response.body}`)
+    const response = await service.app.inject({
+      method: 'POST',
+      url: `/api/backup/${path}`,
+      headers: service.as('OWNER', organizationId),
+      payload: body
+    })
+    if (response.statusCode !== expected)
+      throw new Error(`POST ${path} answered ${response.statusCode} ${response.body}`)
     return response.json()
   }
-  const get = async <Answer>(path: string): Promise<Answer> => (await service.app.inject({ url: `/api/backup/${path}`, headers: service.as() })).json<Answer>()
+  const get = async <Answer>(path: string): Promise<Answer> =>
+    (await service.app.inject({ url: `/api/backup/${path}`, headers: service.as() })).json<Answer>()
   return {
     ...service,
     database,
     post,
     create: async (type = 'full', organizationId) => await post('create', { type }, 201, organizationId),
-    restore: async (backupId, body = {}, organizationId) => await post(`restore/${backupId}`, body, 200, organizationId),
+    restore: async (backupId, body = {}, organizationId) =>
+      await post(`restore/${backupId}`, body, 200, organizationId),
     restores: async () => await get('restores'),
     list: async () => await get('list'),
     state: async (organizationId = 'acme') => ({
@@ -67,7 +75,7 @@ export async function setUpTenants (t: Test, options: TenantsOptions = {}): Prom
 }
 
 /** Rows and files of the organization deleted, changed and added. */
-export async function haveBadDay ({ database: { sql }, uploadDir }: Tenants, id = 'acme'): Promise<void> {
+export async function haveBadDay({ database: { sql }, uploadDir }: Tenants, id = 'acme'): Promise<void> {
   await sql`DELETE FROM assets WHERE "organizationId" = ${id} AND number % 3 = 0`
   await sql`UPDATE users SET "fullName" = 'oops' WHERE "organizationId" = ${id}`
   await sql`INSERT INTO tags VALUES (${`${id}-new`}, ${id}, 'a tag that must go')`
@@ -78,7 +86,10 @@ export async function haveBadDay ({ database: { sql }, uploadDir }: Tenants, id 
 }
 
 /** The SQL in the archive, and its metadata. */
-export async function readArchived ({ core }: Tenants, backup: Backup): Promise<{ sql: string, metadata: object, names: string[] }> {
+export async function readArchived(
+  { core }: Tenants,
+  backup: Backup
+): Promise<{ sql: string; metadata: object; names: string[] }> {
   const opened = await core.repository.openArchive(backup.organizationId, backup.id)
   if (opened === null) throw new Error('There is no such archive.')
   try {
@@ -91,7 +102,7 @@ export async function readArchived ({ core }: Tenants, backup: Backup): Promise<
 }
 
 /** Databases and roles that a restore makes for itself, and its own schema: nothing of it may stay. */
-export async function leftOvers ({ sql, name }: TestDatabase): Promise<string[]> {
+export async function leftOvers({ sql, name }: TestDatabase): Promise<string[]> {
   const found = await sql<Array<{ name: string }>>`
     SELECT datname::text AS name FROM pg_database WHERE datdba IN (SELECT oid FROM pg_roles WHERE rolname = ${name}) AND datname <> ${name}
     UNION ALL SELECT r.rolname FROM pg_auth_members m JOIN pg_roles r ON r.oid = m.roleid JOIN pg_roles u ON u.oid = m.member WHERE u.rolname = ${name}

@@ -12,11 +12,11 @@ type Run = (job: JobContext) => Promise<unknown>
 const works = new Map<string, Run>()
 
 /** The operations, each of which does the work that a job's parameters name, and else its own. */
-export function withWork (operations: readonly Operation[]): Operation[] {
+export function withWork(operations: readonly Operation[]): Operation[] {
   return operations.map(operation => ({
     ...operation,
     params: Type.Any(),
-    async run (core, params: { work?: string }, context) {
+    async run(core, params: { work?: string }, context) {
       const work = params.work === undefined ? undefined : works.get(params.work)
       return work === undefined ? await operation.run(core, params, context) : await work(context)
     }
@@ -35,7 +35,10 @@ export interface WorkRequest {
 }
 
 /** Queues a job that does what `run` does. */
-export function startWork (queue: Queue, { kind = 'create', organizationId = 'acme', exclusive = false, light = false, run, ...request }: WorkRequest): { job: Job, done: Promise<unknown> } {
+export function startWork(
+  queue: Queue,
+  { kind = 'create', organizationId = 'acme', exclusive = false, light = false, run, ...request }: WorkRequest
+): { job: Job; done: Promise<unknown> } {
   const work = randomUUID()
   works.set(work, run)
   const job = queue.enqueue({
@@ -52,7 +55,7 @@ export function startWork (queue: Queue, { kind = 'create', organizationId = 'ac
 }
 
 /** Waits until nothing runs or waits, not even what jobs have left to do. */
-export async function untilIdle (queue: Queue): Promise<void> {
+export async function untilIdle(queue: Queue): Promise<void> {
   const work = randomUUID()
   works.set(work, async () => {})
   await queue.upkeep({ kind: 'expire-checkpoints', params: { work }, resources: [database('exclusive')] })

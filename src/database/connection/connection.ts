@@ -27,16 +27,24 @@ export interface SqlOptions extends ConnectionOverrides {
   kind?: SessionKind
 }
 
-/** For a database that a dump was loaded into: no function or operator out of it can take the place of a built-in one. */
+/**
+ * For a database that a dump was loaded into: no function or operator out of it can take the place of a built-in one.
+ */
 export const trustedPath = 'pg_catalog'
 
 /**
  * The variables that make pg_dump and psql connect there, with our own settings. They hold the password: for a child's
  * environment only. What a program reads and writes is UTF-8 unless it is told otherwise.
  */
-export function toEnvironment (connection: Connection, overrides: ConnectionOverrides = {}): Record<string, string> {
+export function toEnvironment(connection: Connection, overrides: ConnectionOverrides = {}): Record<string, string> {
   const { host, port, user, password, database, parameters } = override(connection, overrides)
-  const environment: Record<string, string> = { PGHOST: host, PGPORT: String(port), PGUSER: user, PGDATABASE: database, PGCLIENTENCODING: 'UTF8' }
+  const environment: Record<string, string> = {
+    PGHOST: host,
+    PGPORT: String(port),
+    PGUSER: user,
+    PGDATABASE: database,
+    PGCLIENTENCODING: 'UTF8'
+  }
   if (password !== null) environment.PGPASSWORD = password
   for (const [keyword, value] of Object.entries(parameters)) {
     const name = environmentByKeyword[keyword]
@@ -51,7 +59,7 @@ export function toEnvironment (connection: Connection, overrides: ConnectionOver
  * connection comes from reserveSession, not from reserve().
  * @throws AppError CONFIG_INVALID when a certificate or key file can't be read
  */
-export function openSql (connection: Connection, options: SqlOptions = {}): postgres.Sql {
+export function openSql(connection: Connection, options: SqlOptions = {}): postgres.Sql {
   const { host, port, user, password, database, parameters } = override(connection, options)
   const attributes = parameters.target_session_attrs
   // Everything is given, since the driver would take what is left out from PG… variables of the environment.
@@ -84,8 +92,10 @@ export function openSql (connection: Connection, options: SqlOptions = {}): post
 }
 
 /** Opens a client, hands it to `use`, and ends it whatever happens. Errors are the driver's own: see databaseError. */
-export async function withSql<Result> (
-  connection: Connection, options: SqlOptions, use: (sql: postgres.Sql) => Promise<Result>
+export async function withSql<Result>(
+  connection: Connection,
+  options: SqlOptions,
+  use: (sql: postgres.Sql) => Promise<Result>
 ): Promise<Result> {
   const sql = openSql(connection, options)
   try {
@@ -96,7 +106,7 @@ export async function withSql<Result> (
   }
 }
 
-function override (connection: Connection, { database, user, password }: ConnectionOverrides): Connection {
+function override(connection: Connection, { database, user, password }: ConnectionOverrides): Connection {
   return {
     ...connection,
     database: database ?? connection.database,

@@ -9,7 +9,7 @@ import type { Connection } from './connection-url.js'
  * `prefer`: it encrypts where libpq would have tried without first. The driver's own `allow` would insist on TLS.
  * @throws AppError CONFIG_INVALID when a certificate or key file can't be read
  */
-export function tlsFor (connection: Connection): 'prefer' | false | ConnectionOptions {
+export function tlsFor(connection: Connection): 'prefer' | false | ConnectionOptions {
   const { sslmode, sslrootcert, sslcert, sslkey, sslcrl } = connection.parameters
   const mode = sslmode ?? (sslrootcert === 'system' ? 'verify-full' : 'prefer')
   // libpq ignores sslmode on a Unix socket.
@@ -35,7 +35,7 @@ export function tlsFor (connection: Connection): 'prefer' | false | ConnectionOp
   }
 }
 
-function pem (path: string | undefined, keyword: string): Buffer | undefined {
+function pem(path: string | undefined, keyword: string): Buffer | undefined {
   if (!path) return undefined
   try {
     return readFileSync(path)

@@ -29,10 +29,17 @@ max_locks_per_transaction = 256
  * beside its place and moved there last, so that a crash midway leaves nothing that looks like a cluster.
  * @throws AppError DATABASE_UNAVAILABLE when initdb fails, CONFIG_INVALID when something else is in its place
  */
-export async function createEmbeddedCluster (
-  { directory, binaries, credentials, user }:
-  { directory: string, binaries: ServerBinaries, credentials: ClusterCredentials, user: SystemUser | null }
-): Promise<void> {
+export async function createEmbeddedCluster({
+  directory,
+  binaries,
+  credentials,
+  user
+}: {
+  directory: string
+  binaries: ServerBinaries
+  credentials: ClusterCredentials
+  user: SystemUser | null
+}): Promise<void> {
   const staging = await mkdtemp(join(directory, stagingPrefix))
   const data = join(staging, 'data')
   const passwordFile = join(staging, 'password')
@@ -45,13 +52,15 @@ export async function createEmbeddedCluster (
     await appendFile(join(data, 'postgresql.conf'), settings)
     // Single-user mode needs no port and ends with a checkpoint; it takes one statement a line.
     await runProgram(binaries.postgres, ['--single', '-D', data, '-c', 'exit_on_error=on', 'postgres'], {
-      ...asUser, input: bootstrap(credentials, binaries.major)
+      ...asUser,
+      input: bootstrap(credentials, binaries.major)
     })
     await moveInto(data, join(directory, 'data'))
   } catch (error) {
     if (!(error instanceof ProgramError)) throw error
     throw new AppError('DATABASE_UNAVAILABLE', 'embedded-set-up', 'The embedded PostgreSQL could not be set up.', {
-      remedy: 'See the service log for the message of initdb; check the free disk space and the rights of EMBEDDED_DB_DIR.',
+      remedy:
+        'See the service log for the message of initdb; check the free disk space and the rights of EMBEDDED_DB_DIR.',
       cause: error
     })
   } finally {
@@ -60,18 +69,37 @@ export async function createEmbeddedCluster (
 }
 
 /** Removes what interrupted attempts left. Only for the one service that holds the directory. */
-export async function removeUnfinishedClusters (directory: string): Promise<void> {
+export async function removeUnfinishedClusters(directory: string): Promise<void> {
   for (const name of await readdir(directory)) {
     if (name.startsWith(stagingPrefix)) await rm(join(directory, name), { recursive: true, force: true })
   }
 }
 
-async function initdb (file: string, data: string, passwordFile: string, superuser: string, options: ProgramOptions): Promise<void> {
+async function initdb(
+  file: string,
+  data: string,
+  passwordFile: string,
+  superuser: string,
+  options: ProgramOptions
+): Promise<void> {
   const run = async (locale: string): Promise<void> => {
-    await runProgram(file, [
-      '-D', data, '-U', superuser, `--pwfile=${passwordFile}`, '--auth=scram-sha-256', '--encoding=UTF8',
-      `--locale=${locale}`, '--lc-messages=C', '--data-checksums', '--no-instructions'
-    ], options)
+    await runProgram(
+      file,
+      [
+        '-D',
+        data,
+        '-U',
+        superuser,
+        `--pwfile=${passwordFile}`,
+        '--auth=scram-sha-256',
+        '--encoding=UTF8',
+        `--locale=${locale}`,
+        '--lc-messages=C',
+        '--data-checksums',
+        '--no-instructions'
+      ],
+      options
+    )
   }
   try {
     await run('C.UTF-8')
@@ -81,7 +109,7 @@ async function initdb (file: string, data: string, passwordFile: string, superus
   }
 }
 
-function bootstrap ({ user, password, database }: ClusterCredentials, major: number): string {
+function bootstrap({ user, password, database }: ClusterCredentials, major: number): string {
   const role = quoteIdentifier(user)
   return [
     `CREATE ROLE ${role} LOGIN NOSUPERUSER CREATEDB CREATEROLE PASSWORD ${quoteLiteral(scramVerifier(password))}`,
@@ -92,13 +120,19 @@ function bootstrap ({ user, password, database }: ClusterCredentials, major: num
   ].join('\n')
 }
 
-async function moveInto (from: string, to: string): Promise<void> {
+async function moveInto(from: string, to: string): Promise<void> {
   try {
     await durableRename(from, to)
   } catch (error) {
     if (!['ENOTEMPTY', 'EEXIST', 'ENOTDIR'].includes(systemCode(error) ?? '')) throw error
-    throw new AppError('CONFIG_INVALID', 'embedded-not-a-cluster', 'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.', {
-      remedy: 'Set EMBEDDED_DB_DIR to a folder of its own.', cause: error
-    })
+    throw new AppError(
+      'CONFIG_INVALID',
+      'embedded-not-a-cluster',
+      'The folder data in EMBEDDED_DB_DIR holds something that is not a PostgreSQL cluster.',
+      {
+        remedy: 'Set EMBEDDED_DB_DIR to a folder of its own.',
+        cause: error
+      }
+    )
   }
 }

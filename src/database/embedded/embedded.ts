@@ -28,9 +28,12 @@ interface Running {
  * service left running is taken over, and one that ends by itself is started again.
  * @throws AppError CONFIG_INVALID, DATABASE_TOOLS_MISSING from start() too
  */
-export function createEmbeddedDatabase (
-  options: { directory: string, binDir: string | null, log: Log, superviseMs?: number }
-): DatabaseStrategy {
+export function createEmbeddedDatabase(options: {
+  directory: string
+  binDir: string | null
+  log: Log
+  superviseMs?: number
+}): DatabaseStrategy {
   const { log, superviseMs = 1000 } = options
   const directory = resolve(options.directory)
   const dataDirectory = join(directory, 'data')
@@ -41,7 +44,7 @@ export function createEmbeddedDatabase (
   let starting: Promise<void> | null = null
   let timer: NodeJS.Timeout | undefined
 
-  async function start (): Promise<void> {
+  async function start(): Promise<void> {
     lock = await lockDirectory(directory)
     try {
       running = await startServer({ ...options, directory, dataDirectory })
@@ -54,16 +57,20 @@ export function createEmbeddedDatabase (
     supervise()
   }
 
-  function supervise (): void {
+  function supervise(): void {
     timer = setTimeout(() => {
-      starting = revive().catch((error: unknown) => { log.error({ err: error }, 'the embedded PostgreSQL can\'t be started again') }).finally(() => {
-        starting = null
-        supervise()
-      })
+      starting = revive()
+        .catch((error: unknown) => {
+          log.error({ err: error }, "the embedded PostgreSQL can't be started again")
+        })
+        .finally(() => {
+          starting = null
+          supervise()
+        })
     }, superviseMs)
   }
 
-  async function revive (): Promise<void> {
+  async function revive(): Promise<void> {
     if (running !== null && (await findPostmaster(dataDirectory))?.pid === running.postmaster.pid) return
     log.error({ directory }, 'the embedded PostgreSQL has ended: starting it again')
     running = null
@@ -73,12 +80,14 @@ export function createEmbeddedDatabase (
   return {
     kind: 'embedded',
     dataDirectory,
-    async start () {
+    async start() {
       if (running !== null) return
-      starting ??= start().finally(() => { starting = null })
+      starting ??= start().finally(() => {
+        starting = null
+      })
       await starting
     },
-    async stop () {
+    async stop() {
       await starting?.catch(() => {})
       clearTimeout(timer)
       if (running !== null) await stopPostmaster(dataDirectory, running.postmaster.pid)
@@ -86,14 +95,20 @@ export function createEmbeddedDatabase (
       await lock?.release()
       lock = null
     },
-    connection () {
-      if (running === null) throw failure ?? new AppError('DATABASE_UNAVAILABLE', 'embedded-not-running', 'The embedded database is not running.', { remedy: 'Wait until the service has started, or restart it.' })
+    connection() {
+      if (running === null)
+        throw (
+          failure ??
+          new AppError('DATABASE_UNAVAILABLE', 'embedded-not-running', 'The embedded database is not running.', {
+            remedy: 'Wait until the service has started, or restart it.'
+          })
+        )
       return running.connection
     }
   }
 }
 
-async function lockDirectory (directory: string): Promise<Lock> {
+async function lockDirectory(directory: string): Promise<Lock> {
   await makeDirectory(directory)
   const path = join(directory, 'service.lock')
   const lock = await takeLock(path)
@@ -101,14 +116,19 @@ async function lockDirectory (directory: string): Promise<Lock> {
   throw await folderInUse({ name: 'EMBEDDED_DB_DIR', folder: directory }, path)
 }
 
-interface ServerOptions { directory: string, dataDirectory: string, binDir: string | null, log: Log }
+interface ServerOptions {
+  directory: string
+  dataDirectory: string
+  binDir: string | null
+  log: Log
+}
 
-async function startServer ({ directory, dataDirectory, binDir, log }: ServerOptions): Promise<Running> {
+async function startServer({ directory, dataDirectory, binDir, log }: ServerOptions): Promise<Running> {
   const user = await serverUser(directory)
   await removeUnfinishedClusters(directory)
   const version = await clusterVersion(dataDirectory)
   const binaries = await findServerBinaries({ binDir, ...(version === null ? {} : { major: version }) })
-  const credentials = await readCredentials(directory) ?? await firstCredentials(directory, version)
+  const credentials = (await readCredentials(directory)) ?? (await firstCredentials(directory, version))
   if (version === null) {
     log.info({ directory, version: binaries.major }, 'setting up the embedded PostgreSQL')
     await createEmbeddedCluster({ directory, binaries, credentials, user })
@@ -119,7 +139,9 @@ async function startServer ({ directory, dataDirectory, binDir, log }: ServerOpt
     logFile: await prepareLog(directory),
     socketFolder: await prepareSocketFolder(directory, user),
     user,
-    onWait: (seconds: number) => { log.info({ seconds }, 'waiting for PostgreSQL to recover from a crash') }
+    onWait: (seconds: number) => {
+      log.info({ seconds }, 'waiting for PostgreSQL to recover from a crash')
+    }
   }
   const { postmaster, started } = await startOrAdopt(directory, credentials, server, log)
   try {
@@ -129,20 +151,34 @@ async function startServer ({ directory, dataDirectory, binDir, log }: ServerOpt
     throw error
   }
   const { host, database, user: role, password } = credentials
-  log.info({ host, port: postmaster.port, database, user: role, credentials: join(directory, 'credentials.json') }, 'embedded PostgreSQL is ready')
-  return { postmaster, connection: { host: postmaster.socketFolder, port: postmaster.port, user: role, password, database, parameters: {} } }
+  log.info(
+    { host, port: postmaster.port, database, user: role, credentials: join(directory, 'credentials.json') },
+    'embedded PostgreSQL is ready'
+  )
+  return {
+    postmaster,
+    connection: { host: postmaster.socketFolder, port: postmaster.port, user: role, password, database, parameters: {} }
+  }
 }
 
-async function firstCredentials (directory: string, version: number | null): Promise<ClusterCredentials> {
+async function firstCredentials(directory: string, version: number | null): Promise<ClusterCredentials> {
   if (version === null) return await createCredentials(directory)
-  throw new AppError('CONFIG_INVALID', 'embedded-credentials-gone', 'EMBEDDED_DB_DIR holds a cluster, but its credentials.json is gone.', {
-    remedy: 'Put credentials.json back, or move the folder away to begin with an empty database.'
-  })
+  throw new AppError(
+    'CONFIG_INVALID',
+    'embedded-credentials-gone',
+    'EMBEDDED_DB_DIR holds a cluster, but its credentials.json is gone.',
+    {
+      remedy: 'Put credentials.json back, or move the folder away to begin with an empty database.'
+    }
+  )
 }
 
-async function startOrAdopt (
-  directory: string, credentials: ClusterCredentials, { socketFolder, ...server }: Omit<PostmasterOptions, 'settings'> & { socketFolder: string }, log: Log
-): Promise<{ postmaster: Postmaster, started: boolean }> {
+async function startOrAdopt(
+  directory: string,
+  credentials: ClusterCredentials,
+  { socketFolder, ...server }: Omit<PostmasterOptions, 'settings'> & { socketFolder: string },
+  log: Log
+): Promise<{ postmaster: Postmaster; started: boolean }> {
   let { port } = credentials
   for (let attempt = 1; ; attempt++) {
     try {
@@ -170,28 +206,41 @@ async function startOrAdopt (
   }
 }
 
-function isPortTaken (log: string): boolean {
+function isPortTaken(log: string): boolean {
   return /could not create any TCP\/IP sockets|Address already in use|\.s\.PGSQL\.\d+\.lock" already exists/.test(log)
 }
 
 /** Another service is quicker at this moment, or processes of a crashed server are still ending. */
-function isPassing (log: string): boolean {
-  return log === '' || isPortTaken(log) || /lock file ".*" (already exists|is empty)|pre-existing shared memory block/.test(log)
+function isPassing(log: string): boolean {
+  return (
+    log === '' ||
+    isPortTaken(log) ||
+    /lock file ".*" (already exists|is empty)|pre-existing shared memory block/.test(log)
+  )
 }
 
-function startError (cause: PostmasterError): AppError {
+function startError(cause: PostmasterError): AppError {
   return new AppError('DATABASE_UNAVAILABLE', 'embedded-start', 'The embedded PostgreSQL does not start.', {
-    remedy: 'See postgres.log in EMBEDDED_DB_DIR for the reason.', cause
+    remedy: 'See postgres.log in EMBEDDED_DB_DIR for the reason.',
+    cause
   })
 }
 
-async function checkCredentials ({ socketFolder, port }: Postmaster, { superuser }: ClusterCredentials): Promise<void> {
+async function checkCredentials({ socketFolder, port }: Postmaster, { superuser }: ClusterCredentials): Promise<void> {
   try {
-    await withSql({ host: socketFolder, port, ...superuser, database: 'postgres', parameters: {} }, {}, async (sql) => { await sql`SELECT` })
+    await withSql({ host: socketFolder, port, ...superuser, database: 'postgres', parameters: {} }, {}, async sql => {
+      await sql`SELECT`
+    })
   } catch (error) {
     if (systemCode(error) !== '28P01') throw databaseError(error)
-    throw new AppError('CONFIG_INVALID', 'embedded-credentials-foreign', 'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.', {
-      remedy: 'Put back the credentials.json that was made with the cluster.', cause: error
-    })
+    throw new AppError(
+      'CONFIG_INVALID',
+      'embedded-credentials-foreign',
+      'credentials.json in EMBEDDED_DB_DIR does not belong to the cluster beside it.',
+      {
+        remedy: 'Put back the credentials.json that was made with the cluster.',
+        cause: error
+      }
+    )
   }
 }

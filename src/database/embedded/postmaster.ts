@@ -9,7 +9,9 @@ import type { SystemUser } from './unprivileged-user.js'
 const pollMs = 50
 const recoveryLimitMs = 10 * 60 * 1000
 
-/** The server process of a cluster, as its postmaster.pid tells (src/include/utils/pidfile.h in PostgreSQL's source). */
+/**
+ * The server process of a cluster, as its postmaster.pid tells (src/include/utils/pidfile.h in PostgreSQL's source).
+ */
 export interface Postmaster {
   pid: number
   /** Seconds since the epoch. */
@@ -35,7 +37,7 @@ export interface PostmasterOptions {
 export class PostmasterError extends Error {
   readonly log: string
 
-  constructor (message: string, log: string) {
+  constructor(message: string, log: string) {
     super(log === '' ? message : `${message} ${log}`)
     this.name = 'PostmasterError'
     this.log = log
@@ -43,16 +45,16 @@ export class PostmasterError extends Error {
 }
 
 /** The server that runs on the data folder, or null. */
-export async function findPostmaster (dataDirectory: string): Promise<Postmaster | null> {
+export async function findPostmaster(dataDirectory: string): Promise<Postmaster | null> {
   const postmaster = await readPidFile(dataDirectory)
-  return postmaster !== null && await runsOn(dataDirectory, postmaster.pid) ? postmaster : null
+  return postmaster !== null && (await runsOn(dataDirectory, postmaster.pid)) ? postmaster : null
 }
 
 /**
  * Starts the server and waits until it takes connections, crash recovery included. It outlives this process.
  * @throws PostmasterError
  */
-export async function startPostmaster (options: PostmasterOptions): Promise<Postmaster> {
+export async function startPostmaster(options: PostmasterOptions): Promise<Postmaster> {
   await disownReusedPid(options.dataDirectory)
   const stale = await readPidFile(options.dataDirectory)
   const log = await open(options.logFile, 'a+', 0o600)
@@ -69,9 +71,19 @@ export async function startPostmaster (options: PostmasterOptions): Promise<Post
     })
     child.unref()
     let ended = false
-    child.on('error', () => { ended = true }).on('exit', () => { ended = true })
+    child
+      .on('error', () => {
+        ended = true
+      })
+      .on('exit', () => {
+        ended = true
+      })
     const isStale = (found: Postmaster): boolean => found.pid === stale?.pid && found.startedAt === stale.startedAt
-    const ready = await untilReady(options, async () => !ended, found => found.pid === child.pid && !isStale(found))
+    const ready = await untilReady(
+      options,
+      async () => !ended,
+      found => found.pid === child.pid && !isStale(found)
+    )
     if (ready !== null) return ready
     const { buffer, bytesRead } = await log.read(Buffer.alloc(64 * 1024), 0, 64 * 1024, logged)
     throw new PostmasterError('PostgreSQL did not start.', buffer.toString('utf8', 0, bytesRead).trim())
@@ -81,25 +93,39 @@ export async function startPostmaster (options: PostmasterOptions): Promise<Post
 }
 
 /** Waits until a server that was found running takes connections. @throws PostmasterError */
-export async function awaitPostmaster (
-  options: Pick<PostmasterOptions, 'dataDirectory' | 'onWait'>, { pid }: Postmaster
+export async function awaitPostmaster(
+  options: Pick<PostmasterOptions, 'dataDirectory' | 'onWait'>,
+  { pid }: Postmaster
 ): Promise<Postmaster> {
-  const ready = await untilReady(options, () => runsOn(options.dataDirectory, pid), (found) => found.pid === pid)
+  const ready = await untilReady(
+    options,
+    () => runsOn(options.dataDirectory, pid),
+    found => found.pid === pid
+  )
   if (ready === null) throw new PostmasterError('PostgreSQL ended while it was starting.', '')
   return ready
 }
 
-/** Shuts the server down (fast: running statements are cancelled; immediate: as after a crash) and waits for its end. */
-export async function stopPostmaster (dataDirectory: string, pid: number, mode: 'fast' | 'immediate' = 'fast'): Promise<void> {
+/**
+ * Shuts the server down (fast: running statements are cancelled; immediate: as after a crash) and waits for its end.
+ */
+export async function stopPostmaster(
+  dataDirectory: string,
+  pid: number,
+  mode: 'fast' | 'immediate' = 'fast'
+): Promise<void> {
   if (!(await runsOn(dataDirectory, pid))) return
   process.kill(pid, mode === 'fast' ? 'SIGINT' : 'SIGQUIT')
   while (await runsOn(dataDirectory, pid)) await setTimeout(pollMs)
 }
 
-/** The ready server, or null when it ended. In a container a stale file can name the very pid that a new server gets. */
-async function untilReady (
+/**
+ * The ready server, or null when it ended. In a container a stale file can name the very pid that a new server gets.
+ */
+async function untilReady(
   { dataDirectory, onWait }: Pick<PostmasterOptions, 'dataDirectory' | 'onWait'>,
-  isRunning: () => Promise<boolean>, isOurs: (found: Postmaster) => boolean
+  isRunning: () => Promise<boolean>,
+  isOurs: (found: Postmaster) => boolean
 ): Promise<Postmaster | null> {
   for (let waited = 0; waited < recoveryLimitMs; waited += pollMs) {
     const found = await readPidFile(dataDirectory)
@@ -111,25 +137,32 @@ async function untilReady (
   throw new PostmasterError('PostgreSQL is not ready yet.', 'It is still recovering.')
 }
 
-async function readPidFile (dataDirectory: string): Promise<Postmaster | null> {
+async function readPidFile(dataDirectory: string): Promise<Postmaster | null> {
   const text = await readFile(join(dataDirectory, 'postmaster.pid'), 'utf8').catch(absent)
   const [pid, , startedAt, port, socketFolder, , , status] = (text ?? '').split('\n')
   if (!pid) return null
-  return { pid: Number(pid), startedAt: Number(startedAt), port: Number(port), socketFolder: socketFolder ?? '', ready: status?.trim() === 'ready' }
+  return {
+    pid: Number(pid),
+    startedAt: Number(startedAt),
+    port: Number(port),
+    socketFolder: socketFolder ?? '',
+    ready: status?.trim() === 'ready'
+  }
 }
 
 /** Whether that process is a PostgreSQL server on the data folder: pids are used again after a crash. */
-async function runsOn (dataDirectory: string, pid: number): Promise<boolean> {
+async function runsOn(dataDirectory: string, pid: number): Promise<boolean> {
   if (!isAlive(pid)) return false
   // Not /proc/<pid>/cwd: root in a container may not read another user's.
-  const command = process.platform === 'linux'
-    ? (await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(absent) ?? '').replaceAll('\0', ' ')
-    : `${await runProgram('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => '')} `
+  const command =
+    process.platform === 'linux'
+      ? ((await readFile(`/proc/${pid}/cmdline`, 'utf8').catch(absent)) ?? '').replaceAll('\0', ' ')
+      : `${await runProgram('ps', ['-ww', '-o', 'command=', '-p', String(pid)]).catch(() => '')} `
   const [program = '', ...rest] = command.split(` -D ${dataDirectory} `)
   return rest.length > 0 && /(^|\/)(postgres|postmaster)$/.test(program)
 }
 
-function isAlive (pid: number): boolean {
+function isAlive(pid: number): boolean {
   try {
     process.kill(pid, 0)
     return true
@@ -139,15 +172,16 @@ function isAlive (pid: number): boolean {
 }
 
 /**
- * PostgreSQL refuses to start while the pid in its lock files is alive, even if another program has it now. The files are
+ * PostgreSQL refuses to start while the pid in its lock files is alive, even if another program has it now. The files
+ * are
  * kept, since one guards against orphaned backends by its shared memory key: only the pid is made ours, which the new
  * server, being our child, takes as stale.
  */
-async function disownReusedPid (dataDirectory: string): Promise<void> {
+async function disownReusedPid(dataDirectory: string): Promise<void> {
   const stale = await readPidFile(dataDirectory)
-  if (stale === null || !isAlive(stale.pid) || await runsOn(dataDirectory, stale.pid)) return
+  if (stale === null || !isAlive(stale.pid) || (await runsOn(dataDirectory, stale.pid))) return
   for (const file of [join(stale.socketFolder, `.s.PGSQL.${stale.port}.lock`), join(dataDirectory, 'postmaster.pid')]) {
-    const [pid, ...rest] = (await readFile(file, 'utf8').catch(absent) ?? '').split('\n')
+    const [pid, ...rest] = ((await readFile(file, 'utf8').catch(absent)) ?? '').split('\n')
     if (Number(pid) !== stale.pid) continue
     const { uid, gid } = await stat(file)
     await writeFile(`${file}.new`, [process.pid, ...rest].join('\n'), { mode: 0o600 })
@@ -156,7 +190,7 @@ async function disownReusedPid (dataDirectory: string): Promise<void> {
   }
 }
 
-function absent (error: unknown): null {
+function absent(error: unknown): null {
   if (systemCode(error) === 'ENOENT' || systemCode(error) === 'ESRCH') return null
   throw error
 }

@@ -7,7 +7,7 @@ const iterations = 4096
  * show in server logs. Keys as in RFC 5802 section 3 with SHA-256 (RFC 7677), the form as in pg_authid.rolpassword.
  * @throws TypeError for a password outside printable ASCII, which would need SASLprep
  */
-export function scramVerifier (password: string): string {
+export function scramVerifier(password: string): string {
   if (!/^[\x20-\x7e]+$/.test(password)) throw new TypeError('A role password must be printable ASCII.')
   const salt = randomBytes(16)
   const salted = pbkdf2Sync(password, salt, iterations, 32, 'sha256')

@@ -5,12 +5,14 @@ import { planPublicSchema } from './public-schema.js'
 class NotMeant extends Error {}
 
 /**
- * Drops all that the user owns, as a restore inside the live database begins, and takes that back at once: what other roles
- * have built upon it is known before a checkpoint is made. Readers wait for milliseconds. Where a table is locked nothing is found out
+ * Drops all that the user owns, as a restore inside the live database begins, and takes that back at once: what other
+ * roles
+ * have built upon it is known before a checkpoint is made. Readers wait for milliseconds. Where a table is locked
+ * nothing is found out
  * yet; the restore itself waits for longer.
  * @throws AppError RESTORE_CONFLICT
  */
-export async function requireNoDependents (connection: Connection): Promise<void> {
+export async function requireNoDependents(connection: Connection): Promise<void> {
   try {
     await withSql(connection, { searchPath: trustedPath }, async sql => {
       const { before } = await planPublicSchema(sql, undefined)
@@ -28,10 +30,19 @@ export async function requireNoDependents (connection: Connection): Promise<void
 }
 
 /** @param detail lines of PostgreSQL's, such as `view reporting.people depends on table users` */
-export function dependentsConflict (detail: string, cause: unknown): AppError {
-  return new AppError('RESTORE_CONFLICT', 'dependent-objects', 'Objects of another role depend on what the restore replaces.', {
-    errors: detail.split('\n').filter(line => line !== '').map(message => ({ reason: 'dependent-object', message })),
-    remedy: 'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE ... CREATEDB).',
-    cause
-  })
+export function dependentsConflict(detail: string, cause: unknown): AppError {
+  return new AppError(
+    'RESTORE_CONFLICT',
+    'dependent-objects',
+    'Objects of another role depend on what the restore replaces.',
+    {
+      errors: detail
+        .split('\n')
+        .filter(line => line !== '')
+        .map(message => ({ reason: 'dependent-object', message })),
+      remedy:
+        'Drop the objects that are listed, restore, and make them again; or let the database user create databases (ALTER ROLE ... CREATEDB).',
+      cause
+    }
+  )
 }

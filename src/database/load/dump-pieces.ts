@@ -8,21 +8,30 @@ const longestHeader = 1 << 16
 /** Far more than any statement that is changed; a COPY names at most 1600 columns. A longer one comes in parts. */
 const longestStatement = 1 << 20
 
-/** An object of a dump, as pg_dump announces it in a comment: `-- Name: items; Type: TABLE; Schema: public; Owner: -`. */
-export interface DumpEntry { type: string, schema: string | null, name: string, isData: boolean }
+/**
+ * An object of a dump, as pg_dump announces it in a comment: `-- Name: items; Type: TABLE; Schema: public; Owner: -`.
+ */
+export interface DumpEntry {
+  type: string
+  schema: string | null
+  name: string
+  isData: boolean
+}
 
 /**
  * Together the pieces are the dump, byte for byte.
- * - header: a comment of pg_dump's between statements that begins an entry, or one without a name: the dump's own head and its
+ * - header: a comment of pg_dump's between statements that begins an entry, or one without a name: the dump's own head
+ * and its
  *   end. Its entry reaches to the next header;
  * - statement: from its first word through its semicolon;
  * - copy: a statement that rows follow;
  * - rows: from the end of the statement's line through `\.` and its line's end, in as many parts as it comes in;
- * - other: white space and comments between statements, psql's own commands, and the parts of a statement that is too long.
+ * - other: white space and comments between statements, psql's own commands, and the parts of a statement that is too
+ * long.
  */
 export type DumpPiece =
-  { kind: 'header', bytes: Buffer, entry: DumpEntry | null } |
-  { kind: 'statement' | 'copy' | 'rows' | 'other', bytes: Buffer }
+  | { kind: 'header'; bytes: Buffer; entry: DumpEntry | null }
+  | { kind: 'statement' | 'copy' | 'rows' | 'other'; bytes: Buffer }
 
 interface Cutter {
   lexer: Lexer
@@ -40,14 +49,29 @@ interface Cutter {
 }
 
 /**
- * Reads a dump as psql does, so that no name, text, function or row is taken for an entry. The pieces of a chunk come together,
- * and are in its memory: they must be used before the next are asked for. A body of BEGIN ATOMIC is cut at its semicolons, which
+ * Reads a dump as psql does, so that no name, text, function or row is taken for an entry. The pieces of a chunk come
+ * together,
+ * and are in its memory: they must be used before the next are asked for. A body of BEGIN ATOMIC is cut at its
+ * semicolons, which
  * changes nothing: it holds neither comments nor COPY.
- * @param dump plain SQL as pg_dump writes it, in any encoding of a server; of a forged one the worst is that it is cut wrongly
+ * @param dump plain SQL as pg_dump writes it, in any encoding of a server; of a forged one the worst is that it is cut
+ * wrongly
  * @param isEnd whether all behind the header of that entry is `other`
  */
-export async function * readPieces (dump: AsyncIterable<Buffer>, isEnd: (entry: DumpEntry) => boolean = () => false): AsyncGenerator<DumpPiece[]> {
-  const cutter: Cutter = { lexer: { at: 0, inside: null }, inRows: false, first: null, depth: 0, previousWord: '', readsRows: false, isCut: false, isOver: false }
+export async function* readPieces(
+  dump: AsyncIterable<Buffer>,
+  isEnd: (entry: DumpEntry) => boolean = () => false
+): AsyncGenerator<DumpPiece[]> {
+  const cutter: Cutter = {
+    lexer: { at: 0, inside: null },
+    inRows: false,
+    first: null,
+    depth: 0,
+    previousWord: '',
+    readsRows: false,
+    isCut: false,
+    isOver: false
+  }
   let held: Buffer = Buffer.alloc(0)
   for await (const chunk of dump) {
     const text = held.length === 0 ? chunk : Buffer.concat([held, chunk])
@@ -60,7 +84,12 @@ export async function * readPieces (dump: AsyncIterable<Buffer>, isEnd: (entry: 
 }
 
 /** @returns the rest is the beginning of a piece, which the next chunk continues */
-function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: DumpEntry) => boolean): { pieces: DumpPiece[], rest: Buffer } {
+function cut(
+  cutter: Cutter,
+  text: Buffer,
+  isWhole: boolean,
+  isEnd: (entry: DumpEntry) => boolean
+): { pieces: DumpPiece[]; rest: Buffer } {
   const { lexer } = cutter
   const pieces: DumpPiece[] = []
   let start = 0
@@ -72,7 +101,10 @@ function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: Dum
     if (cutter.inRows) {
       const found = text.indexOf(endOfRows, start)
       // The last bytes can be the first of the end.
-      give('rows', found === -1 ? Math.max(start, text.length - (isWhole ? 0 : endOfRows.length - 1)) : found + endOfRows.length)
+      give(
+        'rows',
+        found === -1 ? Math.max(start, text.length - (isWhole ? 0 : endOfRows.length - 1)) : found + endOfRows.length
+      )
       lexer.at = start
       if (found === -1) break
       cutter.inRows = false
@@ -93,7 +125,13 @@ function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: Dum
     if (cutter.first === null) {
       if (token === 'semicolon') continue
       give('other', before)
-      Object.assign(cutter, { first: token === 'word' ? wordAt(text, before, lexer.at) : '', depth: 0, previousWord: '', readsRows: false, isCut: false })
+      Object.assign(cutter, {
+        first: token === 'word' ? wordAt(text, before, lexer.at) : '',
+        depth: 0,
+        previousWord: '',
+        readsRows: false,
+        isCut: false
+      })
     }
     if (token === 'open') cutter.depth += 1
     if (token === 'close' && cutter.depth > 0) cutter.depth -= 1
@@ -118,22 +156,35 @@ function cut (cutter: Cutter, text: Buffer, isWhole: boolean, isEnd: (entry: Dum
   return { pieces, rest: text.subarray(start) }
 }
 
-function headerAt (text: Buffer, at: number, isWhole: boolean): DumpPiece & { kind: 'header' } | 'unknown' | null {
-  if (text[at] !== headerStart[0] || text.compare(headerStart, 0, Math.min(headerStart.length, text.length - at), at, Math.min(at + headerStart.length, text.length)) !== 0) return null
+function headerAt(text: Buffer, at: number, isWhole: boolean): (DumpPiece & { kind: 'header' }) | 'unknown' | null {
+  if (
+    text[at] !== headerStart[0] ||
+    text.compare(
+      headerStart,
+      0,
+      Math.min(headerStart.length, text.length - at),
+      at,
+      Math.min(at + headerStart.length, text.length)
+    ) !== 0
+  )
+    return null
   const looked = text.subarray(at, at + longestHeader)
   const isLooked = isWhole || looked.length === longestHeader
   const end = looked.indexOf(headerEnd, headerStart.length)
   if (end === -1) return isLooked ? null : 'unknown'
   const bytes = looked.subarray(0, end + headerEnd.length)
   const lines = bytes.toString().split('\n')
-  return lines.slice(0, -1).every(line => line.startsWith('--')) ? { kind: 'header', bytes, entry: entryOf(lines) } : null
+  return lines.slice(0, -1).every(line => line.startsWith('--'))
+    ? { kind: 'header', bytes, entry: entryOf(lines) }
+    : null
 }
 
 /**
- * Names have no line's end in it (pg_dump's source, sanitize_line), but all else: the last words that look like those before
+ * Names have no line's end in it (pg_dump's source, sanitize_line), but all else: the last words that look like those
+ * before
  * type and schema are pg_dump's own, unless the schema has such a name.
  */
-function entryOf (lines: readonly string[]): DumpEntry | null {
+function entryOf(lines: readonly string[]): DumpEntry | null {
   for (const line of lines) {
     const match = /^-- (Data for |Statistics for )?Name: (.*); Type: ([A-Z ]+); Schema: (.*); Owner: /.exec(line)
     if (match === null) continue
@@ -144,6 +195,6 @@ function entryOf (lines: readonly string[]): DumpEntry | null {
 }
 
 /** In capitals; of a long one only its beginning. */
-function wordAt (text: Buffer, start: number, end: number): string {
+function wordAt(text: Buffer, start: number, end: number): string {
   return text.toString('latin1', start, Math.min(end, start + 16)).toUpperCase()
 }

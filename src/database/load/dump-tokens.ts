@@ -10,7 +10,10 @@ const dollar = 0x24
 const semicolon = 0x3b
 const openingBracket = 0x28
 const closingBracket = 0x29
-/** Of a word or of a dollar quote's tag. pg_dump writes no longer one; it would be read in parts, so that memory stays small. */
+/**
+ * Of a word or of a dollar quote's tag. pg_dump writes no longer one; it would be read in parts, so that memory stays
+ * small.
+ */
 const longestToken = 1 << 16
 
 /** `nothing` is white space or the start of a psql command, whose rest is read as a comment. */
@@ -20,22 +23,26 @@ export type Token = 'nothing' | 'comment' | 'word' | 'quoted' | 'open' | 'close'
 export interface Lexer {
   at: number
   /** The comment, quote or E'...' that has not ended yet; a quote ends with these bytes. */
-  inside: { kind: 'line' } | { kind: 'comment', depth: number } | { kind: 'quote', end: Buffer } | { kind: 'escapes' } | null
+  inside:
+    { kind: 'line' } | { kind: 'comment'; depth: number } | { kind: 'quote'; end: Buffer } | { kind: 'escapes' } | null
 }
 
-const inQuote = { kind: 'quote', end: Buffer.from('\'') } as const
+const inQuote = { kind: 'quote', end: Buffer.from("'") } as const
 const inIdentifier = { kind: 'quote', end: Buffer.from('"') } as const
 const inLine = { kind: 'line' } as const
 const inEscapes = { kind: 'escapes' } as const
 
 /**
- * Goes over one token, as psql tells them apart (PostgreSQL's source, psqlscan.l): quotes are as standard_conforming_strings
- * has them, doubled ones are two quotes in a row. No byte of a character beyond ASCII is one of ASCII in a server's encoding.
- * A long quote or comment comes in parts, so that none is held. Two literals in a row with a line end in between are two here,
+ * Goes over one token, as psql tells them apart (PostgreSQL's source, psqlscan.l): quotes are as
+ * standard_conforming_strings
+ * has them, doubled ones are two quotes in a row. No byte of a character beyond ASCII is one of ASCII in a server's
+ * encoding.
+ * A long quote or comment comes in parts, so that none is held. Two literals in a row with a line end in between are
+ * two here,
  * not one: pg_dump never writes the second half of E'...' so.
  * @returns null when more of the text is needed
  */
-export function skipToken (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
+export function skipToken(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   if (lexer.inside !== null) return skipInside(lexer, text, isWhole)
   const start = lexer.at
   if (start >= text.length) return null
@@ -61,9 +68,12 @@ export function skipToken (lexer: Lexer, text: Buffer, isWhole: boolean): Token 
     case backslash:
       lexer.inside = inLine
       return 'nothing'
-    case openingBracket: return 'open'
-    case closingBracket: return 'close'
-    case semicolon: return 'semicolon'
+    case openingBracket:
+      return 'open'
+    case closingBracket:
+      return 'close'
+    case semicolon:
+      return 'semicolon'
   }
   if (byte === minus && next === minus) {
     lexer.inside = inLine
@@ -77,7 +87,7 @@ export function skipToken (lexer: Lexer, text: Buffer, isWhole: boolean): Token 
   return 'other'
 }
 
-function skipInside (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
+function skipInside(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   const { inside } = lexer
   if (inside === null || lexer.at >= text.length) return null
   switch (inside.kind) {
@@ -91,7 +101,8 @@ function skipInside (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null
       if (found !== -1) lexer.inside = null
       return 'quoted'
     }
-    case 'escapes': return skipEscapes(lexer, text, isWhole)
+    case 'escapes':
+      return skipEscapes(lexer, text, isWhole)
     case 'line': {
       let at = lexer.at
       while (at < text.length && text[at] !== newline && text[at] !== carriageReturn) at += 1
@@ -99,12 +110,13 @@ function skipInside (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null
       if (at < text.length) lexer.inside = null
       return 'comment'
     }
-    case 'comment': return skipComment(lexer, inside, text, isWhole)
+    case 'comment':
+      return skipComment(lexer, inside, text, isWhole)
   }
 }
 
 /** Of E'...', behind its first quote. */
-function skipEscapes (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
+function skipEscapes(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   let at = lexer.at
   for (; at < text.length; at += 1) {
     const byte = text[at]
@@ -123,7 +135,7 @@ function skipEscapes (lexer: Lexer, text: Buffer, isWhole: boolean): Token | nul
   return 'quoted'
 }
 
-function skipComment (lexer: Lexer, inside: { depth: number }, text: Buffer, isWhole: boolean): Token | null {
+function skipComment(lexer: Lexer, inside: { depth: number }, text: Buffer, isWhole: boolean): Token | null {
   let at = lexer.at
   while (at < text.length && inside.depth > 0) {
     const [byte, next] = [text[at], text[at + 1]]
@@ -140,7 +152,7 @@ function skipComment (lexer: Lexer, inside: { depth: number }, text: Buffer, isW
   return 'comment'
 }
 
-function skipWord (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
+function skipWord(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   const start = lexer.at
   let at = start + 1
   while (at < text.length && isInWord(text[at] as number)) at += 1
@@ -155,7 +167,7 @@ function skipWord (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
 }
 
 /** `$$` or `$tag$`, else a parameter or nothing of the kind. */
-function skipDollar (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
+function skipDollar(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {
   const start = lexer.at
   let at = start + 1
   if (at < text.length && isWordStart(text[at] as number)) {
@@ -171,14 +183,14 @@ function skipDollar (lexer: Lexer, text: Buffer, isWhole: boolean): Token | null
   return 'quoted'
 }
 
-function isSpace (byte: number): boolean {
+function isSpace(byte: number): boolean {
   return byte === 0x20 || (byte >= 0x09 && byte <= 0x0d)
 }
 
-function isWordStart (byte: number): boolean {
+function isWordStart(byte: number): boolean {
   return (byte >= 0x61 && byte <= 0x7a) || (byte >= 0x41 && byte <= 0x5a) || byte === 0x5f || byte >= 0x80
 }
 
-function isInWord (byte: number): boolean {
+function isInWord(byte: number): boolean {
   return isWordStart(byte) || (byte >= 0x30 && byte <= 0x39) || byte === dollar
 }

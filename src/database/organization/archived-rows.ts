@@ -17,9 +17,12 @@ export interface ArchivedRows {
 }
 
 export interface ArchivedRowsReader {
-  /** A table's rows in COPY's text format, to be read to their end before the next table is asked for. @throws ProgramError */
-  rowsOf (table: MergeTable): AsyncGenerator<Buffer>
-  close (): void
+  /**
+   * A table's rows in COPY's text format, to be read to their end before the next table is asked for.
+   * @throws ProgramError
+   */
+  rowsOf(table: MergeTable): AsyncGenerator<Buffer>
+  close(): void
 }
 
 /** No row in COPY's text format is this line (PostgreSQL manual, COPY). */
@@ -27,22 +30,27 @@ const endOfRows = '\\.'
 const endBytes = Buffer.from(`\n${endOfRows}\n`)
 
 /**
- * Reads the archive's rows, by one psql for all tables. Nothing of the archive runs here: the scratch database is read as the
+ * Reads the archive's rows, by one psql for all tables. Nothing of the archive runs here: the scratch database is read
+ * as the
  * role that loaded it, and only rows come out.
  * @param encoding of the text
  */
-export function openArchivedRows ({ scratch, path, tools }: ArchivedRows, encoding: string, signal: AbortSignal): ArchivedRowsReader {
+export function openArchivedRows(
+  { scratch, path, tools }: ArchivedRows,
+  encoding: string,
+  signal: AbortSignal
+): ArchivedRowsReader {
   let program: RunningProgram | undefined
   let output: AsyncIterator<Buffer> | undefined
 
-  function start (): RunningProgram {
+  function start(): RunningProgram {
     const started = startRowWriter(tools, scratch, encoding, signal)
     started.stdin.write(`${beginScript}${transferSettings}\n${usePath(path)}\n`)
     output = started.stdout[Symbol.asyncIterator]() as AsyncIterator<Buffer>
     return started
   }
 
-  async function nextChunk ({ done }: RunningProgram): Promise<Buffer> {
+  async function nextChunk({ done }: RunningProgram): Promise<Buffer> {
     const next = await output!.next()
     if (next.done !== true) return next.value
     await done
@@ -50,7 +58,7 @@ export function openArchivedRows ({ scratch, path, tools }: ArchivedRows, encodi
   }
 
   return {
-    async * rowsOf ({ table, columns }) {
+    async *rowsOf({ table, columns }) {
       program ??= start()
       // Without a query around it where possible, so that nothing that the archive defined is evaluated.
       const rows = table.partitioned
@@ -71,6 +79,8 @@ export function openArchivedRows ({ scratch, path, tools }: ArchivedRows, encodi
         held = Buffer.concat([held.subarray(through), await nextChunk(program)])
       }
     },
-    close () { program?.kill() }
+    close() {
+      program?.kill()
+    }
   }
 }

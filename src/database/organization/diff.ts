@@ -18,16 +18,22 @@ export interface TableChange {
 }
 
 /** Writes into each plan what makes the organization's live rows equal to the archive's. */
-export async function planChanges (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string
+export async function planChanges(
+  session: postgres.Sql,
+  graph: TenantGraph,
+  tables: readonly MergeTable[],
+  organizationId: string
 ): Promise<TableChange[]> {
   const changes: TableChange[] = []
   for (const merged of tables) {
-    await session.unsafe(`INSERT INTO ${merged.plan} (operation, ${rowNumber}, relation, place) ${differences(graph, merged, organizationId)}`)
+    await session.unsafe(
+      `INSERT INTO ${merged.plan} (operation, ${rowNumber}, relation, place) ${differences(graph, merged, organizationId)}`
+    )
     await session.unsafe(`ANALYZE ${merged.plan}`)
-    const counted = await session.unsafe<Array<{ operation: string, rows: string }>>(
-      `SELECT operation, count(*) AS rows FROM ${merged.plan} GROUP BY operation`)
-    const count = (operation: string): number => Number(counted.find((row) => row.operation === operation)?.rows ?? 0)
+    const counted = await session.unsafe<Array<{ operation: string; rows: string }>>(
+      `SELECT operation, count(*) AS rows FROM ${merged.plan} GROUP BY operation`
+    )
+    const count = (operation: string): number => Number(counted.find(row => row.operation === operation)?.rows ?? 0)
     changes.push({
       table: merged.table.label,
       rows: merged.rows,
@@ -42,17 +48,22 @@ export async function planChanges (
 }
 
 /** What the plan of a table comes to. */
-export function changeOf (changes: readonly TableChange[], { table }: MergeTable): TableChange {
-  return changes.find((change) => change.table === table.label)!
+export function changeOf(changes: readonly TableChange[], { table }: MergeTable): TableChange {
+  return changes.find(change => change.table === table.label)!
 }
 
 /** Tables whose live rows still differ from the archive's. */
-export async function remainingDifferences (
-  session: postgres.Sql, graph: TenantGraph, tables: readonly MergeTable[], organizationId: string
+export async function remainingDifferences(
+  session: postgres.Sql,
+  graph: TenantGraph,
+  tables: readonly MergeTable[],
+  organizationId: string
 ): Promise<string[]> {
   const different: string[] = []
   for (const merged of tables) {
-    const [row] = await session.unsafe<Array<{ differs: boolean }>>(`SELECT EXISTS (${differences(graph, merged, organizationId)}) AS differs`)
+    const [row] = await session.unsafe<Array<{ differs: boolean }>>(
+      `SELECT EXISTS (${differences(graph, merged, organizationId)}) AS differs`
+    )
     if (row!.differs) different.push(merged.table.label)
   }
   return different
@@ -60,29 +71,41 @@ export async function remainingDifferences (
 
 /**
  * operation (d, u, i), the archive's row, relation and place of the live row. Rows are compared as text: json has no
- * equality, and that of citext and numeric hides changes. The same bytes make the same text, so only the others are written out.
+ * equality, and that of citext and numeric hides changes. The same bytes make the same text, so only the others are
+ * written out.
  */
-function differences (graph: TenantGraph, merged: MergeTable, organizationId: string): string {
+function differences(graph: TenantGraph, merged: MergeTable, organizationId: string): string {
   const { from, differs } = compared(graph, merged, organizationId)
   const operation = `CASE WHEN l."merge place" IS NULL THEN 'i' WHEN a.${rowNumber} IS NULL THEN 'd' ELSE 'u' END::"char"`
   return `SELECT ${operation}, a.${rowNumber}, l."merge relation", l."merge place" FROM ${from} WHERE ${differs}`
 }
 
 /** The query of live rows that are equal to the archive's: number, relation, place. */
-export function equalRows (graph: TenantGraph, merged: MergeTable, organizationId: string): string {
+export function equalRows(graph: TenantGraph, merged: MergeTable, organizationId: string): string {
   const { from, differs } = compared(graph, merged, organizationId)
   return `SELECT a.${rowNumber} AS number, l."merge relation" AS relation, l."merge place" AS place FROM ${from} WHERE NOT (${differs})`
 }
 
-interface Compared { from: string, differs: string }
-
-function compared (graph: TenantGraph, merged: MergeTable, organizationId: string): Compared {
-  return merged.key === null ? byContent(graph, merged, organizationId) : byKey(graph, merged, merged.key, organizationId)
+interface Compared {
+  from: string
+  differs: string
 }
 
-function byKey (graph: TenantGraph, { table, columns, archive }: MergeTable, key: string[], organizationId: string): Compared {
-  const condition = key.map((column, index) =>
-    `l.${quoteIdentifier(column)} ${table.keyOperators[index]} a.${quoteIdentifier(column)}`).join(' AND ')
+function compared(graph: TenantGraph, merged: MergeTable, organizationId: string): Compared {
+  return merged.key === null
+    ? byContent(graph, merged, organizationId)
+    : byKey(graph, merged, merged.key, organizationId)
+}
+
+function byKey(
+  graph: TenantGraph,
+  { table, columns, archive }: MergeTable,
+  key: string[],
+  organizationId: string
+): Compared {
+  const condition = key
+    .map((column, index) => `l.${quoteIdentifier(column)} ${table.keyOperators[index]} a.${quoteIdentifier(column)}`)
+    .join(' AND ')
   return {
     from: `(SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${quoteColumns(columns, 't')} ${ownedRows(graph, table, 't', organizationId)}) l
       FULL JOIN ${archive} a ON ${condition}`,
@@ -91,7 +114,7 @@ function byKey (graph: TenantGraph, { table, columns, archive }: MergeTable, key
 }
 
 /** Equal rows are paired off; what is left over on one side is removed, on the other added. */
-function byContent (graph: TenantGraph, { table, columns, archive }: MergeTable, organizationId: string): Compared {
+function byContent(graph: TenantGraph, { table, columns, archive }: MergeTable, organizationId: string): Compared {
   return {
     from: `(SELECT t.tableoid AS "merge relation", t.ctid AS "merge place", ${rowText(columns, 't')} AS content,
         row_number() OVER (PARTITION BY ${rowText(columns, 't')} ORDER BY t.tableoid, t.ctid) AS copy ${ownedRows(graph, table, 't', organizationId)}) l
@@ -102,11 +125,11 @@ function byContent (graph: TenantGraph, { table, columns, archive }: MergeTable,
   }
 }
 
-function differ (columns: readonly string[], one: string, other: string): string {
+function differ(columns: readonly string[], one: string, other: string): string {
   const image = (alias: string): string => `ROW(${quoteColumns(columns, alias)})::record`
   return `(${image(one)} OPERATOR(pg_catalog.*<>) ${image(other)} AND ${rowText(columns, one)} <> ${rowText(columns, other)})`
 }
 
-export function rowText (columns: readonly string[], alias: string): string {
+export function rowText(columns: readonly string[], alias: string): string {
   return `ROW(${quoteColumns(columns, alias)})::text COLLATE "C"`
 }

@@ -39,7 +39,7 @@ export interface OrganizationContents {
 
 export interface OrganizationDump {
   /** Counts by the snapshot's own session, so it may run beside the script. */
-  describe (): Promise<OrganizationContents>
+  describe(): Promise<OrganizationContents>
   /**
    * Plain SQL that psql loads into an empty database, which then holds this organization alone. To be read once, to its
    * end or to a return(). @throws AppError DUMP_FAILED after the last byte, when a program did not end well
@@ -48,16 +48,27 @@ export interface OrganizationDump {
   /** The same without rows. */
   schema: Buffer
   /** Ends the program behind the script, also when it is not read yet. */
-  close (): void
+  close(): void
 }
 
 /**
  * Checks that the organization's rows are its own and opens their dump. When it has returned, schema and rows are
  * certain: a change of a table's structure waits until the script has been read.
- * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, DATABASE_BUSY, DUMP_FAILED, DATABASE_ERROR
+ * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND, DATABASE_BUSY, DUMP_FAILED,
+ * DATABASE_ERROR
  */
-export async function openOrganizationDump (options: OrganizationDumpOptions): Promise<OrganizationDump> {
-  const { connection, tools, snapshot, organizationId, isCheckpoint = false, tenantTable, tenancy, loadPath = '', signal } = options
+export async function openOrganizationDump(options: OrganizationDumpOptions): Promise<OrganizationDump> {
+  const {
+    connection,
+    tools,
+    snapshot,
+    organizationId,
+    isCheckpoint = false,
+    tenantTable,
+    tenancy,
+    loadPath = '',
+    signal
+  } = options
   const { sql } = snapshot
   try {
     await sql.unsafe(`${usePath(loadPath)} ${workSettings}`)
@@ -78,13 +89,20 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
         describe: async () => ({
           tables: await countOwned(sql, graph, organizationId, signal),
           warnings: [
-            ...(isThere ? [] : [`The organization had no row in ${graph.root!.label}: restoring this backup removes what the organization has in the database.`]),
-            ...graph.notes, ...await unownedWarnings(sql, graph)
+            ...(isThere
+              ? []
+              : [
+                  `The organization had no row in ${graph.root!.label}: restoring this backup removes what the organization has in the database.`
+                ]),
+            ...graph.notes,
+            ...(await unownedWarnings(sql, graph))
           ]
         }),
         script: assemble(schema, rows),
         schema: Buffer.concat([schema.before, schema.after]),
-        close: () => { rows.kill() }
+        close: () => {
+          rows.kill()
+        }
       }
     } catch (error) {
       rows.kill()
@@ -96,37 +114,49 @@ export async function openOrganizationDump (options: OrganizationDumpOptions): P
   }
 }
 
-async function * assemble (schema: SchemaScript, rows: RowsProgram): AsyncGenerator<Buffer> {
+async function* assemble(schema: SchemaScript, rows: RowsProgram): AsyncGenerator<Buffer> {
   try {
     yield schema.before
-    yield * rows.script()
+    yield* rows.script()
     yield schema.after
   } finally {
     rows.kill()
   }
 }
 
-async function hasOwnRow (sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<boolean> {
+async function hasOwnRow(sql: postgres.Sql, graph: TenantGraph, organizationId: string): Promise<boolean> {
   return (await sql.unsafe(`SELECT ${ownRow(graph, organizationId)}`)).length > 0
 }
 
-async function countOwned (sql: postgres.Sql, graph: TenantGraph, organizationId: string, signal: AbortSignal): Promise<TableRows[]> {
+async function countOwned(
+  sql: postgres.Sql,
+  graph: TenantGraph,
+  organizationId: string,
+  signal: AbortSignal
+): Promise<TableRows[]> {
   const counted: TableRows[] = []
   for (const table of graph.tables.filter(isTenant)) {
     signal.throwIfAborted()
-    const [row] = await sql.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows ${ownedRows(graph, table, 't', organizationId)}`)
+    const [row] = await sql.unsafe<Array<{ rows: string }>>(
+      `SELECT count(*) AS rows ${ownedRows(graph, table, 't', organizationId)}`
+    )
     counted.push({ schema: table.schema, name: table.name, rows: Number(row!.rows) })
   }
   return counted
 }
 
-async function unownedWarnings (sql: postgres.Sql, graph: TenantGraph): Promise<string[]> {
+async function unownedWarnings(sql: postgres.Sql, graph: TenantGraph): Promise<string[]> {
   const warnings: string[] = []
   for (const table of graph.tables) {
     if (!table.anchor.some(({ notNull }) => !notNull)) continue
     const { joins, owner } = ownerOf(graph, table, 't', 'LEFT JOIN')
-    const [row] = await sql.unsafe<Array<{ rows: string }>>(`SELECT count(*) AS rows FROM ${table.source} t${joins} WHERE ${owner} IS NULL`)
-    if (row!.rows !== '0') warnings.push(`${countedRows(Number(row!.rows), table.label)} ${row!.rows === '1' ? 'has no owner and is' : 'have no owner and are'} in no organization's backup.`)
+    const [row] = await sql.unsafe<Array<{ rows: string }>>(
+      `SELECT count(*) AS rows FROM ${table.source} t${joins} WHERE ${owner} IS NULL`
+    )
+    if (row!.rows !== '0')
+      warnings.push(
+        `${countedRows(Number(row!.rows), table.label)} ${row!.rows === '1' ? 'has no owner and is' : 'have no owner and are'} in no organization's backup.`
+      )
   }
   return warnings
 }

@@ -60,19 +60,23 @@ export interface OrganizationMerge {
   /** Of a rehearsal that could not be led to its end. */
   readonly warnings: readonly string[]
   /** Makes the changes and proves them; the transaction stays open. @throws AppError RESTORE_CONFLICT, DATABASE_BUSY */
-  apply (): Promise<void>
-  /** When the connection breaks meanwhile the error does not tell whether it was committed: the caller's marker does. */
-  commit (): Promise<void>
+  apply(): Promise<void>
+  /**
+   * When the connection breaks meanwhile the error does not tell whether it was committed: the caller's marker does.
+   */
+  commit(): Promise<void>
   /** Idempotent, also after a failure of any kind. */
-  rollback (): Promise<void>
+  rollback(): Promise<void>
 }
 
 /**
- * Compares an archive of one organization with the live database, in a transaction that stays open for apply() and commit().
+ * Compares an archive of one organization with the live database, in a transaction that stays open for apply() and
+ * commit().
  * Other organizations read and write meanwhile.
- * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, SCHEMA_DRIFT, RESTORE_CONFLICT, ARCHIVE_INVALID, DATABASE_BUSY, …
+ * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, SCHEMA_DRIFT, RESTORE_CONFLICT, ARCHIVE_INVALID,
+ * DATABASE_BUSY, …
  */
-export async function openMerge (options: MergeOptions): Promise<OrganizationMerge> {
+export async function openMerge(options: MergeOptions): Promise<OrganizationMerge> {
   const { connection, organizationId, dryRun, signal } = options
   // A session of its own, so that its statistics are this transaction's.
   const client = openSql(connection)
@@ -81,8 +85,11 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
     await client.end({ timeout: 0 })
     await watch?.stop()
   }
-  const failure = (error: unknown): unknown => databaseError(conflictError(watch === null ? error : watch.explain(error)))
-  const onAbort = (): void => { void close() }
+  const failure = (error: unknown): unknown =>
+    databaseError(conflictError(watch === null ? error : watch.explain(error)))
+  const onAbort = (): void => {
+    void close()
+  }
   signal.addEventListener('abort', onAbort, { once: true })
   const rollback = async (): Promise<void> => {
     signal.removeEventListener('abort', onAbort)
@@ -105,15 +112,15 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
       changes,
       notes,
       warnings,
-      async apply () {
-        if (dryRun) throw new AppError('INTERNAL_ERROR', 'rehearsal-applied', 'A rehearsal can\'t be applied.')
+      async apply() {
+        if (dryRun) throw new AppError('INTERNAL_ERROR', 'rehearsal-applied', "A rehearsal can't be applied.")
         await within(signal, failure, async () => {
           // Nothing takes a sequence back, so a rehearsal leaves them alone.
           await advanceSequences(session, oidsOf(dumped), highestIn(session, dumped))
           await change()
         })
       },
-      async commit () {
+      async commit() {
         signal.throwIfAborted()
         // From here on it can't be called off any more.
         signal.removeEventListener('abort', onAbort)
@@ -134,7 +141,11 @@ export async function openMerge (options: MergeOptions): Promise<OrganizationMer
   }
 }
 
-async function within (signal: AbortSignal, failure: (error: unknown) => unknown, work: () => Promise<void>): Promise<void> {
+async function within(
+  signal: AbortSignal,
+  failure: (error: unknown) => unknown,
+  work: () => Promise<void>
+): Promise<void> {
   try {
     signal.throwIfAborted()
     await work()
@@ -155,14 +166,16 @@ interface Prepared {
   exchanges: ExchangePlan
 }
 
-async function prepare (session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
+async function prepare(session: postgres.ReservedSql, options: MergeOptions): Promise<Prepared> {
   const { scratch, tools, organizationId, tenantTable, tenancy, dryRun, signal } = options
   // Writing a definition out takes a table's lock too (pg_get_expr and its like), also before the transaction begins.
   await session.unsafe(`SET lock_timeout = ${lockWaitMs}`)
   const { path } = await readLoadPath(session)
   await session.unsafe(`${transferSettings} ${usePath(path)} ${workSettings} ${sampleSettings}`)
   // Bytes as they are, where the database does not know what they mean: in UTF-8 they would be checked.
-  await session.unsafe("SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'")
+  await session.unsafe(
+    "SELECT set_config('client_encoding', 'SQL_ASCII', false) WHERE current_setting('server_encoding') = 'SQL_ASCII'"
+  )
   await session.unsafe(settingStatements(mergeSettings(await readValueSettings(options.connection))))
   // Each statement sees what others have committed, so the proof before COMMIT sees it too.
   await session.unsafe(`BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE; SET LOCAL lock_timeout = ${lockWaitMs}`)
@@ -176,7 +189,7 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
       await session.unsafe(`SELECT ${ownRow(graph, organizationId)} FOR UPDATE`)
     }
   }
-  const archived = await withSql(scratch, {}, async (sql) => await readCatalog(sql))
+  const archived = await withSql(scratch, {}, async sql => await readCatalog(sql))
   const { tables: dumped, notes } = compareSchemas(graph, archived, options.tables)
   await loadRows(session, { scratch, path, tools }, dumped, signal)
   refuseConflicts(await foreignRows(session, graph, dumped, organizationId))
@@ -187,42 +200,64 @@ async function prepare (session: postgres.ReservedSql, options: MergeOptions): P
   const merged = [...dumped, ...newer.tables]
   const changes = await pairReplacements(session, graph, merged, [...planned, ...newer.changes])
   for (const { table } of newer.changes) {
-    notes.set(table, 'The backup does not have this table: rows that hang on rows which go follow them, as their keys say (ON DELETE). The others are left as they are.')
+    notes.set(
+      table,
+      'The backup does not have this table: rows that hang on rows which go follow them, as their keys say (ON DELETE). The others are left as they are.'
+    )
   }
   const refusals = [
-    ...await takenValues(session, graph, merged, changes, organizationId),
+    ...(await takenValues(session, graph, merged, changes, organizationId)),
     // What is left of a newer table's rows no backup has held before.
-    ...await brokenConstraints(session, dryRun ? merged : newer.tables, changes)
+    ...(await brokenConstraints(session, dryRun ? merged : newer.tables, changes))
   ]
   const { changes: exchanged, parkings, conflicts } = await planExchanges(session, graph, merged, changes)
   const { tables, changes: written } = await planStages(session, graph, merged, exchanged, organizationId)
-  refuseConflicts([...refusals, ...await heldRows(session, graph, tables, written, organizationId)])
+  refuseConflicts([...refusals, ...(await heldRows(session, graph, tables, written, organizationId))])
   refuseExchanges(conflicts)
   const exchanges = { changes: written, parkings }
-  await requirePrivileges(session, graph, tables, exchanges, async () => await laggingSequences(session, oidsOf(dumped), highestIn(session, dumped)))
+  await requirePrivileges(
+    session,
+    graph,
+    tables,
+    exchanges,
+    async () => await laggingSequences(session, oidsOf(dumped), highestIn(session, dumped))
+  )
   return { graph, dumped, tables, notes, changes, exchanges }
 }
 
 /** The graph of tables that can't change any more until the transaction ends. */
-async function lockedGraph (session: postgres.ReservedSql, options: { tenantTable: string, tenancy?: Tenancy | null }): Promise<TenantGraph> {
+async function lockedGraph(
+  session: postgres.ReservedSql,
+  options: { tenantTable: string; tenancy?: Tenancy | null }
+): Promise<TenantGraph> {
   const before = await readTenantGraph(session, options)
-  const sources = before.tables.filter((table) => isTenant(table) && table.readable).map(({ source }) => source)
+  const sources = before.tables.filter(table => isTenant(table) && table.readable).map(({ source }) => source)
   if (sources.length > 0) await session.unsafe(`LOCK TABLE ${sources.join(', ')} IN ACCESS SHARE MODE`)
   return await readTenantGraph(session, options)
 }
 
-function oidsOf (tables: readonly MergeTable[]): number[] {
+function oidsOf(tables: readonly MergeTable[]): number[] {
   return tables.map(({ table }) => table.oid)
 }
 
-function highestIn (session: postgres.Sql, tables: readonly MergeTable[]): (oid: number, column: string) => Promise<string | null> {
+function highestIn(
+  session: postgres.Sql,
+  tables: readonly MergeTable[]
+): (oid: number, column: string) => Promise<string | null> {
   return async (oid, column) => await highestValue(session, tables, oid, column)
 }
 
-async function highestValue (session: postgres.Sql, tables: readonly MergeTable[], oid: number, column: string): Promise<string | null> {
-  const { table, columns, archive } = tables.find((merged) => merged.table.oid === oid)!
+async function highestValue(
+  session: postgres.Sql,
+  tables: readonly MergeTable[],
+  oid: number,
+  column: string
+): Promise<string | null> {
+  const { table, columns, archive } = tables.find(merged => merged.table.oid === oid)!
   const type = table.columns.find(({ name }) => name === column)!.type
   if (!columns.includes(column) || !['smallint', 'integer', 'bigint'].includes(type)) return null
-  const [row] = await session.unsafe<Array<{ highest: string | null }>>(`SELECT max(${quoteIdentifier(column)})::text AS highest FROM ${archive}`)
+  const [row] = await session.unsafe<Array<{ highest: string | null }>>(
+    `SELECT max(${quoteIdentifier(column)})::text AS highest FROM ${archive}`
+  )
   return row!.highest
 }

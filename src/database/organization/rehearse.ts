@@ -11,17 +11,21 @@ const lockWaitMs = 2_000
  * bounded time.
  * @returns warnings, where it could not be led to its end
  */
-export async function rehearseChanges (session: postgres.ReservedSql, change: () => Promise<void>): Promise<string[]> {
+export async function rehearseChanges(session: postgres.ReservedSql, change: () => Promise<void>): Promise<string[]> {
   try {
     await session.unsafe(`SET LOCAL lock_timeout = ${lockWaitMs}; SET LOCAL statement_timeout = ${limitMs}`)
     await change()
     return []
   } catch (error) {
     if (error instanceof ChangedMeanwhile) {
-      return ['The organization\'s data changed during the dry run, so the last step was not tried to its end. A restore is refused then: stop the organization\'s own use of the application before it.']
+      return [
+        "The organization's data changed during the dry run, so the last step was not tried to its end. A restore is refused then: stop the organization's own use of the application before it."
+      ]
     }
     if (systemCode(error) !== '57014') throw error
-    return [`The last step takes longer than ${limitMs / 1000} s, for which a dry run does not keep others waiting. It was not tried to its end, so a restore can still be refused there.`]
+    return [
+      `The last step takes longer than ${limitMs / 1000} s, for which a dry run does not keep others waiting. It was not tried to its end, so a restore can still be refused there.`
+    ]
   } finally {
     // A session that is lost has rolled back.
     await session.unsafe('ROLLBACK').catch(() => {})

@@ -13,7 +13,10 @@ import { isTenant, type TenantGraph } from '../tenancy/tenant-table.js'
 import { quoteIdentifier } from '../identifiers.js'
 import { tableOf } from '../tenancy/tenant-rows.js'
 
-/** How long the dump's sessions wait for a lock that the snapshot's session has already: a change of the table is in between. */
+/**
+ * How long the dump's sessions wait for a lock that the snapshot's session has already: a change of the table is in
+ * between.
+ */
 export const lockWaitMs = 10_000
 
 export interface SchemaScript {
@@ -36,23 +39,43 @@ export interface SchemaOptions {
 }
 
 /**
- * The schema as pg_dump writes it, in the two parts that enclose the rows, as one script of one pg_dump would be. Foreign keys
+ * The schema as pg_dump writes it, in the two parts that enclose the rows, as one script of one pg_dump would be.
+ * Foreign keys
  * that lead out of the organization's rows can't hold where those rows are alone, so they become NOT VALID.
  * Held in memory: it does not grow with the rows.
  */
-export async function dumpSchema (options: SchemaOptions): Promise<SchemaScript> {
+export async function dumpSchema(options: SchemaOptions): Promise<SchemaScript> {
   const [before, after, relaxed] = await Promise.all([
-    dumpSection(options, 'pre-data'), dumpSection(options, 'post-data'), outwardConstraints(options)
+    dumpSection(options, 'pre-data'),
+    dumpSection(options, 'post-data'),
+    outwardConstraints(options)
   ])
   return join(before, await relax(after, relaxed))
 }
 
-async function dumpSection ({ connection, tools, snapshot, without, encoding, loadPath, signal }: SchemaOptions, section: string): Promise<string> {
-  const program = startProgram(tools.pgDump, [
-    '--format=plain', '--schema-only', `--section=${section}`, '--no-owner', '--no-subscriptions', '--no-publications', '--no-password',
-    '--no-sync', `--snapshot=${snapshot.id}`, `--exclude-schema=${ownSchema}`, `--encoding=${encoding}`, `--lock-wait-timeout=${lockWaitMs}`,
-    ...without.map((relation) => `--exclude-table=${relation}`)
-  ], { env: toEnvironment(connection), signal })
+async function dumpSection(
+  { connection, tools, snapshot, without, encoding, loadPath, signal }: SchemaOptions,
+  section: string
+): Promise<string> {
+  const program = startProgram(
+    tools.pgDump,
+    [
+      '--format=plain',
+      '--schema-only',
+      `--section=${section}`,
+      '--no-owner',
+      '--no-subscriptions',
+      '--no-publications',
+      '--no-password',
+      '--no-sync',
+      `--snapshot=${snapshot.id}`,
+      `--exclude-schema=${ownSchema}`,
+      `--encoding=${encoding}`,
+      `--lock-wait-timeout=${lockWaitMs}`,
+      ...without.map(relation => `--exclude-table=${relation}`)
+    ],
+    { env: toEnvironment(connection), signal }
+  )
   try {
     // One character a byte, so that no encoding can change anything.
     const text = (await buffer(program.stdout)).toString('latin1')
@@ -74,7 +97,12 @@ interface OutwardConstraints {
 }
 
 /** The foreign keys that lead out of the organization's rows. */
-async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath }: SchemaOptions): Promise<OutwardConstraints> {
+async function outwardConstraints({
+  snapshot: { sql },
+  graph,
+  without,
+  loadPath
+}: SchemaOptions): Promise<OutwardConstraints> {
   const replaced = new Map<string, string>()
   const comments: string[] = []
   // With names in full, as pg_dump has them.
@@ -83,46 +111,63 @@ async function outwardConstraints ({ snapshot: { sql }, graph, without, loadPath
     const table = tableOf(graph, key.table)
     const leadsOut = !isTenant(tableOf(graph, key.target)) || (table.declared && table.anchor[0] !== key)
     if (!isTenant(table) || !leadsOut || !key.validated || without.includes(key.relation)) continue
-    const [found] = await sql<[{ definition: string, name: string, relation: string, partitioned: boolean }]>`
+    const [found] = await sql<[{ definition: string; name: string; relation: string; partitioned: boolean }]>`
       SELECT pg_get_constraintdef(k.oid) AS definition, quote_ident(k.conname) AS name, c.relkind = 'p' AS partitioned,
         quote_ident(n.nspname) || '.' || quote_ident(c.relname) AS relation
       FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid JOIN pg_namespace n ON n.oid = c.relnamespace WHERE k.oid = ${key.oid}`
     const start = `ALTER TABLE ${found.partitioned ? '' : 'ONLY '}${found.relation}\n    ADD CONSTRAINT ${found.name} ${found.definition}`
     // PostgreSQL before 18 has no NOT VALID keys on partitioned tables.
-    replaced.set(latin1(`${start};`), latin1(found.partitioned
-      ? `-- A foreign key of ${quoteIdentifier(table.name).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.`
-      : `${start} NOT VALID;`))
+    replaced.set(
+      latin1(`${start};`),
+      latin1(
+        found.partitioned
+          ? `-- A foreign key of ${quoteIdentifier(table.name).replace(/\s/g, ' ')} is left out: it leads out of the organization's rows.`
+          : `${start} NOT VALID;`
+      )
+    )
     if (found.partitioned) comments.push(latin1(`COMMENT ON CONSTRAINT ${found.name} ON ${found.relation} IS `))
   }
   await sql.unsafe(usePath(loadPath))
   return { replaced, comments }
 }
 
-async function relax (script: string, { replaced, comments }: OutwardConstraints): Promise<string> {
+async function relax(script: string, { replaced, comments }: OutwardConstraints): Promise<string> {
   const left = new Map(replaced)
-  const relaxed = await buffer(changeDump(Readable.from([Buffer.from(script, 'latin1')]), [piece => {
-    const written = piece.kind === 'statement' ? piece.bytes.toString('latin1') : ''
-    if (comments.some(start => written.startsWith(start))) return []
-    const replacement = left.get(written)
-    if (replacement === undefined) return [piece]
-    left.delete(written)
-    return [{ kind: 'statement', bytes: Buffer.from(replacement, 'latin1') }]
-  }]))
-  if (left.size > 0) throw new AppError('DUMP_FAILED', 'foreign-key-not-found', 'A foreign key that leads out of the organization was not found in what pg_dump wrote.')
+  const relaxed = await buffer(
+    changeDump(Readable.from([Buffer.from(script, 'latin1')]), [
+      piece => {
+        const written = piece.kind === 'statement' ? piece.bytes.toString('latin1') : ''
+        if (comments.some(start => written.startsWith(start))) return []
+        const replacement = left.get(written)
+        if (replacement === undefined) return [piece]
+        left.delete(written)
+        return [{ kind: 'statement', bytes: Buffer.from(replacement, 'latin1') }]
+      }
+    ])
+  )
+  if (left.size > 0)
+    throw new AppError(
+      'DUMP_FAILED',
+      'foreign-key-not-found',
+      'A foreign key that leads out of the organization was not found in what pg_dump wrote.'
+    )
   return relaxed.toString('latin1')
 }
 
 /** One `\restrict` at the start and its `\unrestrict` at the end, where pg_dump has them. */
-function join (before: string, after: string): SchemaScript {
+function join(before: string, after: string): SchemaScript {
   const end = /\n--\n-- PostgreSQL database dump complete\n--\n(?:\n\\unrestrict [0-9A-Za-z]+\n)?\s*$/
   const key = /^(?:--.*\n|\n)*\\restrict ([0-9A-Za-z]+)\n/.exec(before)?.[1]
   const body = after.replace(/^((?:--.*\n|\n)*)\\restrict [0-9A-Za-z]+\n/, '$1').replace(end, '')
   return {
     before: Buffer.from(before.replace(end, '\n'), 'latin1'),
-    after: Buffer.from(`${body}\n--\n-- PostgreSQL database dump complete\n--\n\n${key === undefined ? '' : `\\unrestrict ${key}\n\n`}`, 'latin1')
+    after: Buffer.from(
+      `${body}\n--\n-- PostgreSQL database dump complete\n--\n\n${key === undefined ? '' : `\\unrestrict ${key}\n\n`}`,
+      'latin1'
+    )
   }
 }
 
-function latin1 (text: string): string {
+function latin1(text: string): string {
   return Buffer.from(text, 'utf8').toString('latin1')
 }

@@ -15,14 +15,19 @@ export interface Organizations {
 /**
  * How many organizations the database holds: the rows of the tenant table. Row level security hides none of them.
  * @param tenantTable unquoted, plain or `schema.table`
- * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then the owners of their rows are unknown
+ * @throws AppError TENANCY_UNSUPPORTED when there are tables but no such tenant table: then the owners of their rows
+ * are unknown
  */
-export async function countOrganizations (sql: Sql, tenantTable: string, organizationId: string): Promise<Organizations> {
+export async function countOrganizations(
+  sql: Sql,
+  tenantTable: string,
+  organizationId: string
+): Promise<Organizations> {
   const census = await planCensus(sql, tenantTable, organizationId)
   if (census === null) return { tenantTable: null, all: 0, others: 0 }
   // A table that is being migrated must not make the caller wait for ever.
   await sql`SELECT set_config('row_security', 'off', false), set_config('lock_timeout', '10s', false)`
-  const [row] = await sql.unsafe<[{ all: string, others: string }]>(census.query)
+  const [row] = await sql.unsafe<[{ all: string; others: string }]>(census.query)
   return { tenantTable: census.tenantTable, all: Number(row.all), others: Number(row.others) }
 }
 
@@ -37,14 +42,20 @@ export interface Census {
 }
 
 /** Null in a database without any table. @throws AppError TENANCY_UNSUPPORTED, as countOrganizations does */
-export async function planCensus (sql: Sql, tenantTable: string, organizationId: string): Promise<Census | null> {
+export async function planCensus(sql: Sql, tenantTable: string, organizationId: string): Promise<Census | null> {
   const tables = await readKeyedTables(sql)
   if (tables.length === 0) return null
   const { table, key, obstacles } = findRoot(tables, tenantTable)
   if (table === undefined || obstacles.length > 0) {
-    throw new AppError('TENANCY_UNSUPPORTED', 'organizations-uncountable', `It can't be told how many organizations share the database. ${obstacles.join(' ')}`, {
-      remedy: 'Set TENANT_TABLE to the table that has one row an organization, or DATABASE_SCOPE=instance when the whole database belongs to one.'
-    })
+    throw new AppError(
+      'TENANCY_UNSUPPORTED',
+      'organizations-uncountable',
+      `It can't be told how many organizations share the database. ${obstacles.join(' ')}`,
+      {
+        remedy:
+          'Set TENANT_TABLE to the table that has one row an organization, or DATABASE_SCOPE=instance when the whole database belongs to one.'
+      }
+    )
   }
   const isOther = `${quoteIdentifier(key)}::pg_catalog.text OPERATOR(pg_catalog.<>) ${quoteLiteral(organizationId)}`
   return {
@@ -55,12 +66,20 @@ export async function planCensus (sql: Sql, tenantTable: string, organizationId:
 }
 
 /** @throws AppError OTHER_ORGANIZATIONS_AFFECTED with their number, never their names */
-export function refuseWithOthers ({ all, others }: Organizations, why: string): void {
+export function refuseWithOthers({ all, others }: Organizations, why: string): void {
   if (others === 0) return
-  throw new AppError('OTHER_ORGANIZATIONS_AFFECTED', 'other-organizations', `The database holds ${all} organizations, and ${why}.`)
+  throw new AppError(
+    'OTHER_ORGANIZATIONS_AFFECTED',
+    'other-organizations',
+    `The database holds ${all} organizations, and ${why}.`
+  )
 }
 
 /** What an organization without a row of its own gets: nothing of the database. */
-export function organizationNotFound (tenantTable: string): AppError {
-  return new AppError('ORGANIZATION_NOT_FOUND', 'organization-without-row', `The organization has no row in ${tenantTable}.`)
+export function organizationNotFound(tenantTable: string): AppError {
+  return new AppError(
+    'ORGANIZATION_NOT_FOUND',
+    'organization-without-row',
+    `The organization has no row in ${tenantTable}.`
+  )
 }

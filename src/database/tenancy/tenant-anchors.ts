@@ -2,15 +2,23 @@ import type { Catalog, ForeignKey } from './tenant-catalog.js'
 import type { Declaration } from './tenant-declarations.js'
 
 /** The first key of a table's way to the root, and what the whole way costs. */
-export interface Anchor { key: ForeignKey, nullable: number, length: number }
+export interface Anchor {
+  key: ForeignKey
+  nullable: number
+  length: number
+}
 
 /**
- * The best way of each table to the root: fewest keys that can be null, then fewest keys, then a first key that can't be
- * null, then names, so that the same schema always gives the same graph. Each key on the way makes it worse, so cycles end.
+ * The best way of each table to the root: fewest keys that can be null, then fewest keys, then a first key that can't
+ * be
+ * null, then names, so that the same schema always gives the same graph. Each key on the way makes it worse, so cycles
+ * end.
  */
-export function findAnchors (catalog: Catalog, root: number, declared: Map<number, Declaration>): Map<number, Anchor> {
-  const evidence = catalog.keys.filter((key) =>
-    key.validated && !key.onPartition && key.table !== key.target && key.table !== root && !declared.has(key.table))
+export function findAnchors(catalog: Catalog, root: number, declared: Map<number, Declaration>): Map<number, Anchor> {
+  const evidence = catalog.keys.filter(
+    key =>
+      key.validated && !key.onPartition && key.table !== key.target && key.table !== root && !declared.has(key.table)
+  )
   for (const [table, declaration] of declared) {
     if (declaration !== 'excluded' && table !== root) evidence.push(declaration.owner)
   }
@@ -31,16 +39,20 @@ export function findAnchors (catalog: Catalog, root: number, declared: Map<numbe
   return anchors
 }
 
-function compareAnchors (one: Anchor, other: Anchor): number {
+function compareAnchors(one: Anchor, other: Anchor): number {
   const names = ({ key }: Anchor): string => `${key.name}\0${key.targetRelation}`
-  return one.nullable - other.nullable || one.length - other.length ||
+  return (
+    one.nullable - other.nullable ||
+    one.length - other.length ||
     Number(other.key.notNull) - Number(one.key.notNull) ||
     (names(one) < names(other) ? -1 : names(one) > names(other) ? 1 : 0)
+  )
 }
 
 /** All keys of the way. */
-export function followAnchors (table: number, anchors: Map<number, Anchor>): ForeignKey[] {
+export function followAnchors(table: number, anchors: Map<number, Anchor>): ForeignKey[] {
   const path: ForeignKey[] = []
-  for (let anchor = anchors.get(table); anchor !== undefined; anchor = anchors.get(anchor.key.target)) path.push(anchor.key)
+  for (let anchor = anchors.get(table); anchor !== undefined; anchor = anchors.get(anchor.key.target))
+    path.push(anchor.key)
   return path
 }

@@ -30,7 +30,10 @@ export interface CatalogTable {
   primaryKey: string[] | null
   /** Unique keys that compare by overlap (WITHOUT OVERLAPS, from PostgreSQL 18 on), by name. */
   periodKeys: string[]
-  /** Of its CHECK and NOT NULL constraints, by name, those that rows which are there may break although new ones may not (NOT VALID). */
+  /**
+   * Of its CHECK and NOT NULL constraints, by name, those that rows which are there may break although new ones may not
+   * (NOT VALID).
+   */
   unvalidated: string[]
   readable: boolean
   rowSecurity: boolean
@@ -57,11 +60,17 @@ export interface ForeignKey {
   enforced: boolean
   /** Its last columns are compared by overlap (PERIOD, from PostgreSQL 18 on). */
   period: boolean
-  /** ON DELETE changes rows, or RESTRICT refuses at once, although the value may be another row's by then: anything but NO ACTION. */
+  /**
+   * ON DELETE changes rows, or RESTRICT refuses at once, although the value may be another row's by then: anything but
+   * NO ACTION.
+   */
   deleteActs: boolean
   /** ON UPDATE likewise. */
   updateActs: boolean
-  /** What happens to its rows when those that they lead to are deleted; other: nothing, or what only the key itself can do. */
+  /**
+   * What happens to its rows when those that they lead to are deleted; other: nothing, or what only the key itself can
+   * do.
+   */
   onDelete: 'cascade' | 'set null' | 'other'
   /** The columns that ON DELETE SET NULL empties, all of the key but where it lists some. */
   emptied: string[]
@@ -83,7 +92,7 @@ export interface Catalog {
 }
 
 /** Everything about the user's tables that decides who owns their rows. Reads pg_catalog alone. */
-export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
+export async function readCatalog(sql: postgres.Sql): Promise<Catalog> {
   // One after the other: the caller's session may be inside a transaction.
   const tables = await readKeyedTables(sql)
   const columns = await readColumns(sql)
@@ -91,8 +100,9 @@ export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
   const keys = await readForeignKeys(sql)
   const rest = await readRest(sql)
   return {
-    tables: tables.map((table) => ({
-      ...table, columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column)
+    tables: tables.map(table => ({
+      ...table,
+      columns: columns.filter(({ relation }) => relation === table.oid).map(({ relation: _, ...column }) => column)
     })),
     keys: keys.filter(({ table, target }) => known.has(table) && known.has(target)),
     ...rest
@@ -100,10 +110,10 @@ export async function readCatalog (sql: postgres.Sql): Promise<Catalog> {
 }
 
 /** The tables alone, with what tells their rows apart. */
-export async function readKeyedTables (sql: postgres.Sql): Promise<Array<Omit<CatalogTable, 'columns'>>> {
+export async function readKeyedTables(sql: postgres.Sql): Promise<Array<Omit<CatalogTable, 'columns'>>> {
   const tables = await readTables(sql)
   const unique = await readUniqueKeys(sql)
-  return tables.map((table) => {
+  return tables.map(table => {
     const own = unique.filter(({ relation }) => relation === table.oid)
     return {
       ...table,
@@ -116,7 +126,7 @@ export async function readKeyedTables (sql: postgres.Sql): Promise<Array<Omit<Ca
 
 type TableRow = Omit<CatalogTable, 'columns' | 'key' | 'keyOperators' | 'primaryKey'>
 
-async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
+async function readTables(sql: postgres.Sql): Promise<TableRow[]> {
   return await sql<TableRow[]>`
     select c.oid, n.nspname::text as schema, c.relname::text as name, c.relkind = 'p' as partitioned,
       array(select distinct a.attname::text from pg_partition_tree(c.oid) t join pg_partitioned_table p on p.partrelid = t.relid
@@ -137,7 +147,7 @@ async function readTables (sql: postgres.Sql): Promise<TableRow[]> {
     order by n.nspname collate "C", c.relname collate "C"`
 }
 
-async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { relation: number }>> {
+async function readColumns(sql: postgres.Sql): Promise<Array<CatalogColumn & { relation: number }>> {
   return await sql<Array<CatalogColumn & { relation: number }>>`
     select a.attrelid as relation, a.attname::text as name,
       case when n.nspname = 'pg_catalog' then format_type(a.atttypid, a.atttypmod)
@@ -152,20 +162,28 @@ async function readColumns (sql: postgres.Sql): Promise<Array<CatalogColumn & { 
     order by a.attrelid, a.attnum`
 }
 
-/** Whether the column `a` that is marked NOT NULL holds no null: from PostgreSQL 18 on such a constraint can be NOT VALID. */
-function holdsNoNull (sql: postgres.Sql): postgres.Fragment {
+/**
+ * Whether the column `a` that is marked NOT NULL holds no null: from PostgreSQL 18 on such a constraint can be NOT
+ * VALID.
+ */
+function holdsNoNull(sql: postgres.Sql): postgres.Fragment {
   return sql`not exists (select from pg_constraint v where v.conrelid = a.attrelid and v.contype = 'n' and v.conkey = array[a.attnum] and not v.convalidated)`
 }
 
 /** Whether the constraint `k` is ENFORCED; through jsonb, since PostgreSQL before 18 does not know the column. */
-export function isEnforced (sql: postgres.Sql): postgres.Fragment {
+export function isEnforced(sql: postgres.Sql): postgres.Fragment {
   return sql`coalesce((to_jsonb(k) ->> 'conenforced')::boolean, true)`
 }
 
-interface UniqueKeyRow { relation: number, primary: boolean, columns: string[], operators: string[] }
+interface UniqueKeyRow {
+  relation: number
+  primary: boolean
+  columns: string[]
+  operators: string[]
+}
 
 /** Keys that can tell one row from every other, the best first: without expressions, conditions and nulls. */
-async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
+async function readUniqueKeys(sql: postgres.Sql): Promise<UniqueKeyRow[]> {
   return await sql<UniqueKeyRow[]>`
     select i.indrelid as relation, i.indisprimary as primary,
       array_agg(a.attname::text order by u.position) as columns,
@@ -184,7 +202,7 @@ async function readUniqueKeys (sql: postgres.Sql): Promise<UniqueKeyRow[]> {
     order by i.indrelid, i.indisprimary desc, count(*), c.relname collate "C"`
 }
 
-async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
+async function readForeignKeys(sql: postgres.Sql): Promise<ForeignKey[]> {
   type Names = Record<'schema' | 'relname' | 'targetSchema' | 'targetName', string>
   const rows = await sql<Array<Omit<ForeignKey, 'relation' | 'targetRelation'> & Names>>`
     with relations as (
@@ -222,7 +240,9 @@ async function readForeignKeys (sql: postgres.Sql): Promise<ForeignKey[]> {
   }))
 }
 
-async function readRest (sql: postgres.Sql): Promise<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>> {
+async function readRest(
+  sql: postgres.Sql
+): Promise<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>> {
   const [row] = await sql<Array<Pick<Catalog, 'materializedViews' | 'foreignTables' | 'largeObjects'>>>`
     select (count(*) filter (where relkind = 'm'))::int as "materializedViews",
       (count(*) filter (where relkind = 'f'))::int as "foreignTables",

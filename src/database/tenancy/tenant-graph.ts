@@ -10,17 +10,29 @@ import { describeKey, TenantClass, type TenantGraph, type TenantTable } from './
 import { labelOf, quoteTable } from '../identifiers.js'
 
 /** How each table is classified and why, for GET /api/backup/tenancy. */
-export const TenancyReport = Type.Object({
-  tenantTable: Type.Union([Type.String(), Type.Null()]),
-  tables: Type.Array(Type.Object({
-    table: Type.String({ description: 'schema.name' }),
-    class: TenantClass,
-    path: Type.Array(Type.String(), { description: 'The foreign keys that decide the owner, from the table to the tenant table' }),
-    key: Type.Union([Type.Array(Type.String()), Type.Null()], { description: 'The columns that tell its rows apart' })
-  }, { additionalProperties: false })),
-  obstacles: Type.Array(Type.String(), { description: 'What makes a backup of one organization impossible' }),
-  notes: Type.Array(Type.String(), { description: 'What is not in a backup of one organization, or needs care' })
-}, { $id: 'TenancyReport', additionalProperties: false })
+export const TenancyReport = Type.Object(
+  {
+    tenantTable: Type.Union([Type.String(), Type.Null()]),
+    tables: Type.Array(
+      Type.Object(
+        {
+          table: Type.String({ description: 'schema.name' }),
+          class: TenantClass,
+          path: Type.Array(Type.String(), {
+            description: 'The foreign keys that decide the owner, from the table to the tenant table'
+          }),
+          key: Type.Union([Type.Array(Type.String()), Type.Null()], {
+            description: 'The columns that tell its rows apart'
+          })
+        },
+        { additionalProperties: false }
+      )
+    ),
+    obstacles: Type.Array(Type.String(), { description: 'What makes a backup of one organization impossible' }),
+    notes: Type.Array(Type.String(), { description: 'What is not in a backup of one organization, or needs care' })
+  },
+  { $id: 'TenancyReport', additionalProperties: false }
+)
 export type TenancyReport = Static<typeof TenancyReport>
 
 export interface TenantGraphOptions {
@@ -30,12 +42,12 @@ export interface TenantGraphOptions {
 }
 
 /** Which tables belong to an organization, and by which path, from the foreign keys alone. */
-export async function readTenantGraph (sql: postgres.Sql, options: TenantGraphOptions): Promise<TenantGraph> {
+export async function readTenantGraph(sql: postgres.Sql, options: TenantGraphOptions): Promise<TenantGraph> {
   return buildTenantGraph(await readCatalog(sql), options)
 }
 
 /** The same from a catalog that was read already. */
-export function buildTenantGraph (catalog: Catalog, { tenantTable, tenancy }: TenantGraphOptions): TenantGraph {
+export function buildTenantGraph(catalog: Catalog, { tenantTable, tenancy }: TenantGraphOptions): TenantGraph {
   const { table: rootTable, key: rootKey, obstacles } = findRoot(catalog.tables, tenantTable)
   const declared = readDeclarations(catalog, rootTable, rootKey, tenancy ?? null, obstacles)
   const anchors = rootTable === undefined ? new Map<number, Anchor>() : findAnchors(catalog, rootTable.oid, declared)
@@ -57,13 +69,13 @@ export function buildTenantGraph (catalog: Catalog, { tenantTable, tenancy }: Te
 }
 
 /** The part of the graph that people read; holds no rows. */
-export function describeTenancy (graph: TenantGraph): TenancyReport {
+export function describeTenancy(graph: TenantGraph): TenancyReport {
   return {
     tenantTable: graph.root?.label ?? null,
-    tables: graph.tables.map((table) => ({
+    tables: graph.tables.map(table => ({
       table: table.label,
       class: table.class,
-      path: table.anchor.map((key) => describeKey(graph, key)),
+      path: table.anchor.map(key => describeKey(graph, key)),
       key: table.key
     })),
     obstacles: graph.obstacles,
@@ -71,8 +83,12 @@ export function describeTenancy (graph: TenantGraph): TenancyReport {
   }
 }
 
-function classify (
-  table: CatalogTable, root: CatalogTable | undefined, declaration: Declaration | undefined, anchor: Anchor | undefined, path: ForeignKey[]
+function classify(
+  table: CatalogTable,
+  root: CatalogTable | undefined,
+  declaration: Declaration | undefined,
+  anchor: Anchor | undefined,
+  path: ForeignKey[]
 ): TenantClass {
   if (table === root) return 'root'
   if (declaration === 'excluded') return 'excluded'

@@ -5,20 +5,28 @@ import type { TenantGraph, TenantTable } from './tenant-table.js'
 /** Where to read a table of the graph: the table itself, or something of the same columns in its place. */
 export type Source = (table: TenantTable) => string
 
-export function tableOf (graph: Pick<TenantGraph, 'tables'>, oid: number): TenantTable {
-  return graph.tables.find((table) => table.oid === oid)!
+export function tableOf(graph: Pick<TenantGraph, 'tables'>, oid: number): TenantTable {
+  return graph.tables.find(table => table.oid === oid)!
 }
 
 /** `references = columns` of a key, with the operators that the key itself uses. */
-export function keyCondition (key: ForeignKey, child: string, parent: string): string {
-  return key.columns.map((column, index) =>
-    `${parent}.${quoteIdentifier(key.references[index]!)} ${key.operators[index]} ${child}.${quoteIdentifier(column)}`).join(' AND ')
+export function keyCondition(key: ForeignKey, child: string, parent: string): string {
+  return key.columns
+    .map(
+      (column, index) =>
+        `${parent}.${quoteIdentifier(key.references[index]!)} ${key.operators[index]} ${child}.${quoteIdentifier(column)}`
+    )
+    .join(' AND ')
 }
 
 /** The joins along the anchor that lead from a row to its owner, and the expression of the owner's id. */
-export function ownerOf (
-  graph: TenantGraph, table: TenantTable, alias: string, join: 'JOIN' | 'LEFT JOIN' = 'JOIN', source?: Source
-): { joins: string, owner: string } {
+export function ownerOf(
+  graph: TenantGraph,
+  table: TenantTable,
+  alias: string,
+  join: 'JOIN' | 'LEFT JOIN' = 'JOIN',
+  source?: Source
+): { joins: string; owner: string } {
   let child = alias
   let joins = ''
   for (const [index, key] of table.anchor.entries()) {
@@ -35,18 +43,27 @@ export function ownerOf (
   return { joins, owner: `${child}.${quoteIdentifier(graph.rootKey)}` }
 }
 
-/** `FROM … WHERE …` of the rows that an organization owns by the anchor. A table without an anchor must not be asked for. */
-export function ownedRows (graph: TenantGraph, table: TenantTable, alias: string, organizationId: string, source?: Source): string {
+/**
+ * `FROM … WHERE …` of the rows that an organization owns by the anchor. A table without an anchor must not be asked
+ * for.
+ */
+export function ownedRows(
+  graph: TenantGraph,
+  table: TenantTable,
+  alias: string,
+  organizationId: string,
+  source?: Source
+): string {
   const { joins, owner } = ownerOf(graph, table, alias, 'JOIN', source)
   return `FROM ${source?.(table) ?? table.source} ${alias}${joins} WHERE ${owner} = ${quoteLiteral(organizationId)}`
 }
 
 /** `FROM … WHERE …` of the organization's own row in the tenant table. */
-export function ownRow ({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, organizationId: string): string {
+export function ownRow({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, organizationId: string): string {
   return `FROM ${root!.relation} WHERE ${quoteIdentifier(rootKey)}::text = ${quoteLiteral(organizationId)}`
 }
 
 /** Columns that a dump carries: generated ones follow from the others. */
-export function storedColumns (table: TenantTable): string[] {
+export function storedColumns(table: TenantTable): string[] {
   return table.columns.filter(({ generated }) => !generated).map(({ name }) => name)
 }

@@ -3,8 +3,11 @@ import { quoteLiteral } from '../identifiers.js'
 import { isTenant, type TenantGraph } from './tenant-table.js'
 
 /** The sequences that give the tables' columns their values, quoted. */
-export async function sequencesOf (sql: postgres.Sql, tables: readonly number[]): Promise<Array<{ sequence: string, table: number, column: string }>> {
-  return await sql<Array<{ sequence: string, table: number, column: string }>>`
+export async function sequencesOf(
+  sql: postgres.Sql,
+  tables: readonly number[]
+): Promise<Array<{ sequence: string; table: number; column: string }>> {
+  return await sql<Array<{ sequence: string; table: number; column: string }>>`
     SELECT DISTINCT quote_ident(n.nspname) || '.' || quote_ident(s.relname) AS sequence, d.table, a.attname::text AS column
     FROM (
       SELECT objid AS sequence, refobjid AS table, refobjsubid AS number FROM pg_depend
@@ -19,25 +22,32 @@ export async function sequencesOf (sql: postgres.Sql, tables: readonly number[])
 }
 
 /** What puts the sequences of a script where they are now. */
-export async function sequenceStatements (sql: postgres.Sql, graph: TenantGraph): Promise<string[]> {
-  const found = await sequencesOf(sql, graph.tables.filter(isTenant).map(({ oid }) => oid))
+export async function sequenceStatements(sql: postgres.Sql, graph: TenantGraph): Promise<string[]> {
+  const found = await sequencesOf(
+    sql,
+    graph.tables.filter(isTenant).map(({ oid }) => oid)
+  )
   const statements: string[] = []
   for (const sequence of new Set(found.map(({ sequence }) => sequence))) {
-    const [state] = await sql.unsafe<Array<{ last_value: string, is_called: boolean }>>(`SELECT last_value, is_called FROM ${sequence}`)
+    const [state] = await sql.unsafe<Array<{ last_value: string; is_called: boolean }>>(
+      `SELECT last_value, is_called FROM ${sequence}`
+    )
     statements.push(`SELECT pg_catalog.setval(${quoteLiteral(sequence)}, ${state!.last_value}, ${state!.is_called});`)
   }
   return statements
 }
 
 /** Sequences of integer columns that are behind the highest value given, and can reach it. */
-export async function laggingSequences (
-  sql: postgres.Sql, tables: readonly number[], highest: (table: number, column: string) => Promise<string | null>
-): Promise<Array<{ sequence: string, value: string, steps: number }>> {
+export async function laggingSequences(
+  sql: postgres.Sql,
+  tables: readonly number[],
+  highest: (table: number, column: string) => Promise<string | null>
+): Promise<Array<{ sequence: string; value: string; steps: number }>> {
   const lagging = []
   for (const { sequence, table, column } of await sequencesOf(sql, tables)) {
     const value = await highest(table, column)
     if (value === null) continue
-    const [state] = await sql.unsafe<Array<{ gap: string, step: string, roomy: boolean }>>(`
+    const [state] = await sql.unsafe<Array<{ gap: string; step: string; roomy: boolean }>>(`
       SELECT ${quoteLiteral(value)}::numeric - CASE WHEN is_called THEN last_value ELSE last_value - 1 END AS gap, seqincrement AS step,
         seqmax - seqincrement >= ${quoteLiteral(value)}::numeric AS roomy
       FROM ${sequence}, pg_sequence WHERE seqrelid = ${quoteLiteral(sequence)}::regclass AND seqincrement > 0 AND seqmax >= ${quoteLiteral(value)}::numeric`)
@@ -49,16 +59,21 @@ export async function laggingSequences (
 }
 
 /**
- * Moves the sequences of integer columns past the highest value given, never back. nextval can't overtake another session;
+ * Moves the sequences of integer columns past the highest value given, never back. nextval can't overtake another
+ * session;
  * setval could, but not over so many values within one statement.
  * @param highest the highest value that the column is about to hold, or null
  */
-export async function advanceSequences (
-  sql: postgres.Sql, tables: readonly number[], highest: (table: number, column: string) => Promise<string | null>
+export async function advanceSequences(
+  sql: postgres.Sql,
+  tables: readonly number[],
+  highest: (table: number, column: string) => Promise<string | null>
 ): Promise<void> {
   for (const { sequence, value, steps } of await laggingSequences(sql, tables, highest)) {
-    await sql.unsafe(steps <= 10_000
-      ? `SELECT count(nextval(${quoteLiteral(sequence)})) FROM generate_series(1, ${steps})`
-      : `SELECT setval(${quoteLiteral(sequence)}, ${quoteLiteral(value)}::bigint)`)
+    await sql.unsafe(
+      steps <= 10_000
+        ? `SELECT count(nextval(${quoteLiteral(sequence)})) FROM generate_series(1, ${steps})`
+        : `SELECT setval(${quoteLiteral(sequence)}, ${quoteLiteral(value)}::bigint)`
+    )
   }
 }

@@ -38,19 +38,19 @@ export interface TenantGraph {
 }
 
 /** Whether an organization's rows of the table are backed up. */
-export function isTenant (table: TenantTable): boolean {
+export function isTenant(table: TenantTable): boolean {
   return table.class !== 'global' && table.class !== 'excluded'
 }
 
 /** The columns by which a tenant table has its partitions for organizations; empty when it has none. */
-export function listedOwners ({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, table: TenantTable): string[] {
-  const owners = table === root ? [rootKey] : table.anchor[0]?.columns ?? []
-  return table.listedBy.filter((column) => owners.includes(column))
+export function listedOwners({ root, rootKey }: Pick<TenantGraph, 'root' | 'rootKey'>, table: TenantTable): string[] {
+  const owners = table === root ? [rootKey] : (table.anchor[0]?.columns ?? [])
+  return table.listedBy.filter(column => owners.includes(column))
 }
 
 /** Such as `public.tasks (project_id) → public.projects (id)`. */
-export function describeKey (graph: Pick<TenantGraph, 'tables'>, key: ForeignKey): string {
+export function describeKey(graph: Pick<TenantGraph, 'tables'>, key: ForeignKey): string {
   const side = (oid: number, columns: string[]): string =>
-    `${graph.tables.find((table) => table.oid === oid)!.label} (${columns.join(', ')})`
+    `${graph.tables.find(table => table.oid === oid)!.label} (${columns.join(', ')})`
   return `${side(key.table, key.columns)} \u2192 ${side(key.target, key.references)}`
 }

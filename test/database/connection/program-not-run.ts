@@ -11,9 +11,13 @@ t.test('a program that is gone by the time it is needed is no fault of the dump'
   const folder = await testFolder(t)
   await writeFile(join(folder, 'psql'), '')
   await chmod(join(folder, 'psql'), 0o644)
-  for (const [file, system] of [[join(folder, 'pg_dump'), 'ENOENT'], [join(folder, 'psql'), 'EACCES']] as const) {
+  for (const [file, system] of [
+    [join(folder, 'pg_dump'), 'ENOENT'],
+    [join(folder, 'psql'), 'EACCES']
+  ] as const) {
     const error: unknown = await runProgram(file, []).catch((error: unknown) => error)
-    for (const told of [dumpFailed(error), await loadFailed(error)]) t.match(told, { code: 'DATABASE_TOOLS_MISSING', reason: 'client-tool-not-run', message: system })
+    for (const told of [dumpFailed(error), await loadFailed(error)])
+      t.match(told, { code: 'DATABASE_TOOLS_MISSING', reason: 'client-tool-not-run', message: system })
   }
 })
 

@@ -18,12 +18,12 @@ interface Embedded {
   directory: string
   data: string
   logged: string[]
-  open (): DatabaseStrategy
+  open(): DatabaseStrategy
   /** Resolves when the log matches. */
-  awaitLog (pattern: RegExp): Promise<void>
+  awaitLog(pattern: RegExp): Promise<void>
 }
 
-async function setUp (t: Test, name = 'pg'): Promise<Embedded> {
+async function setUp(t: Test, name = 'pg'): Promise<Embedded> {
   const parent = await mkdtemp(join(tmpdir(), 'dab-embedded-'))
   await chmod(parent, 0o755)
   const directory = join(parent, name)
@@ -43,25 +43,33 @@ async function setUp (t: Test, name = 'pg'): Promise<Embedded> {
     if (left !== null) await stopPostmaster(data, left.pid, 'immediate')
     await rm(parent, { recursive: true, force: true })
   })
-  return { directory, data, logged, awaitLog, open: () => createEmbeddedDatabase({ directory, binDir: process.env.PG_BIN_DIR ?? null, log, superviseMs: 50 }) }
+  return {
+    directory,
+    data,
+    logged,
+    awaitLog,
+    open: () => createEmbeddedDatabase({ directory, binDir: process.env.PG_BIN_DIR ?? null, log, superviseMs: 50 })
+  }
 }
 
-async function pidOf (data: string): Promise<number> {
+async function pidOf(data: string): Promise<number> {
   return (await findPostmaster(data))?.pid ?? 0
 }
 
-async function notes (database: DatabaseStrategy): Promise<string[]> {
-  return await withSql(database.connection(), {}, async (sql) => (await sql`SELECT text FROM notes ORDER BY 1`).map((row) => row.text))
+async function notes(database: DatabaseStrategy): Promise<string[]> {
+  return await withSql(database.connection(), {}, async sql =>
+    (await sql`SELECT text FROM notes ORDER BY 1`).map(row => row.text)
+  )
 }
 
-async function note (database: DatabaseStrategy, text: string): Promise<void> {
-  await withSql(database.connection(), {}, async (sql) => {
+async function note(database: DatabaseStrategy, text: string): Promise<void> {
+  await withSql(database.connection(), {}, async sql => {
     await sql`CREATE TABLE IF NOT EXISTS notes (text text)`
     await sql`INSERT INTO notes VALUES (${text})`
   })
 }
 
-t.test('first start makes a private cluster; a restart keeps data and port; stop leaves no process', async (t) => {
+t.test('first start makes a private cluster; a restart keeps data and port; stop leaves no process', async t => {
   const { directory, data, logged, open } = await setUp(t)
   const database = open()
   t.throws(() => database.connection(), { code: 'DATABASE_UNAVAILABLE' })
@@ -77,17 +85,31 @@ t.test('first start makes a private cluster; a restart keeps data and port; stop
   t.match(logged.join(), `"port":${credentials.port}`)
   t.strictSame((await readdir(directory)).sort(), ['credentials.json', 'data', 'postgres.log', 'run', 'service.lock'])
 
-  await withSql({ ...credentials, parameters: {} }, {}, async (sql) => {
+  await withSql({ ...credentials, parameters: {} }, {}, async sql => {
     const [row] = await sql`
       SELECT rolsuper, rolcreatedb, rolcreaterole, current_setting('data_checksums') AS checksums, current_setting('fsync') AS fsync,
         current_setting('listen_addresses') AS listen, current_setting('server_encoding') AS encoding,
         (SELECT datdba = r.oid FROM pg_database WHERE datname = current_database()) AS owns
       FROM pg_roles r WHERE rolname = current_user`
-    t.same(row, { rolsuper: false, rolcreatedb: true, rolcreaterole: true, checksums: 'on', fsync: 'on', listen: '127.0.0.1', encoding: 'UTF8', owns: true })
-    const [{ major }] = await sql<[{ major: number }]>`SELECT current_setting('server_version_num')::int / 10000 AS major`
+    t.same(row, {
+      rolsuper: false,
+      rolcreatedb: true,
+      rolcreaterole: true,
+      checksums: 'on',
+      fsync: 'on',
+      listen: '127.0.0.1',
+      encoding: 'UTF8',
+      owns: true
+    })
+    const [{ major }] = await sql<
+      [{ major: number }]
+    >`SELECT current_setting('server_version_num')::int / 10000 AS major`
     if (major >= 15) await t.resolves(sql`SET temp_file_limit = -1`, 'it may limit the temporary files of a load')
   })
-  await t.rejects(withSql(database.connection(), { password: 'wrong' }, async (sql) => await sql`SELECT 1`), { code: '28P01' })
+  await t.rejects(
+    withSql(database.connection(), { password: 'wrong' }, async sql => await sql`SELECT 1`),
+    { code: '28P01' }
+  )
 
   const pid = await pidOf(data)
   if (process.getuid?.() === 0) t.not((await stat(data)).uid, 0)
@@ -103,7 +125,7 @@ t.test('first start makes a private cluster; a restart keeps data and port; stop
   await database.stop()
 })
 
-t.test('a server that is killed is started again', async (t) => {
+t.test('a server that is killed is started again', async t => {
   const { data, open, awaitLog } = await setUp(t)
   const database = open()
   await database.start()
@@ -116,7 +138,7 @@ t.test('a server that is killed is started again', async (t) => {
   t.equal(await findPostmaster(data), null)
 })
 
-t.test('a stale postmaster.pid whose pid another program has now is no obstacle', async (t) => {
+t.test('a stale postmaster.pid whose pid another program has now is no obstacle', async t => {
   const { data, directory, open } = await setUp(t)
   const database = open()
   await database.start()
@@ -129,7 +151,10 @@ t.test('a stale postmaster.pid whose pid another program has now is no obstacle'
   await database.stop()
 
   const { uid, gid } = await stat(data)
-  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], { stdio: 'ignore', ...(process.getuid?.() === 0 ? { uid, gid } : {}) })
+  const other = spawn(process.execPath, ['-e', 'setInterval(() => {}, 1000)'], {
+    stdio: 'ignore',
+    ...(process.getuid?.() === 0 ? { uid, gid } : {})
+  })
   t.teardown(() => other.kill())
   await writeFile(join(data, 'postmaster.pid'), pidFile.replace(String(pid), String(other.pid)))
   await writeFile(lockFile, lock.replace(String(pid), String(other.pid)))
@@ -141,9 +166,11 @@ t.test('a stale postmaster.pid whose pid another program has now is no obstacle'
   await next.stop()
 })
 
-t.test('takes over the server of a service that was killed', async (t) => {
+t.test('takes over the server of a service that was killed', async t => {
   const { data, directory, open } = await setUp(t)
-  const service = spawn(process.execPath, [compiled('test/support/embedded-service.js'), directory], { stdio: ['ignore', 'pipe', 'inherit'] })
+  const service = spawn(process.execPath, [compiled('test/support/embedded-service.js'), directory], {
+    stdio: ['ignore', 'pipe', 'inherit']
+  })
   await once(service.stdout, 'data')
   const pid = await pidOf(data)
   service.kill('SIGKILL')
@@ -156,7 +183,7 @@ t.test('takes over the server of a service that was killed', async (t) => {
   t.equal(await findPostmaster(data), null)
 })
 
-t.test('a second service on the same folder is refused and harms nothing', async (t) => {
+t.test('a second service on the same folder is refused and harms nothing', async t => {
   const { open } = await setUp(t)
   const first = open()
   const second = open()
@@ -168,19 +195,19 @@ t.test('a second service on the same folder is refused and harms nothing', async
   await first.stop()
 })
 
-t.test('of two services that start at once on a new folder, one wins', async (t) => {
+t.test('of two services that start at once on a new folder, one wins', async t => {
   const { open } = await setUp(t)
   const services = [open(), open()]
-  const results = await Promise.allSettled(services.map(async (service) => await service.start()))
+  const results = await Promise.allSettled(services.map(async service => await service.start()))
   t.strictSame(results.map(({ status }) => status).sort(), ['fulfilled', 'rejected'])
   const winner = services[results.findIndex(({ status }) => status === 'fulfilled')]
-  const loser = results.find((result) => result.status === 'rejected')
+  const loser = results.find(result => result.status === 'rejected')
   t.match(loser?.reason, { code: 'CONFIG_INVALID' })
   if (winner !== undefined) await note(winner, 'works')
   for (const service of services) await service.stop()
 })
 
-t.test('an interrupted first start is done again', async (t) => {
+t.test('an interrupted first start is done again', async t => {
   const { directory, open } = await setUp(t)
   await mkdir(join(directory, 'data.new-abc', 'data'), { recursive: true, mode: 0o755 })
   await writeFile(join(directory, 'data.new-abc', 'data', 'PG_VERSION'), '15\n')
@@ -191,7 +218,7 @@ t.test('an interrupted first start is done again', async (t) => {
   await database.stop()
 })
 
-t.test('takes another port when its own is taken', async (t) => {
+t.test('takes another port when its own is taken', async t => {
   const { open } = await setUp(t)
   const database = open()
   await database.start()
@@ -199,13 +226,15 @@ t.test('takes another port when its own is taken', async (t) => {
   await database.stop()
   const squatter = createServer().listen(port, '127.0.0.1')
   await once(squatter, 'listening')
-  t.teardown(() => { squatter.close() })
+  t.teardown(() => {
+    squatter.close()
+  })
   await database.start()
   t.not(database.connection().port, port)
   await database.stop()
 })
 
-t.test('a path too long for a socket gets a short one', async (t) => {
+t.test('a path too long for a socket gets a short one', async t => {
   const { open } = await setUp(t, 'a path, with "odd" parts '.repeat(6).trim())
   const database = open()
   await database.start()
@@ -217,7 +246,7 @@ t.test('a path too long for a socket gets a short one', async (t) => {
   await rm(host, { recursive: true })
 })
 
-t.test('refuses what it can\'t run, and says why', async (t) => {
+t.test("refuses what it can't run, and says why", async t => {
   const { directory, data, open } = await setUp(t)
   const database = open()
   await database.start()
@@ -226,7 +255,10 @@ t.test('refuses what it can\'t run, and says why', async (t) => {
   const credentials = await readFile(join(directory, 'credentials.json'), 'utf8')
   await rm(join(directory, 'credentials.json'))
   await t.rejects(open().start(), { code: 'CONFIG_INVALID', reason: 'embedded-credentials-gone' })
-  await writeFile(join(directory, 'credentials.json'), credentials.replace(/"password": "[^"]*"/g, '"password": "other"'))
+  await writeFile(
+    join(directory, 'credentials.json'),
+    credentials.replace(/"password": "[^"]*"/g, '"password": "other"')
+  )
   await t.rejects(open().start(), { code: 'CONFIG_INVALID', reason: 'embedded-credentials-foreign' })
   t.equal(await findPostmaster(data), null)
 
@@ -234,7 +266,7 @@ t.test('refuses what it can\'t run, and says why', async (t) => {
   await t.rejects(open().start(), { code: 'DATABASE_TOOLS_MISSING', reason: 'server-version-missing' })
 })
 
-t.test('a folder of something else is left alone', async (t) => {
+t.test('a folder of something else is left alone', async t => {
   const { data, open } = await setUp(t)
   await mkdir(data, { recursive: true })
   await writeFile(join(data, 'precious'), 'x')
@@ -242,28 +274,49 @@ t.test('a folder of something else is left alone', async (t) => {
   t.strictSame(await readdir(data), ['precious'])
 })
 
-t.test('a folder that is a file, or that another service has, is told', async (t) => {
+t.test('a folder that is a file, or that another service has, is told', async t => {
   const folder = t.testdir({ file: 'a file', taken: {} })
-  const start = async (directory: string) => { await createEmbeddedDatabase({ directory, binDir: null, log: pino({ level: 'silent' }) }).start() }
-  await t.rejects(start(join(folder, 'file')), { code: 'CONFIG_INVALID', reason: 'folder-is-a-file', message: /^EMBEDDED_DB_DIR / })
-  await t.rejects(start(join(folder, 'file/below')), { code: 'CONFIG_INVALID', reason: 'folder-is-a-file', message: /of EMBEDDED_DB_DIR / })
+  const start = async (directory: string) => {
+    await createEmbeddedDatabase({ directory, binDir: null, log: pino({ level: 'silent' }) }).start()
+  }
+  await t.rejects(start(join(folder, 'file')), {
+    code: 'CONFIG_INVALID',
+    reason: 'folder-is-a-file',
+    message: /^EMBEDDED_DB_DIR /
+  })
+  await t.rejects(start(join(folder, 'file/below')), {
+    code: 'CONFIG_INVALID',
+    reason: 'folder-is-a-file',
+    message: /of EMBEDDED_DB_DIR /
+  })
   const lock = await takeLock(join(folder, 'taken/service.lock'))
-  await t.rejects(start(join(folder, 'taken')), { code: 'CONFIG_INVALID', message: new RegExp(`Another service runs on EMBEDDED_DB_DIR \\(process ${process.pid} `) })
+  await t.rejects(start(join(folder, 'taken')), {
+    code: 'CONFIG_INVALID',
+    message: new RegExp(`Another service runs on EMBEDDED_DB_DIR \\(process ${process.pid} `)
+  })
   await lock?.release()
 })
 
-t.test('as root: a folder that the server\'s user can\'t enter', { skip: process.getuid?.() === 0 ? false : 'not root' }, async (t) => {
-  const { directory, open } = await setUp(t)
-  await chmod(join(directory, '..'), 0o700)
-  await t.rejects(open().start(), { code: 'CONFIG_INVALID', reason: 'embedded-folder-unreachable' })
-})
+t.test(
+  "as root: a folder that the server's user can't enter",
+  { skip: process.getuid?.() === 0 ? false : 'not root' },
+  async t => {
+    const { directory, open } = await setUp(t)
+    await chmod(join(directory, '..'), 0o700)
+    await t.rejects(open().start(), { code: 'CONFIG_INVALID', reason: 'embedded-folder-unreachable' })
+  }
+)
 
-t.test('a data folder of another version says how to move on, as long as it does not start', async (t) => {
+t.test('a data folder of another version says how to move on, as long as it does not start', async t => {
   const { directory, data, open } = await setUp(t)
   await mkdir(data, { recursive: true })
   await writeFile(join(data, 'PG_VERSION'), '9\n')
   const database = open()
-  const expected = { code: 'DATABASE_TOOLS_MISSING', reason: 'server-version-missing', remedy: /docs\/upgrade-postgresql\.md/ }
+  const expected = {
+    code: 'DATABASE_TOOLS_MISSING',
+    reason: 'server-version-missing',
+    remedy: /docs\/upgrade-postgresql\.md/
+  }
   await t.rejects(database.start(), expected)
   t.throws(() => database.connection(), expected, 'readiness tells the same')
   t.strictSame(await readdir(directory), ['data', 'service.lock'])

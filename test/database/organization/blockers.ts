@@ -5,7 +5,7 @@ import { archive, mergeFrom, openFixture } from '../../support/organization.js'
 const a = { organizationId: 'a' }
 
 // Each is waited for as long as the restore waits for a lock, so all at once.
-t.test('who locks a table is named', async (t) => {
+t.test('who locks a table is named', async t => {
   const attempt = async (lock: string, table: string, dryRun: boolean): Promise<void> => {
     const { live } = await openFixture(t)
     await live.sql.unsafe(`
@@ -24,9 +24,22 @@ t.test('who locks a table is named', async (t) => {
     await other.unsafe(`BEGIN; ${lock}`)
     const [{ pid }] = await other<[{ pid: number }]>`SELECT pg_backend_pid() AS pid`
     const error = await mergeFrom(t, live.connection, archived, { ...a, dryRun })
-      .then(async (merge) => { await merge.apply() })
-      .then(() => null, (error: unknown) => error)
-    t.match(error, { code: 'DATABASE_BUSY', message: `${table} stayed locked by session ${pid} of ${live.user} (nightly job).`, remedy: /End the sessions/ }, lock)
+      .then(async merge => {
+        await merge.apply()
+      })
+      .then(
+        () => null,
+        (error: unknown) => error
+      )
+    t.match(
+      error,
+      {
+        code: 'DATABASE_BUSY',
+        message: `${table} stayed locked by session ${pid} of ${live.user} (nightly job).`,
+        remedy: /End the sessions/
+      },
+      lock
+    )
   }
   await Promise.all([
     attempt('LOCK TABLE crm.tasks IN ACCESS EXCLUSIVE MODE', 'crm.tasks', true),

@@ -1,9 +1,17 @@
 import t from 'tap'
-import { archive, archiveFixture, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
+import {
+  archive,
+  archiveFixture,
+  mergeFrom,
+  openFixture,
+  otherRows,
+  restore,
+  rowsOf
+} from '../../support/organization.js'
 
 const a = { organizationId: 'a' }
 
-t.test('rows of tables that the backup does not speak of are kept, and it is told what to do about them', async (t) => {
+t.test('rows of tables that the backup does not speak of are kept, and it is told what to do about them', async t => {
   const { live, sql } = await openFixture(t)
   const tenancy = { tables: { 'public.drafts': { exclude: true as const } } }
   const archived = await archive(live.connection, 'a')
@@ -21,10 +29,27 @@ t.test('rows of tables that the backup does not speak of are kept, and it is tol
     await t.rejects(mergeFrom(t, live.connection, archived, { ...a, dryRun, tenancy }), {
       code: 'RESTORE_CONFLICT',
       errors: [
-        { reason: 'referenced-by-kept-rows', field: 'public.users', message: /\(id=900\).* crm\.tasks \(reviewer\).*NULL/ },
-        { reason: 'referenced-from-outside', field: 'crm.projects', message: /\(organization_id=a, number=99\).* public\.drafts \(.*TENANCY_FILE.* organization_id, project to NULL/ },
-        { reason: 'referenced-by-kept-rows', field: 'crm.projects', message: /\(organization_id=a, number=99\).* public\.notes \((?!.*NULL)/ },
-        { reason: 'referenced-by-kept-rows', field: 'crm.projects', message: /\(organization_id=a, number=99\).* public\.plans \(/ }
+        {
+          reason: 'referenced-by-kept-rows',
+          field: 'public.users',
+          message: /\(id=900\).* crm\.tasks \(reviewer\).*NULL/
+        },
+        {
+          reason: 'referenced-from-outside',
+          field: 'crm.projects',
+          message:
+            /\(organization_id=a, number=99\).* public\.drafts \(.*TENANCY_FILE.* organization_id, project to NULL/
+        },
+        {
+          reason: 'referenced-by-kept-rows',
+          field: 'crm.projects',
+          message: /\(organization_id=a, number=99\).* public\.notes \((?!.*NULL)/
+        },
+        {
+          reason: 'referenced-by-kept-rows',
+          field: 'crm.projects',
+          message: /\(organization_id=a, number=99\).* public\.plans \(/
+        }
       ]
     })
   }
@@ -33,10 +58,17 @@ t.test('rows of tables that the backup does not speak of are kept, and it is tol
   await sql`UPDATE crm.tasks SET reviewer = NULL`
   await sql`UPDATE plans SET project = NULL`
   await sql`DELETE FROM notes`
-  t.match(await restore(t, live.connection, archived, { ...a, tenancy }), [{ table: 'crm.projects', removed: 1 }, { table: 'public.users', removed: 1 }], 'what the messages say helps')
+  t.match(
+    await restore(t, live.connection, archived, { ...a, tenancy }),
+    [
+      { table: 'crm.projects', removed: 1 },
+      { table: 'public.users', removed: 1 }
+    ],
+    'what the messages say helps'
+  )
 })
 
-t.test('the organization\'s rows of newer tables follow those that they belong to, as their keys say', async (t) => {
+t.test("the organization's rows of newer tables follow those that they belong to, as their keys say", async t => {
   const { live, sql, before, archived } = await archiveFixture(t)
   await sql.unsafe(`
     INSERT INTO crm.projects SELECT o, 99, 'added', NULL FROM unnest(ARRAY['a', 'b']) o;
@@ -57,26 +89,38 @@ t.test('the organization\'s rows of newer tables follow those that they belong t
   const [all, others] = [await rowsOf(sql, 'a'), await otherRows(sql, 'a')]
 
   const rehearsal = await mergeFrom(t, live.connection, archived, { ...a, dryRun: true })
-  t.match(rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0), [
-    { table: 'crm.projects', removed: 2 },
-    { table: 'public.boards', rows: 1, removed: 1, changed: 0, added: 0, unchanged: 1 },
-    { table: 'public.cards', rows: 3, removed: 3, changed: 1, added: 0, unchanged: 2 },
-    { table: 'public.pins', rows: 3, removed: 1, changed: 0, added: 1, unchanged: 2, comparedBy: 'content' }
-  ])
+  t.match(
+    rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0),
+    [
+      { table: 'crm.projects', removed: 2 },
+      { table: 'public.boards', rows: 1, removed: 1, changed: 0, added: 0, unchanged: 1 },
+      { table: 'public.cards', rows: 3, removed: 3, changed: 1, added: 0, unchanged: 2 },
+      { table: 'public.pins', rows: 3, removed: 1, changed: 0, added: 1, unchanged: 2, comparedBy: 'content' }
+    ]
+  )
   t.match(rehearsal.notes.get('public.cards'), /follow them, as their keys say \(ON DELETE\)/)
   await rehearsal.rollback()
   t.strictSame([await rowsOf(sql, 'a'), await otherRows(sql, 'a')], [all, others])
 
   const changes = await restore(t, live.connection, archived, a)
-  t.strictSame(changes, rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0), 'the rehearsal said what happens')
-  t.match(await rowsOf(sql, 'a'), { ...before, 'public.boards': ['(2,a,1)'], 'public.cards': ['(21,2,,card)', '(22,2,,card)', '(23,2,,card)'], 'public.pins': ['(a,,1)', '(a,,3)', '(a,21,2)'] })
+  t.strictSame(
+    changes,
+    rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0),
+    'the rehearsal said what happens'
+  )
+  t.match(await rowsOf(sql, 'a'), {
+    ...before,
+    'public.boards': ['(2,a,1)'],
+    'public.cards': ['(21,2,,card)', '(22,2,,card)', '(23,2,,card)'],
+    'public.pins': ['(a,,1)', '(a,,3)', '(a,21,2)']
+  })
   t.strictSame(await otherRows(sql, 'a'), others, 'to the place and the version, and no trigger has written')
   await restore(t, live.connection, newer, a)
   t.strictSame(await rowsOf(sql, 'a'), all, 'the undo brings them back')
   t.strictSame(await otherRows(sql, 'a'), others)
 })
 
-t.test('a row of another organization that hangs there still refuses', async (t) => {
+t.test('a row of another organization that hangs there still refuses', async t => {
   const { live, sql } = await openFixture(t)
   const tenancy = { tables: { marks: { owner: 'org' } } }
   const archived = await archive(live.connection, 'a')
@@ -87,10 +131,14 @@ t.test('a row of another organization that hangs there still refuses', async (t)
   const [before, others] = [await rowsOf(sql, 'a', tenancy), await otherRows(sql, 'a', tenancy)]
   for (const dryRun of [true, false]) {
     await t.rejects(mergeFrom(t, live.connection, archived, { ...a, dryRun, tenancy }), {
-      code: 'RESTORE_CONFLICT', errors: [{ reason: 'referenced-from-outside', message: /1 row .* public\.marks \(/ }]
+      code: 'RESTORE_CONFLICT',
+      errors: [{ reason: 'referenced-from-outside', message: /1 row .* public\.marks \(/ }]
     })
   }
   t.strictSame([await rowsOf(sql, 'a', tenancy), await otherRows(sql, 'a', tenancy)], [before, others])
   await sql`DELETE FROM marks WHERE org = 'b'`
-  t.match(await restore(t, live.connection, archived, { ...a, tenancy }), [{ table: 'crm.projects', removed: 1 }, { table: 'public.marks', removed: 1 }])
+  t.match(await restore(t, live.connection, archived, { ...a, tenancy }), [
+    { table: 'crm.projects', removed: 1 },
+    { table: 'public.marks', removed: 1 }
+  ])
 })

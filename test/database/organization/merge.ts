@@ -1,13 +1,23 @@
 import t from 'tap'
 import type postgres from 'postgres'
 import { openSql } from '../../../src/database/connection/connection.js'
-import { archive, archiveFixture, loadFixture, loadScript, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../../support/organization.js'
+import {
+  archive,
+  archiveFixture,
+  loadFixture,
+  loadScript,
+  mergeFrom,
+  openFixture,
+  otherRows,
+  restore,
+  rowsOf
+} from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
 const a = { organizationId: 'a' }
 
 /** Changes something of A in every table. */
-async function damage (sql: postgres.Sql): Promise<void> {
+async function damage(sql: postgres.Sql): Promise<void> {
   await sql`UPDATE organizations SET name = 'Broken' WHERE id = 'a'`
   await sql`DELETE FROM crm."Comments" WHERE task_id IN (SELECT id FROM crm.tasks WHERE organization_id = 'a' AND project = 1)`
   await sql`UPDATE crm."Comments" SET body = NULL WHERE task_id IN (SELECT id FROM crm.tasks WHERE organization_id = 'a' AND project = 2)`
@@ -26,7 +36,7 @@ async function damage (sql: postgres.Sql): Promise<void> {
   await sql`UPDATE crm.readings SET at = at + 365 * 10, value = 'NaN' WHERE organization_id = 'a' AND at < '2026-01-01'`
 }
 
-t.test('puts one organization back and touches no other row', async (t) => {
+t.test('puts one organization back and touches no other row', async t => {
   const { live, before, archived } = await archiveFixture(t)
   await damage(live.sql)
   const others = await otherRows(live.sql, 'a')
@@ -39,15 +49,22 @@ t.test('puts one organization back and touches no other row', async (t) => {
   t.strictSame(await rowsOf(live.sql, 'a'), damaged, 'a rehearsal changes nothing')
 
   const changes = await restore(t, live.connection, archived, a)
-  t.strictSame(changes, rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0), 'the rehearsal said what happens')
+  t.strictSame(
+    changes,
+    rehearsal.changes.filter(({ added, changed, removed }) => added + changed + removed > 0),
+    'the rehearsal said what happens'
+  )
   t.equal(changes.length, 8)
-  t.match(changes.find(({ table }) => table === 'crm.projects'), { rows: 3, added: 1, changed: 1, removed: 1, unchanged: 1, comparedBy: 'key' })
+  t.match(
+    changes.find(({ table }) => table === 'crm.projects'),
+    { rows: 3, added: 1, changed: 1, removed: 1, unchanged: 1, comparedBy: 'key' }
+  )
   t.strictSame(await rowsOf(live.sql, 'a'), before)
   t.strictSame(await otherRows(live.sql, 'a'), others, 'to the place and the version')
   t.strictSame(await restore(t, live.connection, archived, a), [], 'a second time there is nothing to do')
 })
 
-t.test('an organization that was erased comes back, also into another installation', async (t) => {
+t.test('an organization that was erased comes back, also into another installation', async t => {
   const { live, before, archived } = await archiveFixture(t)
   await live.sql`DELETE FROM imports`
   await live.sql`DELETE FROM crm.tasks WHERE organization_id = 'a'`
@@ -59,7 +76,9 @@ t.test('an organization that was erased comes back, also into another installati
 
   const elsewhere = await createTestDatabase(t)
   await loadFixture(elsewhere.sql)
-  await elsewhere.sql.unsafe('TRUNCATE organizations, users, crm.projects, crm.labels CASCADE; ALTER SEQUENCE users_id_seq RESTART; ALTER SEQUENCE crm.tasks_id_seq RESTART')
+  await elsewhere.sql.unsafe(
+    'TRUNCATE organizations, users, crm.projects, crm.labels CASCADE; ALTER SEQUENCE users_id_seq RESTART; ALTER SEQUENCE crm.tasks_id_seq RESTART'
+  )
   await elsewhere.sql`INSERT INTO organizations (id, name) VALUES ('z', 'Zed')`
   const theirs = await otherRows(elsewhere.sql, 'a')
   await restore(t, elsewhere.connection, archived, a)
@@ -69,7 +88,7 @@ t.test('an organization that was erased comes back, also into another installati
   t.pass('sequences are past the rows that came in')
 })
 
-t.test('unique values that were exchanged are put back', async (t) => {
+t.test('unique values that were exchanged are put back', async t => {
   const { live, sql } = await openFixture(t)
   await sql`CREATE TABLE slots (id uuid PRIMARY KEY DEFAULT gen_random_uuid(), organization_id text NOT NULL REFERENCES organizations,
     place integer NOT NULL UNIQUE, code text UNIQUE, name varchar(8) NOT NULL)`
@@ -78,23 +97,29 @@ t.test('unique values that were exchanged are put back', async (t) => {
   const before = await rowsOf(sql, 'a')
   const archived = await archive(live.connection, 'a')
   // Every row takes the next one's values; the last takes the first's.
-  await sql.begin(async (sql) => await sql.unsafe(`
+  await sql.begin(
+    async sql =>
+      await sql.unsafe(`
     CREATE TEMP TABLE turns ON COMMIT DROP AS SELECT id, lead(place, 1, 10) OVER w AS place, lead(code, 1, 'a10') OVER w AS code, lead(name, 1, 'Name10') OVER w AS name
       FROM slots WHERE organization_id = 'a' WINDOW w AS (ORDER BY place);
     UPDATE slots SET place = -place, code = NULL, name = 'x' || place WHERE organization_id = 'a';
     UPDATE slots s SET place = t.place, code = t.code, name = t.name FROM turns t WHERE t.id = s.id;
     UPDATE users SET email = 'parked' WHERE email = 'user1@a.example';
     UPDATE users SET email = 'user1@a.example' WHERE email = 'user2@a.example';
-    UPDATE users SET email = 'user2@a.example' WHERE email = 'parked'`))
+    UPDATE users SET email = 'user2@a.example' WHERE email = 'parked'`)
+  )
   t.notSame(await rowsOf(sql, 'a'), before)
   const others = await otherRows(sql, 'a')
   const changes = await restore(t, live.connection, archived, a)
-  t.match(changes, [{ table: 'public.slots', changed: 4, added: 0, removed: 0 }, { table: 'public.users', changed: 2 }])
+  t.match(changes, [
+    { table: 'public.slots', changed: 4, added: 0, removed: 0 },
+    { table: 'public.users', changed: 2 }
+  ])
   t.strictSame(await rowsOf(sql, 'a'), before)
   t.strictSame(await otherRows(sql, 'a'), others)
 })
 
-t.test('a key that is written in another way comes back as it was', async (t) => {
+t.test('a key that is written in another way comes back as it was', async t => {
   const { live } = await openFixture(t)
   await live.sql`CREATE TABLE versions (number numeric PRIMARY KEY, organization_id text NOT NULL REFERENCES organizations)`
   await live.sql`INSERT INTO versions VALUES (1.0, 'a'), (2.0, 'a'), (3.0, 'b')`
@@ -106,16 +131,21 @@ t.test('a key that is written in another way comes back as it was', async (t) =>
   t.strictSame(await rowsOf(live.sql, 'a'), before)
 })
 
-t.test('what another organization holds now is refused', async (t) => {
+t.test('what another organization holds now is refused', async t => {
   const { live, sql, archived } = await archiveFixture(t)
   const refused = async (messages: RegExp[]): Promise<void> => {
     const [before, others] = [await rowsOf(sql, 'a'), await otherRows(sql, 'a')]
-    await t.rejects(restore(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', errors: messages.map((message) => ({ message })) })
+    await t.rejects(restore(t, live.connection, archived, a), {
+      code: 'RESTORE_CONFLICT',
+      errors: messages.map(message => ({ message }))
+    })
     t.strictSame([await rowsOf(sql, 'a'), await otherRows(sql, 'a')], [before, others], 'nothing was changed')
   }
   await sql`UPDATE users SET email = 'left@a.example' WHERE email = 'user3@a.example'`
   await sql`UPDATE users SET email = 'USER3@a.example' WHERE email = 'user3@b.example'`
-  await refused([/^1 row of public.users \(id=\d+, email=user3@a.example\) can't come back: its value of users_email_key \(email\) is held by a row that is not the organization's$/])
+  await refused([
+    /^1 row of public.users \(id=\d+, email=user3@a.example\) can't come back: its value of users_email_key \(email\) is held by a row that is not the organization's$/
+  ])
   await sql`UPDATE users SET email = 'user3@b.example' WHERE email = 'user3@a.example'`
 
   // A user who left A for B, as far as the rule allows: nothing of A leads to it any more.
@@ -131,44 +161,70 @@ t.test('what another organization holds now is refused', async (t) => {
   await restore(t, live.connection, archived, a)
 })
 
-t.test('rows that others hold on to are not taken away', async (t) => {
+t.test('rows that others hold on to are not taken away', async t => {
   const { live, sql } = await openFixture(t)
   const tenancy = { tables: { 'crm.Comments': { owner: 'author_id' } } }
   const archived = await archive(live.connection, 'a', tenancy)
-  const [task] = await sql<[{ id: string }]>`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('a', 1, 'new') RETURNING id`
+  const [task] = await sql<
+    [{ id: string }]
+  >`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('a', 1, 'new') RETURNING id`
   await sql`INSERT INTO crm."Comments" (task_id, author_id, body) SELECT ${task.id}, min(id), 'B on A' FROM users WHERE "organizationId" = 'b'`
   const others = await otherRows(sql, 'a', tenancy)
   await t.rejects(restore(t, live.connection, archived, { ...a, tenancy }), {
-    code: 'RESTORE_CONFLICT', errors: [{ reason: 'referenced-from-outside', field: 'crm.tasks', message: /1 row .* crm\.Comments \(task_id\)/ }]
+    code: 'RESTORE_CONFLICT',
+    errors: [{ reason: 'referenced-from-outside', field: 'crm.tasks', message: /1 row .* crm\.Comments \(task_id\)/ }]
   })
   t.strictSame(await otherRows(sql, 'a', tenancy), others)
   await t.rejects(restore(t, live.connection, archived, a), { code: 'TENANCY_VIOLATION' })
 
   // A declared table may lead to other organizations' rows, which must be there.
   await sql`DELETE FROM crm."Comments" WHERE body = 'B on A'`
-  const [theirs] = await sql<[{ id: string }]>`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('b', 1, 'B''s') RETURNING id`
+  const [theirs] = await sql<
+    [{ id: string }]
+  >`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('b', 1, 'B''s') RETURNING id`
   await sql`INSERT INTO crm."Comments" (task_id, author_id, body) SELECT ${theirs.id}, min(id), 'A on B' FROM users WHERE "organizationId" = 'a'`
   const crossing = await archive(live.connection, 'a', tenancy)
   await sql`DELETE FROM crm."Comments" WHERE body = 'A on B'`
   await restore(t, live.connection, crossing, { ...a, tenancy })
   t.equal((await sql`SELECT FROM crm."Comments" WHERE body = 'A on B'`).length, 1)
   await sql`DELETE FROM crm.tasks WHERE id = ${theirs.id}`
-  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), { code: 'RESTORE_CONFLICT', errors: [{ reason: 'reference-to-missing-rows', message: /crm\.Comments \(task_id\)/ }] })
+  await t.rejects(restore(t, live.connection, crossing, { ...a, tenancy }), {
+    code: 'RESTORE_CONFLICT',
+    errors: [{ reason: 'reference-to-missing-rows', message: /crm\.Comments \(task_id\)/ }]
+  })
 })
 
-t.test('an archive with foreign rows is refused', async (t) => {
+t.test('an archive with foreign rows is refused', async t => {
   const { live, archived } = await archiveFixture(t)
-  const forged = { ...archived, script: Buffer.from(archived.script.toString().replace(/\ta\tuser2@a\.example/, '\tb\tuser2@a.example')) }
+  const forged = {
+    ...archived,
+    script: Buffer.from(archived.script.toString().replace(/\ta\tuser2@a\.example/, '\tb\tuser2@a.example'))
+  }
   t.notOk(forged.script.equals(archived.script))
   // The key to the organization stops it where the archive is loaded; without that key, the merge does.
   await t.rejects(loadScript(t, forged.script), { code: 'DUMP_INVALID' })
-  const unguarded = { ...forged, script: Buffer.from(forged.script.toString().replace(/ADD CONSTRAINT "users_organizationId_fkey" .*;/, 'ADD CHECK (true);')) }
-  await t.rejects(restore(t, live.connection, unguarded, a), { code: 'RESTORE_CONFLICT', errors: [{ message: /2 rows of Audit Log/ }, { reason: 'rows-of-another-owner', field: 'public.users', message: /1 row/ }, {}] })
-  const short = { ...archived, dump: { ...archived.dump, tables: archived.dump.tables.map((table) => ({ ...table, rows: table.rows + 1 })) } }
+  const unguarded = {
+    ...forged,
+    script: Buffer.from(
+      forged.script.toString().replace(/ADD CONSTRAINT "users_organizationId_fkey" .*;/, 'ADD CHECK (true);')
+    )
+  }
+  await t.rejects(restore(t, live.connection, unguarded, a), {
+    code: 'RESTORE_CONFLICT',
+    errors: [
+      { message: /2 rows of Audit Log/ },
+      { reason: 'rows-of-another-owner', field: 'public.users', message: /1 row/ },
+      {}
+    ]
+  })
+  const short = {
+    ...archived,
+    dump: { ...archived.dump, tables: archived.dump.tables.map(table => ({ ...table, rows: table.rows + 1 })) }
+  }
   await t.rejects(restore(t, live.connection, short, a), { code: 'ARCHIVE_INVALID' })
 })
 
-t.test('triggers write nothing elsewhere, and are back afterwards', async (t) => {
+t.test('triggers write nothing elsewhere, and are back afterwards', async t => {
   const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE journal (id serial PRIMARY KEY, line text);
@@ -181,7 +237,8 @@ t.test('triggers write nothing elsewhere, and are back afterwards', async (t) =>
     ALTER TABLE crm.tasks ENABLE ALWAYS TRIGGER note_all;
     CREATE TRIGGER off AFTER DELETE ON crm.tasks FOR EACH STATEMENT EXECUTE FUNCTION note();
     ALTER TABLE crm.tasks DISABLE TRIGGER off;`)
-  const triggers = async (): Promise<unknown> => await sql`SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2`
+  const triggers = async (): Promise<unknown> =>
+    await sql`SELECT tgrelid::regclass::text, tgname, tgenabled FROM pg_trigger WHERE NOT tgisinternal ORDER BY 1, 2`
   const enabled = await triggers()
   const before = await rowsOf(sql, 'a')
   const archived = await archive(live.connection, 'a')
@@ -193,20 +250,24 @@ t.test('triggers write nothing elsewhere, and are back afterwards', async (t) =>
   t.strictSame(await triggers(), enabled)
 })
 
-t.test('a cascade that the plan does not know rolls everything back', async (t) => {
+t.test('a cascade that the plan does not know rolls everything back', async t => {
   const { live, archived } = await archiveFixture(t)
   await live.sql`UPDATE organizations SET name = 'changed' WHERE id = 'a'`
   const others = await otherRows(live.sql, 'a')
   const merge = await mergeFrom(t, live.connection, archived, a)
   // As if something within the statement wrote to a table that has nothing to do with it.
   await merge.session`UPDATE public.countries SET name = name`
-  await t.rejects(merge.apply(), { code: 'RESTORE_CONFLICT', reason: 'writes-differ-from-plan', message: /public\.countries/ })
+  await t.rejects(merge.apply(), {
+    code: 'RESTORE_CONFLICT',
+    reason: 'writes-differ-from-plan',
+    message: /public\.countries/
+  })
   await merge.rollback()
   t.strictSame(await otherRows(live.sql, 'a'), others)
   t.match(await rowsOf(live.sql, 'a'), { 'public.organizations': [/changed/] })
 })
 
-t.test('what the organization writes meanwhile is not lost unseen', async (t) => {
+t.test('what the organization writes meanwhile is not lost unseen', async t => {
   const { live, archived } = await archiveFixture(t)
   await damage(live.sql)
   const merge = await mergeFrom(t, live.connection, archived, a)
@@ -220,18 +281,22 @@ t.test('what the organization writes meanwhile is not lost unseen', async (t) =>
   const others = await otherRows(live.sql, 'a')
   await t.rejects(moved.apply(), { code: 'RESTORE_CONFLICT' })
   await moved.rollback()
-  t.strictSame(await otherRows(live.sql, 'a'), others, 'a row that moved to B meanwhile is B\'s')
+  t.strictSame(await otherRows(live.sql, 'a'), others, "a row that moved to B meanwhile is B's")
 })
 
-t.test('other organizations read and write for the whole restore', async (t) => {
+t.test('other organizations read and write for the whole restore', async t => {
   const { live, before, archived } = await archiveFixture(t)
   await damage(live.sql)
   const other = openSql(live.connection, { max: 2 })
   t.teardown(async () => await other.end({ timeout: 1 }))
   await other`SET lock_timeout = '5s'`
   const write = async (n: number): Promise<void> => {
-    const [user] = await other<[{ id: number }]>`INSERT INTO users ("organizationId", email) VALUES ('b', ${`w${n}`}) RETURNING id`
-    const [task] = await other<[{ id: string }]>`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('b', 1, ${`w${n}`}) RETURNING id`
+    const [user] = await other<
+      [{ id: number }]
+    >`INSERT INTO users ("organizationId", email) VALUES ('b', ${`w${n}`}) RETURNING id`
+    const [task] = await other<
+      [{ id: string }]
+    >`INSERT INTO crm.tasks (organization_id, project, title) VALUES ('b', 1, ${`w${n}`}) RETURNING id`
     await other`INSERT INTO crm."Comments" (task_id, author_id) VALUES (${task.id}, ${user.id})`
     await other`UPDATE organizations SET name = ${`w${n}`} WHERE id = 'b'`
     await other`DELETE FROM crm.labels WHERE organization_id = 'b'`
@@ -242,7 +307,9 @@ t.test('other organizations read and write for the whole restore', async (t) => 
   const merge = await mergeFrom(t, live.connection, archived, a)
   await write(1)
   let applied = false
-  const applying = merge.apply().finally(() => { applied = true })
+  const applying = merge.apply().finally(() => {
+    applied = true
+  })
   let written = 2
   while (!applied) await write(written++)
   await applying
@@ -256,7 +323,7 @@ t.test('other organizations read and write for the whole restore', async (t) => 
   t.equal(last?.name, 'w0')
 })
 
-t.test('schema changes since the backup', async (t) => {
+t.test('schema changes since the backup', async t => {
   const { live, sql, before, archived } = await archiveFixture(t)
   await sql.unsafe(`
     ALTER TABLE users ADD nickname text, ADD level integer NOT NULL DEFAULT 7;
@@ -269,21 +336,34 @@ t.test('schema changes since the backup', async (t) => {
   await sql`DELETE FROM users WHERE email = 'user4@a.example'`
   await sql`UPDATE users SET mood = NULL WHERE email = 'user3@a.example'`
   const merge = await mergeFrom(t, live.connection, archived, a)
-  t.strictSame([...merge.notes], [
-    ['crm.projects', 'Columns added since the backup keep their value or take their default: serial.'],
-    ['public.users', 'Columns added since the backup keep their value or take their default: nickname, level.'],
-    ['public.notes', 'The backup does not have this table: its rows are left as they are.']
-  ])
+  t.strictSame(
+    [...merge.notes],
+    [
+      ['crm.projects', 'Columns added since the backup keep their value or take their default: serial.'],
+      ['public.users', 'Columns added since the backup keep their value or take their default: nickname, level.'],
+      ['public.notes', 'The backup does not have this table: its rows are left as they are.']
+    ]
+  )
   await merge.apply()
   await merge.commit()
-  t.strictSame([...await sql`SELECT email, nickname, level FROM users WHERE email IN ('user4@a.example', 'user3@a.example') ORDER BY email`], [
-    { email: 'user3@a.example', nickname: 'nick', level: 1 }, { email: 'user4@a.example', nickname: null, level: 7 }
-  ])
+  t.strictSame(
+    [
+      ...(await sql`SELECT email, nickname, level FROM users WHERE email IN ('user4@a.example', 'user3@a.example') ORDER BY email`)
+    ],
+    [
+      { email: 'user3@a.example', nickname: 'nick', level: 1 },
+      { email: 'user4@a.example', nickname: null, level: 7 }
+    ]
+  )
   t.equal((await sql`SELECT FROM notes WHERE body = 'kept'`).length, 1)
   t.strictSame((await rowsOf(sql, 'a'))['crm.tasks'], before['crm.tasks'])
 
   await sql`ALTER TYPE mood RENAME VALUE 'busy' TO 'hectic'`
-  await t.rejects(mergeFrom(t, live.connection, archived, a), { code: 'RESTORE_CONFLICT', reason: 'rows-do-not-fit', message: /public\.users/, remedy: /values of an enum/ }, 'a value that a type has no more')
+  await t.rejects(
+    mergeFrom(t, live.connection, archived, a),
+    { code: 'RESTORE_CONFLICT', reason: 'rows-do-not-fit', message: /public\.users/, remedy: /values of an enum/ },
+    'a value that a type has no more'
+  )
 
   await sql.unsafe(`
     ALTER TABLE users DROP mood, ADD needed integer;
@@ -302,7 +382,7 @@ t.test('schema changes since the backup', async (t) => {
   })
 })
 
-t.test('a merge can be cancelled at any time', async (t) => {
+t.test('a merge can be cancelled at any time', async t => {
   const { live, archived } = await archiveFixture(t)
   await damage(live.sql)
   const damaged = await rowsOf(live.sql, 'a')

@@ -2,7 +2,7 @@ import t from 'tap'
 import { archive, changed, loadScript, mergeFrom, otherRows, restore, rowsOf } from '../../support/organization.js'
 import { createTestDatabase } from '../../support/postgres.js'
 
-t.test('partitions that are for other organizations are in nobody else\'s archive', async (t) => {
+t.test("partitions that are for other organizations are in nobody else's archive", async t => {
   const live = await createTestDatabase(t)
   const { sql } = live
   await sql.unsafe(`
@@ -35,7 +35,16 @@ t.test('partitions that are for other organizations are in nobody else\'s archiv
   const before = await rowsOf(sql, 'acme')
   const archived = await archive(live.connection, 'acme')
   const script = archived.script.toString()
-  for (const secret of [/rival/i, /spare/, /secret plan/i, /secret comment/, /secret_key/, /secret_numbers/, /secret_deep/]) t.notMatch(script, secret)
+  for (const secret of [
+    /rival/i,
+    /spare/,
+    /secret plan/i,
+    /secret comment/,
+    /secret_key/,
+    /secret_numbers/,
+    /secret_deep/
+  ])
+    t.notMatch(script, secret)
   t.match(script, /secret_used/, 'a view needs it')
   for (const kept of [/listed_acme/, /listed_rest/, /deep_acme_1/]) t.match(script, kept)
 
@@ -48,7 +57,11 @@ t.test('partitions that are for other organizations are in nobody else\'s archiv
   await sql`DELETE FROM listed WHERE org = 'acme' AND n = 2`
   await sql`INSERT INTO deep VALUES ('acme', 4)`
   const others = await otherRows(sql, 'acme')
-  t.match(await restore(t, live.connection, archived, { organizationId: 'acme' }), [{ table: 'public.deep', removed: 1 }, { table: 'public.listed', added: 1 }, { table: 'public.parts', added: 1 }])
+  t.match(await restore(t, live.connection, archived, { organizationId: 'acme' }), [
+    { table: 'public.deep', removed: 1 },
+    { table: 'public.listed', added: 1 },
+    { table: 'public.parts', added: 1 }
+  ])
   t.strictSame(await rowsOf(sql, 'acme'), before)
   t.strictSame(await otherRows(sql, 'acme'), others)
 
@@ -56,7 +69,7 @@ t.test('partitions that are for other organizations are in nobody else\'s archiv
   for (const secret of [/rival/i, /spare/, /acme/]) t.notMatch(used, secret)
 })
 
-t.test('a partition for several organizations, or by what an organization has, stays where its rows are', async (t) => {
+t.test('a partition for several organizations, or by what an organization has, stays where its rows are', async t => {
   const live = await createTestDatabase(t)
   const { sql } = live
   await sql.unsafe(`
@@ -84,7 +97,7 @@ t.test('a partition for several organizations, or by what an organization has, s
   await loadScript(t, without)
 })
 
-t.test('a foreign key of a single partition, and one that leads to a single partition', async (t) => {
+t.test('a foreign key of a single partition, and one that leads to a single partition', async t => {
   const live = await createTestDatabase(t)
   const { sql } = live
   await sql.unsafe(`
@@ -116,23 +129,39 @@ t.test('a foreign key of a single partition, and one that leads to a single part
   const rehearsal = await mergeFrom(t, live.connection, archived, { organizationId: 'acme', dryRun: true })
   await rehearsal.rollback()
   t.match(changed(rehearsal), [
-    { table: 'public.events', added: 2, changed: 2, removed: 1 }, { table: 'public.projects', added: 1, removed: 1 }, { table: 'public.remarks', added: 2, removed: 1 }
+    { table: 'public.events', added: 2, changed: 2, removed: 1 },
+    { table: 'public.projects', added: 1, removed: 1 },
+    { table: 'public.remarks', added: 2, removed: 1 }
   ])
   t.strictSame(await restore(t, live.connection, archived, { organizationId: 'acme' }), changed(rehearsal))
   t.strictSame([await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')], [before, others])
   await restore(t, live.connection, checkpoint, { organizationId: 'acme' })
-  t.strictSame([await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')], [mutated, others], 'the undo brings everything back')
+  t.strictSame(
+    [await rowsOf(sql, 'acme'), await otherRows(sql, 'acme')],
+    [mutated, others],
+    'the undo brings everything back'
+  )
 
   // A key that came after the backup refuses the old rows, in a rehearsal too.
-  await sql.unsafe('UPDATE events SET project = NULL WHERE at < 100; ALTER TABLE events_old ADD FOREIGN KEY (project) REFERENCES projects')
+  await sql.unsafe(
+    'UPDATE events SET project = NULL WHERE at < 100; ALTER TABLE events_old ADD FOREIGN KEY (project) REFERENCES projects'
+  )
   for (const dryRun of [true, false]) {
     await t.rejects(mergeFrom(t, live.connection, archived, { organizationId: 'acme', dryRun }), {
-      code: 'RESTORE_CONFLICT', errors: [{ reason: 'reference-to-missing-rows', field: 'public.events', message: /2 rows .*\(org=acme, at=1, project=9; org=acme, at=2, project=9\).*public\.events \(project\) → public\.projects \(id\)/ }]
+      code: 'RESTORE_CONFLICT',
+      errors: [
+        {
+          reason: 'reference-to-missing-rows',
+          field: 'public.events',
+          message:
+            /2 rows .*\(org=acme, at=1, project=9; org=acme, at=2, project=9\).*public\.events \(project\) → public\.projects \(id\)/
+        }
+      ]
     })
   }
 })
 
-t.test('a key that leads to the partition of another organization', async (t) => {
+t.test('a key that leads to the partition of another organization', async t => {
   const live = await createTestDatabase(t)
   const { sql } = live
   await sql.unsafe(`

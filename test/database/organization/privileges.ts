@@ -6,7 +6,7 @@ import { createTestDatabase } from '../../support/postgres.js'
 
 const a = { organizationId: 'a' }
 
-t.test('what the database user may not do is told beforehand, all at once, by the rehearsal too', async (t) => {
+t.test('what the database user may not do is told beforehand, all at once, by the rehearsal too', async t => {
   const live = await createTestDatabase(t, { role: 'superuser' })
   const { sql, name } = live
   const user = `${name}_service`
@@ -28,12 +28,17 @@ t.test('what the database user may not do is told beforehand, all at once, by th
   await sql`UPDATE users SET country = NULL WHERE "organizationId" = 'a'`
   await sql`DELETE FROM crm.labels WHERE organization_id = 'a'`
   await sql`UPDATE crm.labels SET name = name`
-  await sql.unsafe('ALTER TABLE lines REPLICA IDENTITY FULL; INSERT INTO lines VALUES (\'a\', \'three\'); ALTER TABLE lines REPLICA IDENTITY DEFAULT')
+  await sql.unsafe(
+    "ALTER TABLE lines REPLICA IDENTITY FULL; INSERT INTO lines VALUES ('a', 'three'); ALTER TABLE lines REPLICA IDENTITY DEFAULT"
+  )
   const others = await otherRows(sql, 'a')
 
   const refused = async (messages: RegExp[]): Promise<void> => {
     for (const dryRun of [true, false]) {
-      const error = await mergeFrom(t, connection, archived, { ...a, dryRun }).then(() => null, (error: unknown) => error)
+      const error = await mergeFrom(t, connection, archived, { ...a, dryRun }).then(
+        () => null,
+        (error: unknown) => error
+      )
       t.match(error, { code: 'PREFLIGHT_FAILED' }, `dryRun: ${dryRun}`)
       const { errors } = error as { errors: Array<{ message: string }> }
       t.equal(errors.length, messages.length, errors.map(({ message }) => message).join('\n'))
@@ -71,5 +76,5 @@ t.test('what the database user may not do is told beforehand, all at once, by th
   await rehearsal.rollback()
   await restore(t, connection, archived, a)
   t.strictSame(await rowsOf(sql, 'a'), before, 'nothing more is needed than what was named')
-  t.strictSame(await withSql(connection, {}, async (sql) => await rowsOf(sql, 'a')), before)
+  t.strictSame(await withSql(connection, {}, async sql => await rowsOf(sql, 'a')), before)
 })

@@ -4,7 +4,7 @@ import { archive, mergeFrom, openFixture, otherRows, restore, rowsOf } from '../
 
 const a = { organizationId: 'a' }
 
-t.test('writers to a table wait only for triggers that would fire', async (t) => {
+t.test('writers to a table wait only for triggers that would fire', async t => {
   const { live } = await openFixture(t)
   await live.sql.unsafe(`
     CREATE FUNCTION shout() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.email := upper(NEW.email::text); RETURN NEW; END $$;
@@ -28,10 +28,14 @@ t.test('writers to a table wait only for triggers that would fire', async (t) =>
   await t.rejects(write(), { code: '55P03' })
   await changing.commit()
   await write()
-  t.equal((await live.sql`SELECT FROM users WHERE email::text LIKE '%@a.example'`).length, 4, 'the trigger did not fire for the restore')
+  t.equal(
+    (await live.sql`SELECT FROM users WHERE email::text LIKE '%@a.example'`).length,
+    4,
+    'the trigger did not fire for the restore'
+  )
 })
 
-t.test('a key\'s action sets off no trigger of a statement either', async (t) => {
+t.test("a key's action sets off no trigger of a statement either", async t => {
   const { live, sql } = await openFixture(t)
   await sql.unsafe(`
     CREATE TABLE journal (id serial PRIMARY KEY, line text);
