@@ -3,8 +3,7 @@ const drivers = new Set(['Sql', 'ReservedSql', 'TransactionSql', 'ISql'])
 
 /**
  * Keeps every way to write an SQL identifier out but src/database/identifiers.ts. `sql(name)` of postgres.js takes a
- * dot in
- * a name for the end of a schema's, also in the columns of `sql(rows)`.
+ * dot in a name for the end of a schema's, also in the columns of `sql(rows)`.
  */
 export const noIdentifierHelper = {
   meta: {

@@ -88,8 +88,8 @@ const toPage: Readonly<Record<string, string>> = {
 
 /**
  * Leads every other address of the page to /docs. Behind a query the page would look for the document in the wrong
- * place,
- * and the redirect of @fastify/swagger-ui 6.1.3 forgets the proxy's path and, with a query, leads back to itself.
+ * place, and the redirect of @fastify/swagger-ui 6.1.3 forgets the proxy's path and, with a query, leads back to
+ * itself.
  */
 function leadToPage(request: FastifyRequest, reply: FastifyReply, done: HookHandlerDoneFunction): void {
   const [path = '', ...query] = request.url.split('?')

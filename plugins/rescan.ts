@@ -7,8 +7,7 @@ interface RescanOptions {
 
 /**
  * Looks for archives that came into BACKUP_DIR, or went from it, without the service. A copy is found by two looks
- * after its
- * end, so that the list is true within a minute.
+ * after its end, so that the list is true within a minute.
  */
 async function rescanPlugin(app: FastifyInstance, { intervalMs = 15_000 }: RescanOptions): Promise<void> {
   let looking: Promise<void> | undefined

@@ -10,8 +10,7 @@ const annotations = new Set(['title', 'description', 'examples', 'headers'])
 
 /**
  * For Fastify's `buildSerializer`. It asks for a serializer for each status of each route, 205 of which about 20
- * differ. Each
- * is compiled once in a process, which takes half a second off the start.
+ * differ. Each is compiled once in a process, which takes half a second off the start.
  */
 export const shareSerializers: SerializerFactory = (externalSchemas, options) => {
   const compile = SerializerSelector()(externalSchemas, options)

@@ -23,10 +23,8 @@ export function isDraining(socket: Socket): boolean {
 /**
  * Lets the sender of a body that was refused read the answer. Node.js closes the connection, or reads on without end; a
  * connection that is closed while bytes arrive is reset, and the answer is lost with it. Here the rest of the body is
- * read
- * and dropped for a bounded time and size, as nginx does (lingering_close).
- * A sender that asks first (Expect: 100-continue) is told to go on only when its body is wanted (RFC 9110, section
- * 10.1.1).
+ * read and dropped for a bounded time and size, as nginx does (lingering_close). A sender that asks first (Expect:
+ * 100-continue) is told to go on only when its body is wanted (RFC 9110, section 10.1.1).
  */
 async function unreadBodyPlugin(
   app: FastifyInstance,

@@ -5,8 +5,7 @@ import { AppError } from '../src/errors.js'
 
 /**
  * The one file of a form that a browser sends (multipart/form-data, RFC 7578), as it comes. It ends well only when the
- * form
- * does, and only when there is nothing else in it. The body itself is not destroyed, so that its sender can be
+ * form does, and only when there is nothing else in it. The body itself is not destroyed, so that its sender can be
  * answered.
  * @throws AppError BAD_REQUEST for a body that is no whole form, VALIDATION_FAILED for another form
  */

@@ -1,6 +1,5 @@
 // Compiles to plain JavaScript, without a look at the types (that is `npm run typecheck`): everything into build/ for
-// the
-// tests, or what is named, as in `node scripts/compile.mjs dist src plugins routes`.
+// the tests, or what is named, as in `node scripts/compile.mjs dist src plugins routes`.
 import { existsSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { dirname, relative } from 'node:path'
 import { build } from 'esbuild'

@@ -6,9 +6,8 @@ const keptBytes = 1024 * 1024
 
 /**
  * JSON lines on stdout, readable ones when that is a terminal. Never an Authorization header, also where a library logs
- * a request.
- * An output that is gone (the terminal was closed, the reader of the pipe has ended, the disk is full) must not end the
- * service.
+ * a request. An output that is gone (the terminal was closed, the reader of the pipe has ended, the disk is full) must
+ * not end the service.
  */
 export function createLogger({ level }: { level: string }): Logger {
   const options = {

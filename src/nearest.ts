@@ -3,8 +3,7 @@ const slips = (name: string): number => (name.length < 8 ? 1 : 2)
 
 /**
  * The known name that was probably meant: after case and a slip or two, or where the given name has its last word
- * shorter or
- * longer (`BACKUP_DIRECTORY`, `SMB_USER`). Null for a name that is just another one.
+ * shorter or longer (`BACKUP_DIRECTORY`, `SMB_USER`). Null for a name that is just another one.
  */
 export function nearestName(given: string, known: readonly string[]): string | null {
   const asked = given.toUpperCase()

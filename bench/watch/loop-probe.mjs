@@ -1,7 +1,6 @@
 /*
  * Loaded into the service before its own code (`node --import`), so that its event loop is measured from inside.
- * Whoever
- * connects to the socket that LOOP_PROBE_SOCKET names is told what was seen since the last one did.
+ * Whoever connects to the socket that LOOP_PROBE_SOCKET names is told what was seen since the last one did.
  */
 import { readFileSync } from 'node:fs'
 import { createServer } from 'node:net'

@@ -29,8 +29,7 @@ const always = [
 
 /**
  * What all operations under /api/backup share, added to one of them: its documentation, and that it takes no query
- * unless it
- * says so. A `?dryRun=true` that is passed over would start a real restore.
+ * unless it says so. A `?dryRun=true` that is passed over would start a real restore.
  * @param codes of the errors that it can answer, besides those that every operation can
  */
 export function backupOperation<const T extends Operation>(operation: T, ...codes: ExampleCode[]): T {

@@ -10,8 +10,7 @@ export interface Row {
 
 /**
  * Every row of an organization. In the sample data its id stands in each of them, so that this needs to know nothing of
- * the
- * foreign keys that the service goes by.
+ * the foreign keys that the service goes by.
  */
 export async function rowsOf(sql: Sql, organizationId: string): Promise<Row[]> {
   const tables = await sql<

@@ -11,8 +11,7 @@ import { invalid, mismatch, printable } from './refusal.js'
 
 /*
  * A worker thread that takes files out of an archive: checks, inflates, hashes and writes them. What can be is
- * synchronous:
- * it has nothing else to do, and that is several times faster for small files.
+ * synchronous: it has nothing else to do, and that is several times faster for small files.
  */
 const {
   port,

@@ -6,8 +6,7 @@ export const lastStoredBlock = Buffer.of(1, 0, 0, 0xff, 0xff)
 
 /**
  * Bytes as blocks of deflate that are stored as they are, in pieces. Where a zip tells sizes only behind the data,
- * readers
- * that go forward need data that end by themselves: Java's ZipInputStream refuses method 0 (stored) there.
+ * readers that go forward need data that end by themselves: Java's ZipInputStream refuses method 0 (stored) there.
  */
 export function* storedBlocks(bytes: Buffer): Generator<Buffer> {
   for (let start = 0; start < bytes.length; start += mostBytes) {

@@ -8,8 +8,8 @@ const alwaysFine = 1 << 30
 
 /**
  * What our own service may have had reason to write, and what is more likely made to do harm in an archive that it has
- * not
- * signed: names that are one on a file system without case or Unicode forms, and data that unpack to very much more.
+ * not signed: names that are one on a file system without case or Unicode forms, and data that unpack to very much
+ * more.
  * @throws AppError ARCHIVE_INVALID
  */
 export async function refuseStrange(

@@ -23,8 +23,7 @@ export interface Zip {
   addReady(name: string, attributes: Attributes, ready: ReadyData): Promise<void>
   /**
    * Takes what `source` yields as the entry's bytes; its return value says what they were before compression. Those
-   * that are
-   * not deflated become stored blocks of a deflate stream.
+   * that are not deflated become stored blocks of a deflate stream.
    * @param onWritten called in their order as their memory may be used again; when it is left out they are copied
    */
   addStream(

@@ -151,8 +151,7 @@ class UnreadableFile extends Error {}
 
 /**
  * Names the file, and where a permission is missing all others that lack one: one by one they would take as many tries.
- * A
- * backup without them would be none.
+ * A backup without them would be none.
  */
 async function refusal(
   cause: unknown,

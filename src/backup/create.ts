@@ -31,8 +31,7 @@ export interface CreateRequest {
 
 /**
  * Makes a backup: one archive, streamed into the repository, and its record. Database and files are those of one
- * moment:
- * the files are listed as soon as the database's snapshot is open.
+ * moment: the files are listed as soon as the database's snapshot is open.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, DUMP_FAILED, STORAGE_UNAVAILABLE,
  * REPOSITORY_UNAVAILABLE, DISK_FULL, PAYLOAD_TOO_LARGE, TENANCY_UNSUPPORTED, TENANCY_VIOLATION, ORGANIZATION_NOT_FOUND,
  * OTHER_ORGANIZATIONS_AFFECTED, and the reason of job.signal

@@ -55,8 +55,7 @@ interface DatabaseRequest {
 
 /**
  * Opens the database's snapshot in the scope that is due: the whole of it, or one organization's rows where there is
- * any
- * other organization. A checkpoint has the scope of its restore.
+ * any other organization. A checkpoint has the scope of its restore.
  * @throws AppError DATABASE_UNAVAILABLE, DATABASE_TOOLS_MISSING, DATABASE_BUSY, TENANCY_UNSUPPORTED, TENANCY_VIOLATION,
  * ORGANIZATION_NOT_FOUND, OTHER_ORGANIZATIONS_AFFECTED, PREFLIGHT_FAILED, and the reason of the signal
  */

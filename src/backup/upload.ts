@@ -26,12 +26,10 @@ export interface UploadRequest {
 
 /**
  * Takes an archive into the repository: streamed to the disk and hashed on the way, then read whole, so that only what
- * a
- * restore would accept becomes a backup, and only the organization's own.
+ * a restore would accept becomes a backup, and only the organization's own.
  * @throws AppError PAYLOAD_TOO_LARGE, DISK_FULL, CHECKSUM_MISMATCH, ARCHIVE_INVALID, ARCHIVE_VERSION_UNSUPPORTED,
- * ARCHIVE_UNTRUSTED, BACKUP_EXISTS,
- * BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of job.signal: nothing is left in any
- * case
+ * ARCHIVE_UNTRUSTED, BACKUP_EXISTS, BAD_REQUEST when the stream breaks off, REPOSITORY_UNAVAILABLE, and the reason of
+ * job.signal: nothing is left in any case
  */
 export async function receiveBackup(core: Core, request: UploadRequest, job: JobContext): Promise<Backup> {
   const { organizationId } = request

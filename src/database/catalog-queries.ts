@@ -4,8 +4,7 @@ import { ownSchema } from './load/marker.js'
 
 /**
  * Tables that a dump carries rows of: ordinary ones and partitions (a partitioned table itself holds none), not those
- * of
- * the system, of temporary schemas or of extensions.
+ * of the system, of temporary schemas or of extensions.
  * @param owned only the current user's own
  */
 export async function listTables(sql: Sql, { owned = false } = {}): Promise<QualifiedName[]> {

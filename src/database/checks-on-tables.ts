@@ -8,14 +8,11 @@ interface Check {
 
 /**
  * A warning for each CHECK and generated column whose function names a table that a load fills later, or in the case of
- * one
- * organization perhaps not at all: pg_dump fills tables by schema and name, and expects of a CHECK that it looks at its
- * row alone
- * (manual, "Check Constraints"). So it is with a materialized view whose function names another one: pg_dump fills them
- * by name too,
- * unless their queries show another order (buildMatViewRefreshDependencies in pg_dump.c), and none can be read before
- * that. Functions
- * hold their text as a string, so their names in it are all there is to go by.
+ * one organization perhaps not at all: pg_dump fills tables by schema and name, and expects of a CHECK that it looks at
+ * its row alone (manual, "Check Constraints"). So it is with a materialized view whose function names another one:
+ * pg_dump fills them by name too, unless their queries show another order (buildMatViewRefreshDependencies in
+ * pg_dump.c), and none can be read before that. Functions hold their text as a string, so their names in it are all
+ * there is to go by.
  */
 export async function rowDependentChecks(sql: Sql, scope: 'instance' | 'organization'): Promise<string[]> {
   const found = await sql.unsafe<Check[]>(String.raw`

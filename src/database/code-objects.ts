@@ -5,8 +5,7 @@ export type CodeObjects = ReadonlyMap<string, string>
 
 /**
  * What runs or decides by itself in a database, each with a digest of its definition: functions, triggers, rules,
- * views,
- * policies, default privileges. Those of extensions are the server's, and not the archive's.
+ * views, policies, default privileges. Those of extensions are the server's, and not the archive's.
  */
 export const codeQuery = `
   WITH schemas AS (SELECT oid, nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname NOT IN ('information_schema', 'dumbassets_backup')),

@@ -131,8 +131,7 @@ const defaultAclObjects: Record<string, string> = {
 
 /**
  * Puts the details back on the database `name`, to which `sql` is connected as (a member of) its owner. Names come from
- * an
- * archive and are quoted; nothing of it is run as SQL text. What can't be put back is no reason to refuse a restore.
+ * an archive and are quoted; nothing of it is run as SQL text. What can't be put back is no reason to refuse a restore.
  * @returns a warning for each thing that could not be put back
  */
 export async function applyDatabaseDetails(sql: Sql, name: string, details: DatabaseDetails): Promise<string[]> {

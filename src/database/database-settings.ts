@@ -50,10 +50,8 @@ export async function applyDatabaseSettings(
 
 /**
  * Settings that a restore beside the live database will not be able to put back, one warning for all of them: of a
- * superuser's,
- * and those that PostgreSQL does not know, which only a superuser may give to a database (manual, "Customized
- * Options"). From
- * version 15 on that can be granted.
+ * superuser's, and those that PostgreSQL does not know, which only a superuser may give to a database (manual,
+ * "Customized Options"). From version 15 on that can be granted.
  */
 export async function settingWarnings(sql: Sql): Promise<string[]> {
   const [user] = await sql<[{ isMeant: boolean; major: number }]>`

@@ -6,8 +6,7 @@ export interface QualifiedName {
 
 /**
  * A name as an SQL identifier, whatever is in it. The only way to write one: postgres.js's `sql(name)` splits a name at
- * its
- * dots, and psql's variables and format('%I') would be further ways. The linter keeps those out.
+ * its dots, and psql's variables and format('%I') would be further ways. The linter keeps those out.
  */
 export function quoteIdentifier(name: string): string {
   return `"${name.replaceAll('"', '""')}"`
@@ -33,8 +32,7 @@ export function quoteLiteral(text: string): string {
 
 /**
  * schema.name, for people and as a key: a part with a dot in it, or a quote before it, is quoted, so that no two tables
- * have the same.
- * TENANCY_FILE and TENANT_TABLE take it as well.
+ * have the same. TENANCY_FILE and TENANT_TABLE take it as well.
  */
 export function labelOf({ schema, name }: QualifiedName): string {
   return [schema, name].map(part => (/^"|\./.test(part) ? quoteIdentifier(part) : part)).join('.')

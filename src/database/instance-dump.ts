@@ -27,10 +27,8 @@ export interface InstanceDumpOptions {
 
 /**
  * Whether a row can belong to another partition in another database, since its hash is that of a number which
- * PostgreSQL has given
- * in this one. pg_dump finds that out for enums (getPartitioningInfo in pg_dump.c). It must be told of arrays, ranges
- * and composites,
- * which can hold one, and of types such as regclass.
+ * PostgreSQL has given in this one. pg_dump finds that out for enums (getPartitioningInfo in pg_dump.c). It must be
+ * told of arrays, ranges and composites, which can hold one, and of types such as regclass.
  */
 export async function needsRoots(sql: Sql): Promise<boolean> {
   return (
@@ -46,8 +44,7 @@ export async function needsRoots(sql: Sql): Promise<boolean> {
 /**
  * The whole database as plain SQL, at the snapshot. Without owners, since the role that loads it may own nothing else;
  * subscriptions are left out, since a second database must not start to replicate. In the database's own encoding,
- * which
- * holds every value of it.
+ * which holds every value of it.
  * @throws AppError DUMP_FAILED; its finish() throws AppError DUMP_FAILED, DATABASE_UNAVAILABLE, DATABASE_BUSY when
  * pg_dump did not end well
  */

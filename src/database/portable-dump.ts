@@ -29,11 +29,11 @@ const identityPersistence = new RegExp(
 /**
  * The dump in words that the server takes although its pg_dump is of another version (pg_dump's source, REL_18):
  * - a setting in the dump's head is only set where the server has it: pg_dump 17 and newer write transaction_timeout
- * for
+ *   for
  *   every server;
  * - an identity column's sequence is not told to be LOGGED where servers before 15 do not know the word;
  * - a column has no option that the server keeps for itself: 17.12 marks columns with pg_attver, which only a pg_dump
- * of
+ *   of
  *   that minor release or newer leaves out.
  * All behind pg_dump's first data entry stays as it is.
  * @param dump plain SQL as pg_dump writes it; the memory of each chunk is used no more once the next is asked for

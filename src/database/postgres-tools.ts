@@ -152,8 +152,7 @@ const asked = new Map<string, { file: string; answer: string }>()
 
 /**
  * What an installed program says of itself; nothing when it is not there or does not run. Asked again only when another
- * file
- * is in its place: to start a program holds up every request, and this is looked for at each backup and restore.
+ * file is in its place: to start a program holds up every request, and this is looked for at each backup and restore.
  */
 async function askProgram(path: string, question: '--version' | '--bindir'): Promise<string> {
   const found = await stat(path).catch(() => null)

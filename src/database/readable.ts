@@ -13,8 +13,7 @@ export function hiddenRows(table: string): string {
 
 /**
  * Whether the user may read all that a dump of the whole database reads, asked of the catalog: pg_dump stops at the
- * first
- * thing that it may not, and says so in the server's language.
+ * first thing that it may not, and says so in the server's language.
  * @throws AppError PREFLIGHT_FAILED naming everything
  */
 export async function requireReadable(sql: Sql): Promise<void> {

@@ -11,12 +11,9 @@ export interface LoadPath {
 
 /**
  * The search_path that a dump is loaded with: the one that the application's objects were made under, so that the
- * functions
- * of generated columns, CHECKs, indexes and materialized views find what they name. PostgreSQL looks into pg_catalog
- * first
- * (manual, "The System Catalog Schema"), yet a function for exactly these types wins over one for any type (manual,
- * "Function
- * Type Resolution"). Where that would change what a definition means, the path stays empty.
+ * functions of generated columns, CHECKs, indexes and materialized views find what they name. PostgreSQL looks into
+ * pg_catalog first (manual, "The System Catalog Schema"), yet a function for exactly these types wins over one for any
+ * type (manual, "Function Type Resolution"). Where that would change what a definition means, the path stays empty.
  * @param sql a session of the application's user, with the search_path that role and database give it
  */
 export async function readLoadPath(sql: Sql): Promise<LoadPath> {
@@ -43,8 +40,7 @@ export async function readLoadPath(sql: Sql): Promise<LoadPath> {
 
 /**
  * The line of a dump's head that empties the search_path, so that names are written in full except for PostgreSQL's
- * own, and
- * what takes its place.
+ * own, and what takes its place.
  */
 export function loadPathLine(path: string): HeadLine {
   return { line: setPath(''), replacement: `${setPath(path)}\n${plainHead}` }
@@ -99,8 +95,7 @@ async function canTakeNames(sql: Sql, schemas: string[]): Promise<boolean> {
 
 /**
  * How many of PostgreSQL's own names are written in full in each definition, which it does where the bare name would
- * mean
- * something else under the path.
+ * mean something else under the path.
  */
 async function qualifiedNames(sql: Sql, path: string): Promise<Map<string, number>> {
   await sql`SELECT pg_catalog.set_config('search_path', ${path}, false)`

@@ -29,8 +29,7 @@ export async function lastingSessions(sql: Sql, database: string): Promise<Sessi
 
 /**
  * Ends the sessions in these databases that the user may end; one that it may not must not keep it from ending the
- * others.
- * Autovacuum's workers are not among them: RENAME and DROP end those themselves (PostgreSQL's source,
+ * others. Autovacuum's workers are not among them: RENAME and DROP end those themselves (PostgreSQL's source,
  * CountOtherDBBackends).
  * @returns how many were told to end
  */

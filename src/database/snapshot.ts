@@ -74,8 +74,7 @@ export async function openSnapshot(connection: Connection, signal?: AbortSignal)
 
 /**
  * The server does not notice that a client has gone while its session waits for a lock, so another connection ends
- * that. Where
- * none can be had, the session's own time limit does.
+ * that. Where none can be had, the session's own time limit does.
  */
 async function endSession(connection: Connection, client: Sql, { pid, start }: ServerSession): Promise<void> {
   const quickly = { ...connection, parameters: { ...connection.parameters, connect_timeout: '3' } }

@@ -1,7 +1,6 @@
 /**
  * SQL for a text such as `t.id, t.name`: the columns that a table stores, for ROW(…) of a row `t`. A virtual generated
- * column
- * (PostgreSQL 18) says nothing that the others don't, and to compute it can fail.
+ * column (PostgreSQL 18) says nothing that the others don't, and to compute it can fail.
  * @param relation SQL for the table's oid
  */
 export function storedColumnList(relation: string): string {

@@ -226,8 +226,7 @@ const inPlaceKinds: Kind[] = [
 
 /**
  * What of the database a dump carries and no restore here can create, a sentence for each kind, in words that an owner
- * can
- * hand to the operator.
+ * can hand to the operator.
  */
 export async function superuserFindings(sql: Sql, scope: 'instance' | 'organization'): Promise<Finding[]> {
   const [user] = await sql<[{ createdb: boolean; major: number; path: string }]>`

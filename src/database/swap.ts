@@ -18,8 +18,7 @@ const what = 'The databases could not be exchanged'
 
 /**
  * Before the databases are exchanged, so that a dry run knows too: that every session of the live one can be ended, or
- * ends
- * by itself in the time that the exchange would wait. Later sessions are no matter: the exchange keeps them out.
+ * ends by itself in the time that the exchange would wait. Later sessions are no matter: the exchange keeps them out.
  * @throws AppError DATABASE_BUSY naming who can't be ended
  */
 export async function requireEndable(connection: Connection, database: string): Promise<void> {
@@ -41,8 +40,7 @@ export async function requireEndable(connection: Connection, database: string): 
 
 /**
  * Renames databases in one transaction: all of them or none, also through a crash of any program. Sessions in them are
- * ended
- * meanwhile, since RENAME waits five seconds for them and then gives up; new ones queue until the commit.
+ * ended meanwhile, since RENAME waits five seconds for them and then gives up; new ones queue until the commit.
  * @returns milliseconds from the first ended session to the commit: how long clients were shut out
  * @throws AppError DATABASE_BUSY naming who could not be ended
  */

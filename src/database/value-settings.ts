@@ -11,8 +11,8 @@ export type Setting = Static<typeof Setting>
 
 /**
  * Of these the script of a dump needs its own plain form, so that a load has the application's only while a
- * materialized view
- * is filled. The other values of `plainValues` change how an expression is computed, and not how the script is read.
+ * materialized view is filled. The other values of `plainValues` change how an expression is computed, and not how the
+ * script is read.
  */
 const readsScript = new Set([
   'lc_monetary',
@@ -35,8 +35,7 @@ const computedInMerge = new Set([
 
 /**
  * The settings that values depend on, as the application's sessions have them: from postgresql.conf, the database, the
- * role, the
- * role in the database or DATABASE_URL. Settings of its own (`app.region`) are among them.
+ * role, the role in the database or DATABASE_URL. Settings of its own (`app.region`) are among them.
  */
 export async function readValueSettings(connection: Connection): Promise<Setting[]> {
   try {
@@ -75,8 +74,7 @@ async function valueOf(sql: Sql, name: string): Promise<string | null> {
 
 /**
  * With its schema, whatever its setting's text is: postgresql.conf can name it without one, and quote_all_identifiers
- * quotes it.
- * Null where the setting names none that exists.
+ * quotes it. Null where the setting names none that exists.
  */
 async function textSearchConfiguration(sql: Sql): Promise<string | null> {
   try {
@@ -100,8 +98,8 @@ export const noLoadSettings: LoadSettings = { throughout: [], atRefresh: [] }
 
 /**
  * Tries the settings where a dump is to be loaded. One that the server does not know is left out with a warning, since
- * values
- * that are computed may then differ. A text search configuration can be the dump's own, so that it is there only later.
+ * values that are computed may then differ. A text search configuration can be the dump's own, so that it is there only
+ * later.
  * @param isPlain the dump was written in the plain form; older ones have the monetary values of `settings`
  */
 export async function planLoadSettings(

@@ -17,8 +17,7 @@ interface Finding {
 
 /**
  * Why nothing is to be written, one sentence each, with what to do. Our own sessions could write where only a setting
- * is against
- * it, but an administrator who has set a role or a database read-only means it.
+ * is against it, but an administrator who has set a role or a database read-only means it.
  * @param inside the live database is written to itself; else beside it, where its own settings do not reach
  * @param byKeys its foreign keys have to check what is written, and our own sessions can't turn that on (as a
  * superuser's do)

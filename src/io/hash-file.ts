@@ -5,8 +5,7 @@ const blockBytes = 1 << 20
 
 /**
  * SHA-256 of the first `size` bytes of a file, in hex; of fewer when it has become shorter. Of two blocks one is hashed
- * while
- * the other is read, and no memory is asked for in between.
+ * while the other is read, and no memory is asked for in between.
  * @throws the reason of the signal
  */
 export async function sha256Of(handle: FileHandle, size: number, signal?: AbortSignal): Promise<string> {

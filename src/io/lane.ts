@@ -48,8 +48,7 @@ export function openLane<Task, Reply extends { kind: string }>(
 ): Lane<Task, Reply> {
   const extension = extname(caller)
   // What was preloaded into this process for its own sake, as test runners do, would be loaded into each thread too,
-  // for half a
-  // second. Only TypeScript needs its loader.
+  // for half a second. Only TypeScript needs its loader.
   const start =
     extension === '.ts' ? {} : { env: {}, execArgv: process.sourceMapsEnabled ? ['--enable-source-maps'] : [] }
   const worker = new Worker(new URL(`${module}${extension}`, caller), { workerData, resourceLimits, ...start })

@@ -16,8 +16,7 @@ export interface Lock {
 /**
  * Locks a file, made when missing; null when another process has it. The kernel holds the lock, not the file's content,
  * so nothing stays behind after a kill or a power cut, and a pid that is used again can't be taken for its owner
- * (fcntl(2),
- * "Open file description locks"; flock(2) on macOS). @throws the error of the file system
+ * (fcntl(2), "Open file description locks"; flock(2) on macOS). @throws the error of the file system
  */
 export async function takeLock(path: string): Promise<Lock | null> {
   const handle = await open(path, constants.O_RDWR | constants.O_CREAT | constants.O_NOFOLLOW, 0o600)

@@ -3,10 +3,8 @@ import { getPriority, setPriority } from 'node:os'
 
 /**
  * A tenth of the main thread's share where both want the core (sched(7)). Measured in pairs on two busy cores: the
- * event loop's
- * p99 in a backup is 61 ms in place of 120 (at 5: 96), and a restore, whose psql inherits it, takes 8 % longer, a
- * backup no longer:
- * PostgreSQL's own processes, which do most of the work, keep their priority.
+ * event loop's p99 in a backup is 61 ms in place of 120 (at 5: 96), and a restore, whose psql inherits it, takes 8 %
+ * longer, a backup no longer: PostgreSQL's own processes, which do most of the work, keep their priority.
  */
 const niceBelow = 10
 const leastPriority = 19
@@ -21,10 +19,8 @@ export function giveWay(): void {
 
 /**
  * The same for the threads of Node.js that work for the main thread, to be called by it before its work begins: one
- * that it
- * wakes to read a file would else take its core at once. With 200 clients, two backups and downloads the event loop's
- * p99
- * was 45 ms in place of 50. Where /proc is not there, all go on alike.
+ * that it wakes to read a file would else take its core at once. With 200 clients, two backups and downloads the event
+ * loop's p99 was 45 ms in place of 50. Where /proc is not there, all go on alike.
  */
 export async function letThreadsGiveWay(): Promise<void> {
   // This reads with the pool, whose threads all start with its first use (libuv, "Thread pool work scheduling").

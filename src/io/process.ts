@@ -7,8 +7,7 @@ const forceKillAfterDelay = 5000
 
 /**
  * Programs get a session of their own: the terminal's Ctrl-C, and its end, are for this process to answer, and must not
- * end
- * the programs of a job that goes on. So this process has to end them itself when it exits.
+ * end the programs of a job that goes on. So this process has to end them itself when it exits.
  */
 const detached = true
 /** What the terminal sends to every program in it. */

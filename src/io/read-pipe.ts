@@ -9,8 +9,7 @@ export type ReadPipeReply = { kind: 'filled'; length: number } | { kind: 'end' }
 
 /**
  * Reads a pipe in a thread of its own, to its end, in blocks of about 1 MiB. The memory of each is used again once the
- * next is asked for.
- * Only the end of the program that writes can interrupt it.
+ * next is asked for. Only the end of the program that writes can interrupt it.
  */
 export async function* readPipe(descriptor: number): AsyncGenerator<Buffer> {
   const ring = takeRing()

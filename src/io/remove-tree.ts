@@ -6,9 +6,8 @@ const rmProgram = '/bin/rm'
 
 /**
  * Removes a folder with all that is in it, by rm(1): Node.js' own takes the event loop for tens of milliseconds at a
- * time
- * where there are thousands of files, and can't go down to what lies so deep that its path is longer than a call may be
- * given (4096 bytes on Linux). Idempotent.
+ * time where there are thousands of files, and can't go down to what lies so deep that its path is longer than a call
+ * may be given (4096 bytes on Linux). Idempotent.
  */
 export async function removeTree(folder: string): Promise<void> {
   if (!(await exists(folder))) return

@@ -5,8 +5,7 @@ const ddProgram = '/bin/dd'
 
 /**
  * Makes what was written to a file durable, and has the page cache drop it where GNU's dd is there to ask for that,
- * which
- * Node.js can't (posix_fadvise(2), POSIX_FADV_DONTNEED; coreutils manual, "dd invocation", nocache).
+ * which Node.js can't (posix_fadvise(2), POSIX_FADV_DONTNEED; coreutils manual, "dd invocation", nocache).
  */
 export async function syncUncached(handle: FileHandle): Promise<void> {
   await handle.datasync()

@@ -9,8 +9,7 @@ export interface JobContext {
   readonly progress: Progress
   /**
    * Queues work for when the job has succeeded, which its caller need not wait for. It keeps the job's resources: no
-   * job that
-   * needs them begins before it has ended, nor does the service.
+   * job that needs them begins before it has ended, nor does the service.
    */
   followUp(next: FollowUp): Promise<void>
 }

@@ -1,7 +1,6 @@
 /**
  * What work has to itself while it runs. `exclusive`: no other work may hold the resource at the same time; `shared`:
- * others
- * may that share it too.
+ * others may that share it too.
  */
 export interface Resource {
   name: string

@@ -6,9 +6,8 @@ import { showBackup } from '../repository/view.js'
 
 /**
  * Takes in an archive that a client sends. It begins with the sending, so that the organization is locked, and the job
- * can be
- * watched and cancelled, from then on. It waits for the client for most of its time, so it takes no place from jobs
- * that work.
+ * can be watched and cancelled, from then on. It waits for the client for most of its time, so it takes no place from
+ * jobs that work.
  */
 export const importArchive = defineOperation({
   kind: 'import',

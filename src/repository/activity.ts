@@ -12,8 +12,8 @@ import type { Repository } from './repository.js'
 
 /**
  * Finished jobs as files of the repository, so that a restart forgets none: `{yyyy-mm-dd}/{instant}-{id}.json` by their
- * end, in
- * UTC, in the organization's folder `activity`. Those of this process are found also when they can't be written.
+ * end, in UTC, in the organization's folder `activity`. Those of this process are found also when they can't be
+ * written.
  */
 export function createActivity(repository: Repository, log: Log): JobHistory {
   const recent = createRecentJobs()

@@ -301,8 +301,7 @@ async function createPartial(partial: string, guarded: Guard): Promise<Partial> 
 
 /**
  * Has the disk write while the archive grows, so that its end does not wait for all of it, and the page cache forget
- * it: a
- * backup does not push out what the application and PostgreSQL are reading.
+ * it: a backup does not push out what the application and PostgreSQL are reading.
  * @returns to be awaited before the last sync: a write that failed is reported by one fsync only (fsync(2))
  */
 function syncAlong(handle: FileHandle, stream: WriteStream): () => Promise<void> {

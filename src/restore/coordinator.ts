@@ -131,8 +131,7 @@ function preparedReport({ journal }: Transaction): RestoreReport {
 
 /**
  * After a crash behind the `commit` line. While nothing of the live state has been touched, things have gone on since
- * on
- * the former one, perhaps for days: then the restore goes back, else forward.
+ * on the former one, perhaps for days: then the restore goes back, else forward.
  */
 export async function finishCommit(transaction: Transaction): Promise<void> {
   if (!(await isAllLive(transaction, 'former'))) {
@@ -215,8 +214,8 @@ export async function finishUndo(transaction: Transaction): Promise<void> {
 
 /**
  * Removes the new state. A database that can't be dropped now (a superuser's session is in it) must not keep the
- * restore from
- * its end, nor the organization from its next one: the journal tells that it is left, for recovery and upkeep.
+ * restore from its end, nor the organization from its next one: the journal tells that it is left, for recovery and
+ * upkeep.
  */
 async function discardAll({ journal, participants, log }: Transaction): Promise<{ leftover?: true }> {
   let left = {}

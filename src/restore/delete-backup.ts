@@ -8,8 +8,7 @@ import { openTransaction } from './transaction.js'
 
 /**
  * Deletes a backup. Where it is the checkpoint of a restore, the whole checkpoint goes, which the restore's journal
- * says
- * first: what can't be undone any more must not look as if it could.
+ * says first: what can't be undone any more must not look as if it could.
  * @throws AppError BACKUP_NOT_FOUND, REPOSITORY_UNAVAILABLE, DATABASE_UNAVAILABLE
  */
 export async function deleteAnyBackup(

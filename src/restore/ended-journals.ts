@@ -19,9 +19,8 @@ const namePattern = /^(\d{10})-([0-9a-f-]{36})\.journal$/
 
 /**
  * Puts a journal aside that nothing is ever added to again. What is looked through for restores to finish stays short,
- * and a
- * name tells how many restores the organization had before. A rename: whenever it is cut off, the journal is here or
- * there.
+ * and a name tells how many restores the organization had before. A rename: whenever it is cut off, the journal is here
+ * or there.
  */
 export async function putAside(
   folder: string,

@@ -14,8 +14,7 @@ const unmoved = [stagingFolder, 'lost+found']
 /**
  * Exchanges what is in a folder that is a mount of its own, and so can't be renamed: first all that is live moves into
  * `former`, then a mark, `cleared`, is set, then all of `fresh` moves to its place. Going back does the same backwards.
- * The
- * folder itself takes the attributes that are kept in two empty ones. `lost+found` is the file system's own.
+ * The folder itself takes the attributes that are kept in two empty ones. `lost+found` is the file system's own.
  */
 export function exchangeChildren({ live, base, fresh, former }: StagingPaths): Exchange {
   const cleared = join(base, 'cleared')

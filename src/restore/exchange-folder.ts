@@ -7,8 +7,7 @@ import { requireMovable } from './try-rename.js'
 
 /**
  * Exchanges the live folder as a whole by two renames. A mark, `absent`, says that there was no folder before and so
- * will be
- * no `former`.
+ * will be no `former`.
  */
 export function exchangeFolder({ live, base, fresh, former }: StagingPaths): Exchange {
   const absent = join(base, 'absent')

@@ -24,9 +24,8 @@ export interface Extraction {
 
 /**
  * Writes the archive's files below `target`, every one checked against its SHA-256, with their modes and times. Long
- * runs of
- * zeros become holes.
- * Set-user-id and set-group-id bits of files are dropped: an archive must not make programs run as the service.
+ * runs of zeros become holes. Set-user-id and set-group-id bits of files are dropped: an archive must not make programs
+ * run as the service.
  * @returns whose they are now
  * @throws AppError CHECKSUM_MISMATCH, ARCHIVE_INVALID
  */
@@ -75,8 +74,7 @@ async function extractBelow(
     onBytes
   })
   // Last and deepest first: what is made in a folder changes its time, and its mode could forbid making anything. The
-  // mode
-  // comes after the owner, since a change of owner can take set-user-id and set-group-id bits away (chown(2)).
+  // mode comes after the owner, since a change of owner can take set-user-id and set-group-id bits away (chown(2)).
   for (const folder of folders.reverse()) {
     // Follows the link that the root's path is (proc(5)); no other link is below it.
     if (owner !== null) await chown(pathOf(folder), owner.uid, owner.gid)

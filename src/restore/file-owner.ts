@@ -14,8 +14,7 @@ const unchanged = -1
 
 /**
  * Whose restored files are to be: the live folder's owner. Where that folder is absent, the owner is the one in a
- * signed
- * archive if UPLOAD_DIR has the same owner as at the backup; in any other case it is UPLOAD_DIR's owner.
+ * signed archive if UPLOAD_DIR has the same owner as at the backup; in any other case it is UPLOAD_DIR's owner.
  */
 export async function wantedOwner(
   live: Stats | null,
@@ -30,8 +29,7 @@ export async function wantedOwner(
 
 /**
  * Gives a new folder of ours to its owner, as far as the system lets us: root gives files to any user, other users only
- * to
- * their own groups.
+ * to their own groups.
  * @returns how to call chown(2) for all that is made in the folder; null when nothing is to be called
  */
 export async function giveAway(folder: FileHandle, wanted: FileOwner): Promise<FileOwner | null> {

@@ -22,8 +22,7 @@ export function countFolders(restored: readonly RestoredFile[]): FolderReport[] 
 
 /**
  * What a restore would do to the live files. Files of one size are the same when their SHA-256 is. One that can't be
- * read refuses
- * no restore, and so no comparison.
+ * read refuses no restore, and so no comparison.
  */
 export async function compareFolders(
   restored: readonly RestoredFile[],

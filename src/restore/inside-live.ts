@@ -11,8 +11,7 @@ export interface OpenTransaction {
 
 /**
  * How a participant ends whose new state is an open transaction of the live database. What it has committed can't be
- * taken
- * back, and a marker row of that transaction tells after a crash whether it has.
+ * taken back, and a marker row of that transaction tells after a crash whether it has.
  * @param opened the transaction; null when there is none (any more)
  * @param isAfterCrash whether another process may have committed it
  */

@@ -54,10 +54,8 @@ export interface Begin {
 
 /**
  * `commit` and `undo` are the points of no return, `rollback` is the decision to go back; whichever stands last
- * decides.
- * `settled` says that nothing is left to tidy up after `done`, or after another end with a `leftover`; from `release`
- * on the checkpoint is no more to be used.
- * PROTOCOL.md has the states and what happens after a crash in each.
+ * decides. `settled` says that nothing is left to tidy up after `done`, or after another end with a `leftover`; from
+ * `release` on the checkpoint is no more to be used. PROTOCOL.md has the states and what happens after a crash in each.
  */
 export type Line =
   | Begin

@@ -12,8 +12,7 @@ export type BesideInput = Pick<DatabaseInput, 'archive' | 'dump' | 'tools' | 'se
 
 /**
  * Loads one organization's dump into a scratch database and compares the number of rows with the metadata. The caller
- * drops
- * the database, also after a failure.
+ * drops the database, also after a failure.
  * @returns the scratch database as the role that loaded it, and warnings
  * @throws AppError DUMP_INVALID, LOAD_LIMIT_EXCEEDED, DATABASE_UNAVAILABLE, DISK_FULL
  */

@@ -4,8 +4,8 @@ import { planLoadSettings, readValueSettings, type LoadSettings, type Setting } 
 
 /**
  * What a dump is computed by as it is loaded into `database`: the settings that the whole of a database was backed up
- * under.
- * An archive of one organization, of a stranger or of an earlier release brings none: then those of the live database.
+ * under. An archive of one organization, of a stranger or of an earlier release brings none: then those of the live
+ * database.
  */
 export async function settingsToLoad(
   connection: Connection,

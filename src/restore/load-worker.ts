@@ -10,8 +10,7 @@ import { readDump } from './read-dump.js'
 
 /*
  * A worker thread that reads a dump and feeds psql with it. That makes gigabytes of garbage outside of the heap, for
- * which
- * V8 sweeps the heap again and again: this thread's is small, and no request waits for its answers.
+ * which V8 sweeps the heap again and again: this thread's is small, and no request waits for its answers.
  */
 const { port } = enterLane<null>()
 const readAt = promisify(read)

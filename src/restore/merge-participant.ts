@@ -25,10 +25,9 @@ export interface MergeTarget {
 
 /**
  * Makes one organization's rows what the archive says while the others read and write: the dump is loaded into a
- * scratch
- * database by its caged role, and only rows go from there into one transaction of the live database. A marker row of
- * that
- * transaction tells after a crash how it ended; it commits last, since what it has committed can't be taken back.
+ * scratch database by its caged role, and only rows go from there into one transaction of the live database. A marker
+ * row of that transaction tells after a crash how it ended; it commits last, since what it has committed can't be taken
+ * back.
  * @param input what to restore; null after a crash, when the transaction is gone with its session
  */
 export function createMergeParticipant(

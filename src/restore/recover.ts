@@ -23,8 +23,7 @@ import { openTransaction } from './transaction.js'
 
 /**
  * Start-up, before the first job: finishes every restore that a crash left unfinished (forward or back, PROTOCOL.md
- * tells
- * which), and removes what belongs to none. Idempotent, also when it is cut off.
+ * tells which), and removes what belongs to none. Idempotent, also when it is cut off.
  * @throws AppError when a restore can't be finished now; the others have been tried all the same
  */
 export async function recoverRestores(core: Core): Promise<void> {

@@ -5,8 +5,8 @@ import { AppError } from '../errors.js'
 /**
  * What a restore of the archive puts back here.
  * @throws AppError BACKUP_INCOMPATIBLE where that would be less than the archive holds, or nothing: files have no
- * folder to
- * go to when the installation keeps its uploads on an SMB share, and an archive of such an installation has none
+ * folder to go to when the installation keeps its uploads on an SMB share, and an archive of such an installation has
+ * none
  */
 export function restorableParts(
   { storage }: Core,

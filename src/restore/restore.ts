@@ -143,8 +143,7 @@ async function restoreArchive(
     core.log.info({ organizationId, backupId, restoreId, outageMs: done.outageMs }, 'Restore committed')
     const keep = keepCheckpoint ? restoreId : (request.undoOf ?? null)
     // To drop a database PostgreSQL writes a checkpoint of its own, and files are many. A caller that wants none kept
-    // may need the
-    // room at once, and a checkpoint that is a backup is seen in the list.
+    // may need the room at once, and a checkpoint that is a backup is seen in the list.
     if (keepCheckpoint && checkpointBackupId === null)
       await job.followUp({ kind: 'release-checkpoints', params: { organizationId, keep } })
     else await dropEarlierCheckpoints(core, organizationId, keep)

@@ -14,8 +14,7 @@ export function createdWithUs(metadata: Metadata): string | undefined {
 
 /**
  * Whether a dump is loaded beside the live database in one transaction: where that saves PostgreSQL from logging it,
- * and with
- * room to spare for the locks of others. Large objects take locks that are not counted.
+ * and with room to spare for the locks of others. Large objects take locks that are not counted.
  */
 export function fitsOneTransaction({ database, tables }: Metadata, server: ServerFacts): boolean {
   return server.skipsWal && database?.largeObjects === 0 && tables.length * locksPerTable * 4 <= server.lockSlots

@@ -9,8 +9,7 @@ import { mountsInside } from '../storage/mount.js'
 
 /**
  * The folders of one restore. Which of them are there tells how far it has come, so that a crash at any point can be
- * gone on
- * from:
+ * gone on from:
  *   base     everything of this restore, from its beginning to its end
  *   fresh    the restored files, while they are not all live
  *   former   the files from before that are not live (the checkpoint)

@@ -16,10 +16,8 @@ export interface Inputs {
 
 /**
  * The participants that a journal names, in the order of their commits: first the one that can be refused. A swap can
- * be,
- * by others' sessions, and can be taken back like the renames of the files; a transaction inside the live database
- * can't
- * be taken back once it is committed, so it comes last.
+ * be, by others' sessions, and can be taken back like the renames of the files; a transaction inside the live database
+ * can't be taken back once it is committed, so it comes last.
  */
 export function openTransaction(
   core: Core,

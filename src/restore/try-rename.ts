@@ -9,10 +9,8 @@ const inTheWay = { folder: ['ENOTEMPTY', 'EEXIST'], other: ['EISDIR', 'EEXIST', 
 
 /**
  * Finds out whether entries may be moved out of their folder, and moves none: the target is a folder that is not empty.
- * The
- * system looks at every right first (of the folder, of a folder that is moved, sticky and immutable ones) and at the
- * target
- * last (vfs_rename in Linux), so each rename fails, and how tells.
+ * The system looks at every right first (of the folder, of a folder that is moved, sticky and immutable ones) and at
+ * the target last (vfs_rename in Linux), so each rename fails, and how tells.
  * @param paths those that are not there are passed over
  * @param blocker a folder to make and to remove, on the same file system
  * @throws AppError STORAGE_UNAVAILABLE naming the first that can't be moved

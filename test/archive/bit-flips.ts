@@ -43,8 +43,7 @@ async function judge(
 
 /**
  * Bytes of deflated data with bits that belong to nothing: those behind its last block, and those between the three of
- * a stored
- * block's header and its length (RFC 1951, sections 3.2.3 and 3.2.4).
+ * a stored block's header and its length (RFC 1951, sections 3.2.3 and 3.2.4).
  */
 function paddedBytes(): number[] {
   const positions: number[] = []

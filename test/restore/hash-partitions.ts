@@ -8,8 +8,7 @@ import { createTestDatabase } from '../support/postgres.js'
 import { coreOf, createFolders } from '../support/restore-site.js'
 
 // PostgreSQL hashes a value of an enum, or the name of an object, by the number that it has in this database: another
-// one has it in
-// another partition.
+// one has it in another partition.
 for (const mode of ['swap', 'in-place', 'merge'] as const) {
   t.test(
     `rows in partitions by the hash of a number of the database's own are restored and come back with an undo (${mode})`,

@@ -44,8 +44,7 @@ interface Made {
 interface Case {
   /**
    * Modes that refuse it; in the others it is in the way of nothing, or can't be. What is found out by the same code
-   * after a load, which
-   * takes long, is here in one mode.
+   * after a load, which takes long, is here in one mode.
    */
   modes: Partial<Record<Mode, string>>
   /** Null where this machine can't make it. */

@@ -12,8 +12,7 @@ async function program(file: string, script: string): Promise<void> {
 
 /**
  * A copy of the project without packages, on a machine whose Node.js says that it is `version`. Its npm notes what it
- * is
- * asked for; `npm ci` removes node_modules/.bin as the real one does, and `npm install` puts `installed` there, a
+ * is asked for; `npm ci` removes node_modules/.bin as the real one does, and `npm install` puts `installed` there, a
  * Node.js too.
  */
 async function machine(t: Test, { version, installed }: { version: string; installed: string }) {

@@ -3,8 +3,7 @@ export const isDeep = process.env.DEEP_SECONDS !== undefined
 
 /**
  * Seeds of a randomized suite: the same few in `npm test`, and in `npm run test:deep` one after the other from
- * DEEP_SEED
- * until the suite's share of the minutes (DEEP_SECONDS) is over, one at least. A failure names its seed.
+ * DEEP_SEED until the suite's share of the minutes (DEEP_SECONDS) is over, one at least. A failure names its seed.
  * @param usual how many of them `npm test` takes, from 1
  */
 export function* deepSeeds(usual: number): Generator<number> {

@@ -54,8 +54,7 @@ const texts: Readonly<Record<string, readonly string[]>> = {
 
 /**
  * Left out: what keeps even the application from connecting, decides that nothing is to be written (a test of its own),
- * or only
- * fills the log.
+ * or only fills the log.
  */
 const leftOut =
   /preload_libraries|^default_transaction_read_only$|^transaction_|^debug_|^trace_|^log_|^wal_consistency|^backtrace|^jit_debugging|^post_auth|^dynamic_library|^application_name$|^zero_damaged|^ignore_|^allow_|^max_stack_depth$|^lc_messages$|^role$/

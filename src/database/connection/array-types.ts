@@ -6,8 +6,7 @@ const asText = (text: string): string => text
 /**
  * The built-in array types that our statements take and answer, by OID (PostgreSQL's src/include/catalog/pg_type.dat;
  * built-in OIDs never change), with how one element is read. The driver would ask the server for them, in a statement
- * of
- * its own at the start of each connection whose error reaches no caller: a server that stops just then takes the
+ * of its own at the start of each connection whose error reaches no caller: a server that stops just then takes the
  * process down. A type that is not here arrives as PostgreSQL writes it.
  */
 const elements: Record<number, (text: string) => unknown> = {

@@ -8,14 +8,10 @@ const parameter = 'dumbassets_backup.session'
 
 /**
  * Tells whether a session is one of the server itself, and not one that a pooler (PgBouncer, Odyssey, pgcat, RDS Proxy,
- * ...)
- * shares out: what we set in such a session (search_path, row_security) would go on in the application's, and so would
- * our
- * advisory locks. The connection asks for a setting that no other has ever had: a server begins the session with it,
- * while a
- * pooler refuses what it can't give to a session that is there already, or drops it without a word. So poolers of every
- * mode
- * are told from the server, with an idle pool and a single client too.
+ * ...) shares out: what we set in such a session (search_path, row_security) would go on in the application's, and so
+ * would our advisory locks. The connection asks for a setting that no other has ever had: a server begins the session
+ * with it, while a pooler refuses what it can't give to a session that is there already, or drops it without a word. So
+ * poolers of every mode are told from the server, with an idle pool and a single client too.
  * @returns the connection to open, and what to ask first in its session; that throws AppError CONFIG_INVALID
  */
 export function markSession(connection: Connection): { marked: Connection; requireMark: (sql: Sql) => Promise<void> } {

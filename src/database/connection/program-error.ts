@@ -4,10 +4,8 @@ import { noConnect, outOfLocks, outOfMemory, unavailableAs } from './database-er
 
 /**
  * What libpq says of a connection, with the SQLSTATE or system code of the same. The most exact comes first: a server
- * that
- * is full or starting is also one that could not be connected to. libpq's own words are English (LC_MESSAGES); the
- * server's
- * need not be, and then the general ones behind them fit.
+ * that is full or starting is also one that could not be connected to. libpq's own words are English (LC_MESSAGES); the
+ * server's need not be, and then the general ones behind them fit.
  */
 const words: ReadonlyArray<[RegExp, string]> = [
   [
@@ -40,8 +38,7 @@ const notRun: ReadonlySet<string> = new Set(['ENOENT', 'ENOTDIR', 'EACCES', 'EPE
 
 /**
  * DATABASE_UNAVAILABLE when pg_dump or psql failed for want of a connection, of memory or of locks,
- * DATABASE_TOOLS_MISSING
- * when it has not even begun; null when it failed of something else.
+ * DATABASE_TOOLS_MISSING when it has not even begun; null when it failed of something else.
  */
 export function lostConnection(error: unknown): AppError | null {
   if (!(error instanceof ProgramError)) return null

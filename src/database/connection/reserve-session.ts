@@ -3,8 +3,7 @@ import { beginSession } from './session-settings.js'
 
 /**
  * Reserves a session that stays the same to its end. Once its connection is lost every query is refused: postgres.js
- * 3.4.9
- * would write to a socket that is gone and end the process by that (porsager/postgres, issue 1208).
+ * 3.4.9 would write to a socket that is gone and end the process by that (porsager/postgres, issue 1208).
  * @param client of one connection, for this session alone
  */
 export async function reserveSession(client: Sql): Promise<ReservedSql> {

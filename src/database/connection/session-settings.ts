@@ -2,12 +2,10 @@ import type { Sql } from 'postgres'
 
 /**
  * What PostgreSQL lets a database, a role, a role in a database or postgresql.conf set, and what our own sessions set
- * in its
- * place. Every session of ours begins with these, of the driver and of pg_dump and psql: an option of the connection
- * wins over
- * ALTER ROLE SET and ALTER DATABASE SET (PostgreSQL manual, "Setting Parameters"). All of them may be set by every
- * user, and
- * every version that is supported knows them: one that is unknown or not allowed ends the connection.
+ * in its place. Every session of ours begins with these, of the driver and of pg_dump and psql: an option of the
+ * connection wins over ALTER ROLE SET and ALTER DATABASE SET (PostgreSQL manual, "Setting Parameters"). All of them may
+ * be set by every user, and every version that is supported knows them: one that is unknown or not allowed ends the
+ * connection.
  */
 export type SessionSettings = Readonly<Record<string, string>>
 
@@ -39,8 +37,8 @@ const writable: SessionSettings = {
 
 /**
  * What the text and the meaning of values depends on, with the form that any session reads alike: a dump, a COPY and
- * both sides
- * of a comparison have it. What the application's own sessions have in their place is told by readValueSettings.
+ * both sides of a comparison have it. What the application's own sessions have in their place is told by
+ * readValueSettings.
  */
 export const plainValues: SessionSettings = {
   DateStyle: 'ISO, MDY',
@@ -87,15 +85,12 @@ function escapeOption(text: string): string {
 
 /**
  * What only some servers know, and what only a superuser may set: set by a statement, at the beginning of a session and
- * of a
- * script for psql. transaction_timeout is there from version 17 on. The next one is there since the minor releases of
- * August
- * 2024: it can forbid all queries of views, and with that the rows of a materialized view. icu_validation_level, from
- * 16 on, can
- * refuse the locale of a collation that is there already. Under
+ * of a script for psql. transaction_timeout is there from version 17 on. The next one is there since the minor releases
+ * of August 2024: it can forbid all queries of views, and with that the rows of a materialized view.
+ * icu_validation_level, from 16 on, can refuse the locale of a collation that is there already. Under
  * session_replication_role = replica neither foreign keys nor triggers say anything, and the next two turn a damaged
- * page into
- * one without rows. event_triggers stays as it is: off, it only keeps code of others from running in our sessions.
+ * page into one without rows. event_triggers stays as it is: off, it only keeps code of others from running in our
+ * sessions.
  */
 const late = [
   { name: 'transaction_timeout', value: '0' },

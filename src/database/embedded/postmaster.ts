@@ -173,9 +173,8 @@ function isAlive(pid: number): boolean {
 
 /**
  * PostgreSQL refuses to start while the pid in its lock files is alive, even if another program has it now. The files
- * are
- * kept, since one guards against orphaned backends by its shared memory key: only the pid is made ours, which the new
- * server, being our child, takes as stale.
+ * are kept, since one guards against orphaned backends by its shared memory key: only the pid is made ours, which the
+ * new server, being our child, takes as stale.
  */
 async function disownReusedPid(dataDirectory: string): Promise<void> {
   const stale = await readPidFile(dataDirectory)

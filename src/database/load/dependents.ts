@@ -6,10 +6,8 @@ class NotMeant extends Error {}
 
 /**
  * Drops all that the user owns, as a restore inside the live database begins, and takes that back at once: what other
- * roles
- * have built upon it is known before a checkpoint is made. Readers wait for milliseconds. Where a table is locked
- * nothing is found out
- * yet; the restore itself waits for longer.
+ * roles have built upon it is known before a checkpoint is made. Readers wait for milliseconds. Where a table is locked
+ * nothing is found out yet; the restore itself waits for longer.
  * @throws AppError RESTORE_CONFLICT
  */
 export async function requireNoDependents(connection: Connection): Promise<void> {

@@ -118,8 +118,7 @@ export function encloseStatements(
 /**
  * Adds FREEZE to each COPY that pg_dump has written, which PostgreSQL takes only in the transaction that made the table
  * (manual, COPY): rows need no visiting then to be marked as committed. Where a comment of pg_dump's is in between, the
- * rows
- * go to a partitioned table, which takes none.
+ * rows go to a partitioned table, which takes none.
  */
 export function freezeCopies(): DumpChange {
   let isNext = false

@@ -21,13 +21,13 @@ export interface DumpEntry {
 /**
  * Together the pieces are the dump, byte for byte.
  * - header: a comment of pg_dump's between statements that begins an entry, or one without a name: the dump's own head
- * and its
+ *   and its
  *   end. Its entry reaches to the next header;
  * - statement: from its first word through its semicolon;
  * - copy: a statement that rows follow;
  * - rows: from the end of the statement's line through `\.` and its line's end, in as many parts as it comes in;
  * - other: white space and comments between statements, psql's own commands, and the parts of a statement that is too
- * long.
+ *   long.
  */
 export type DumpPiece =
   | { kind: 'header'; bytes: Buffer; entry: DumpEntry | null }
@@ -50,10 +50,8 @@ interface Cutter {
 
 /**
  * Reads a dump as psql does, so that no name, text, function or row is taken for an entry. The pieces of a chunk come
- * together,
- * and are in its memory: they must be used before the next are asked for. A body of BEGIN ATOMIC is cut at its
- * semicolons, which
- * changes nothing: it holds neither comments nor COPY.
+ * together, and are in its memory: they must be used before the next are asked for. A body of BEGIN ATOMIC is cut at
+ * its semicolons, which changes nothing: it holds neither comments nor COPY.
  * @param dump plain SQL as pg_dump writes it, in any encoding of a server; of a forged one the worst is that it is cut
  * wrongly
  * @param isEnd whether all behind the header of that entry is `other`
@@ -181,8 +179,7 @@ function headerAt(text: Buffer, at: number, isWhole: boolean): (DumpPiece & { ki
 
 /**
  * Names have no line's end in it (pg_dump's source, sanitize_line), but all else: the last words that look like those
- * before
- * type and schema are pg_dump's own, unless the schema has such a name.
+ * before type and schema are pg_dump's own, unless the schema has such a name.
  */
 function entryOf(lines: readonly string[]): DumpEntry | null {
   for (const line of lines) {

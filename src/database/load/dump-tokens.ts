@@ -34,12 +34,9 @@ const inEscapes = { kind: 'escapes' } as const
 
 /**
  * Goes over one token, as psql tells them apart (PostgreSQL's source, psqlscan.l): quotes are as
- * standard_conforming_strings
- * has them, doubled ones are two quotes in a row. No byte of a character beyond ASCII is one of ASCII in a server's
- * encoding.
- * A long quote or comment comes in parts, so that none is held. Two literals in a row with a line end in between are
- * two here,
- * not one: pg_dump never writes the second half of E'...' so.
+ * standard_conforming_strings has them, doubled ones are two quotes in a row. No byte of a character beyond ASCII is
+ * one of ASCII in a server's encoding. A long quote or comment comes in parts, so that none is held. Two literals in a
+ * row with a line end in between are two here, not one: pg_dump never writes the second half of E'...' so.
  * @returns null when more of the text is needed
  */
 export function skipToken(lexer: Lexer, text: Buffer, isWhole: boolean): Token | null {

@@ -9,8 +9,7 @@ const way =
 
 /**
  * Why psql could not replace everything inside the live database, where that is another role's object and no mistake of
- * the
- * dump's. The preflight names most of them; this one is for objects that have changed hands since the backup.
+ * the dump's. The preflight names most of them; this one is for objects that have changed hands since the backup.
  * @returns null when it is something else
  */
 export async function otherRolesObject(connection: Connection, error: unknown): Promise<AppError | null> {

@@ -68,8 +68,7 @@ function partitionRoot(schema: string, name: string): string {
 
 /**
  * A query that gives a query as text, which depends on the table's columns: for one value that is the same for the same
- * rows,
- * whatever their order, of the table itself or of all its partitions.
+ * rows, whatever their order, of the table itself or of all its partitions.
  * @param others what else the given query selects, before and after the value
  */
 export function tableDigest(schema: string, name: string, others: { before?: string; after?: string } = {}): string {
@@ -86,9 +85,8 @@ export function tableDigest(schema: string, name: string, others: { before?: str
 
 /**
  * Loads a dump in place of everything that the user owns in the live database, in one transaction that stays open. The
- * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it.
- * A dump with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a
- * deferred
+ * dump runs with the user's own rights. RESTRICT: what another role has built upon ours must not go with it. A dump
+ * with a COMMIT of its own would end the transaction midway, for all to see: until the dump has been read, a deferred
  * constraint is violated, so that no COMMIT can succeed. After a ROLLBACK of its own nothing can be written any more.
  * Organizations are counted once their table is locked, which no session gets past until the transaction ends.
  * @throws AppError DUMP_INVALID, RESTORE_CONFLICT, PREFLIGHT_FAILED, DATABASE_BUSY, DISK_FULL,

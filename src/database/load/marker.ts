@@ -51,8 +51,7 @@ export async function hasMarker(connection: Connection, restoreId: string): Prom
 
 /**
  * Commits the transaction that holds the restore's marker, or finds out whether it has been. The answer to a COMMIT can
- * be
- * lost after it has happened.
+ * be lost after it has happened.
  * @param commit null after a crash, when the transaction is gone with its session
  * @throws AppError the failure when it is certain that nothing was committed, else RESTORE_UNFINISHED
  */

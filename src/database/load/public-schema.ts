@@ -3,8 +3,7 @@ import { quoteIdentifier } from '../identifiers.js'
 
 /**
  * What keeps the schema `public` through a DROP OWNED and makes it the one that a dump starts from. pg_dump never
- * creates
- * this schema, and writes its privileges and its comment as differences from a new database's (getNamespaces in
+ * creates this schema, and writes its privileges and its comment as differences from a new database's (getNamespaces in
  * pg_dump.c).
  */
 export interface PublicSchema {

@@ -61,8 +61,7 @@ export function proofFingerprint(schema: Buffer, facts: readonly string[]): stri
 
 /**
  * Loads a schema into a scratch database as a restore would, and removes that again. A failure does not stop it, so
- * that
- * all of them are found.
+ * that all of them are found.
  * @param onLeft is told why the scratch database could not be removed; the next proof tries again
  * @returns what can't be loaded, without what only fails because of that
  * @throws AppError when the scratch database can't be had, and the reason of the signal

@@ -186,14 +186,13 @@ async function waitForOthers(sql: Sql, { database }: ScratchNames): Promise<void
 
 /**
  * Drops a database, also one that was a template, and ends the sessions in it. Not by FORCE, which needs rights over
- * each
- * process and is refused (42501) where an autovacuum worker is among them, since that belongs to no role. Idempotent.
+ * each process and is refused (42501) where an autovacuum worker is among them, since that belongs to no role.
+ * Idempotent.
  * @throws AppError DATABASE_BUSY naming the sessions that stay
  */
 export async function dropDatabase(sql: Sql, name: string): Promise<void> {
   // A drop that was cut off, by a full disk or a crash, leaves an invalid database: it lets no session in and can only
-  // be
-  // dropped, ALTER DATABASE ends our session (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
+  // be dropped, ALTER DATABASE ends our session (PostgreSQL's source, DATCONNLIMIT_INVALID_DB).
   const [found] = await sql<Array<{ template: boolean; valid: boolean }>>`
     SELECT datistemplate AS template, datconnlimit <> -2 AS valid FROM pg_catalog.pg_database WHERE datname = ${name}`
   if (found === undefined) return

@@ -7,9 +7,8 @@ import type { TableRows } from '../table-rows.js'
 
 /**
  * Compares a loaded database with what the backup counted at its snapshot. Partitions are counted together: the hash of
- * an enum's
- * value differs between databases, so pg_dump has PostgreSQL choose the partition anew (--load-via-partition-root in
- * its manual).
+ * an enum's value differs between databases, so pg_dump has PostgreSQL choose the partition anew
+ * (--load-via-partition-root in its manual).
  * @param connection of the role that loaded it: to plan a query, PostgreSQL can call functions of the archive
  * @param searchPath that these need
  * @returns the rows of each table

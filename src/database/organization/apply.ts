@@ -13,9 +13,8 @@ export type ExpectedWrites = Map<number, { inserted: number; updated: number; de
 
 /**
  * Makes the planned changes in the caller's transaction: in one statement, since foreign keys are checked at its end,
- * so that
- * no order of tables is needed and no cascade strikes. The rows that one would strike all the same are added by a
- * second.
+ * so that no order of tables is needed and no cascade strikes. The rows that one would strike all the same are added by
+ * a second.
  * @param changes as planStages hands them back
  * @throws AppError RESTORE_CONFLICT, DATABASE_BUSY
  */
@@ -56,8 +55,7 @@ export async function applyChanges(
 
 /**
  * Deletes, then updates, then inserts: each phase reads how many rows the one before has done, so it has to wait for
- * it.
- * What has nothing to do is left out, since triggers of a statement fire for no row too.
+ * it. What has nothing to do is left out, since triggers of a statement fire for no row too.
  */
 function mergeStatement(tables: readonly MergeTable[], changes: readonly TableChange[]): string {
   const having = (count: 'removed' | 'changed' | 'added'): MergeTable[] =>
@@ -131,8 +129,7 @@ export class ChangedMeanwhile extends AppError {
 
 /**
  * A constraint that says no (SQLSTATE class 23), an expression that fails (22, P0) or a concurrent change is a
- * conflict; its
- * name is told, its values are not.
+ * conflict; its name is told, its values are not.
  */
 export function conflictError(error: unknown): unknown {
   const {

@@ -31,8 +31,7 @@ const endBytes = Buffer.from(`\n${endOfRows}\n`)
 
 /**
  * Reads the archive's rows, by one psql for all tables. Nothing of the archive runs here: the scratch database is read
- * as the
- * role that loaded it, and only rows come out.
+ * as the role that loaded it, and only rows come out.
  * @param encoding of the text
  */
 export function openArchivedRows(

@@ -15,9 +15,8 @@ export interface BlockerWatch {
 
 /**
  * Looks from a session of its own at what another one waits for: when that gives up, its transaction is over and with
- * it the
- * knowledge of who stood in the way. Connects when the first look is due, so a short restore opens no connection for
- * it.
+ * it the knowledge of who stood in the way. Connects when the first look is due, so a short restore opens no connection
+ * for it.
  */
 export function watchBlockers(connection: Connection, pid: number): BlockerWatch {
   const client = openSql(connection)

@@ -10,10 +10,8 @@ import { contradict, exclusionConstraints, livePlace, termsOf, uniqueIndexes, ty
 
 /**
  * Planned rows that the live tables would refuse, by constraints that came after the backup or by what others have
- * written
- * since. For a rehearsal, which writes nothing: a restore is told by most tables themselves. What the archive has no
- * value for
- * is not tried.
+ * written since. For a rehearsal, which writes nothing: a restore is told by most tables themselves. What the archive
+ * has no value for is not tried.
  */
 export async function brokenConstraints(
   session: postgres.Sql,

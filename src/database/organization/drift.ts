@@ -29,8 +29,7 @@ const equalByBytes = /^(?:smallint|integer|bigint|uuid|text|character varying.*|
 
 /**
  * The columns that an UPDATE of the table's rows sets. Those of the key are equal already where that means the same
- * bytes, and
- * an identity that is always generated can't be written by UPDATE.
+ * bytes, and an identity that is always generated can't be written by UPDATE.
  */
 export function updatedColumns({
   table,
@@ -58,8 +57,7 @@ export interface Drift {
 
 /**
  * What the archive's rows mean in the schema as it is now. Added tables are left as they are and added columns keep
- * their
- * value or take their default; where a value of the archive has no place any more, the merge is refused.
+ * their value or take their default; where a value of the archive has no place any more, the merge is refused.
  * @param dumped the tables that the archive holds rows of; a table that is not among them says nothing about its rows
  * @throws AppError SCHEMA_DRIFT with everything that stands in the way
  */

@@ -18,14 +18,10 @@ export interface ExchangePlan {
 
 /**
  * Looks for rows that an UPDATE can't bring back. Where rows exchange unique values, whichever is updated first finds
- * its value
- * still held, since such a key is checked row by row; and no UPDATE writes a column that is always generated. They are
- * replaced
- * where no key leads to their table, since rows without a reference can be deleted and inserted in the one statement;
- * else those
- * that hold a value in another row's way are parked first, or replaced too, which planStages looks after. Writes into
- * the
- * plans alone, so that a rehearsal finds out too.
+ * its value still held, since such a key is checked row by row; and no UPDATE writes a column that is always generated.
+ * They are replaced where no key leads to their table, since rows without a reference can be deleted and inserted in
+ * the one statement; else those that hold a value in another row's way are parked first, or replaced too, which
+ * planStages looks after. Writes into the plans alone, so that a rehearsal finds out too.
  * @returns conflicts where some can neither be replaced nor parked
  */
 export async function planExchanges(

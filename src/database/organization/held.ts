@@ -13,8 +13,8 @@ import { keyCondition, ownerOf, tableOf } from '../tenancy/tenant-rows.js'
 
 /**
  * Rows that the merge takes away although something else holds on to them: rows that are not the organization's, tables
- * that
- * have no owner, and own rows that are to stay but that a key would take along (ON DELETE CASCADE, …) or not let go.
+ * that have no owner, and own rows that are to stay but that a key would take along (ON DELETE CASCADE, …) or not let
+ * go.
  * @param tables as planStages hands them back: what it could get out of an action's way is no conflict
  */
 export async function heldRows(

@@ -71,8 +71,7 @@ export interface OrganizationMerge {
 
 /**
  * Compares an archive of one organization with the live database, in a transaction that stays open for apply() and
- * commit().
- * Other organizations read and write meanwhile.
+ * commit(). Other organizations read and write meanwhile.
  * @throws AppError TENANCY_UNSUPPORTED, TENANCY_VIOLATION, SCHEMA_DRIFT, RESTORE_CONFLICT, ARCHIVE_INVALID,
  * DATABASE_BUSY, …
  */

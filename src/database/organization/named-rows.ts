@@ -18,8 +18,7 @@ export function namingColumns({ key, columns }: MergeTable, others: readonly str
 
 /**
  * Counts rows and names the first few, for a message. Only for rows that are the organization's own: what others have
- * in
- * theirs is not its business. Of those, countedRows tells the number.
+ * in theirs is not its business. Of those, countedRows tells the number.
  * @param from with the rows under `alias`
  */
 export async function nameRows(

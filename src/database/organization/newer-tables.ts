@@ -16,10 +16,8 @@ interface NewerTables {
 /**
  * The organization's rows of tables that came after the backup, where they hang on rows that the merge takes away. What
  * their keys say happens to them (ON DELETE CASCADE, SET NULL), but as a part of the plan: such a table is merged with
- * what
- * is to be left of its rows, so a rehearsal tells it, no cascade and no trigger strikes, and the proof covers it. All
- * other
- * rows that hang there, those of others first of all, are not planned for: heldRows refuses them.
+ * what is to be left of its rows, so a rehearsal tells it, no cascade and no trigger strikes, and the proof covers it.
+ * All other rows that hang there, those of others first of all, are not planned for: heldRows refuses them.
  * @param tables those of the backup, planned already
  */
 export async function planNewerTables(

@@ -7,10 +7,8 @@ import type { TenantGraph } from '../tenancy/tenant-table.js'
 
 /**
  * Where a row goes and another of the same unique value comes back, and a key with an action (ON DELETE CASCADE, …)
- * leads to
- * that value: the live row becomes the archived one by UPDATE. The value never leaves, so the action strikes none of
- * the rows
- * that lead there, and those are left alone. Writes into the plans alone.
+ * leads to that value: the live row becomes the archived one by UPDATE. The value never leaves, so the action strikes
+ * none of the rows that lead there, and those are left alone. Writes into the plans alone.
  * @returns the changes as they are then: one changed instead of one removed and one added
  */
 export async function pairReplacements(

@@ -18,8 +18,7 @@ export interface Parking {
 
 /**
  * A value that gets the rows out of the constraint's way: tried in a table of the same columns, checks and computed
- * values, and
- * compared with every row that is there, comes back or is parked already.
+ * values, and compared with every row that is there, comes back or is parked already.
  * @param inTheWay the query of the rows' numbers
  * @returns null when no value was found
  */

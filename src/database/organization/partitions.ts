@@ -14,8 +14,7 @@ interface Partition {
 /**
  * Partitions that are for other organizations: their names and values are no business of this one, so an organization's
  * archive does without them. Those that hold its rows or are for it stay, and so do the DEFAULT one and what views,
- * keys or
- * functions elsewhere need.
+ * keys or functions elsewhere need.
  * @returns quoted relations
  */
 export async function othersPartitions(

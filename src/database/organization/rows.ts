@@ -36,8 +36,7 @@ export const transferSettings = "SET search_path = ''; SET row_security = off;"
 
 /**
  * For the few large queries of a backup or restore: sorts and joins of an organization's rows stay in memory, its rows
- * are
- * found by index although they are spread (the default price of that is a rotating disk's), and nothing is compiled
+ * are found by index although they are spread (the default price of that is a rotating disk's), and nothing is compiled
  * first.
  */
 export const workSettings = "SET work_mem = '64MB'; SET random_page_cost = 1.1; SET jit = off;"

@@ -40,9 +40,8 @@ export interface SchemaOptions {
 
 /**
  * The schema as pg_dump writes it, in the two parts that enclose the rows, as one script of one pg_dump would be.
- * Foreign keys
- * that lead out of the organization's rows can't hold where those rows are alone, so they become NOT VALID.
- * Held in memory: it does not grow with the rows.
+ * Foreign keys that lead out of the organization's rows can't hold where those rows are alone, so they become NOT
+ * VALID. Held in memory: it does not grow with the rows.
  */
 export async function dumpSchema(options: SchemaOptions): Promise<SchemaScript> {
   const [before, after, relaxed] = await Promise.all([

@@ -16,10 +16,9 @@ export interface Stages {
 
 /**
  * Finds the rows that an action of a key would strike although they are to be there in the end, since they lead to a
- * value
- * that goes from one row to another. Those that are added are added later, by a second statement; those that are there
- * already are removed by the first and added by the second; and so are the rows that lead to them. Writes into the
- * plans alone.
+ * value that goes from one row to another. Those that are added are added later, by a second statement; those that are
+ * there already are removed by the first and added by the second; and so are the rows that lead to them. Writes into
+ * the plans alone.
  * @returns the tables, with those of newer ones whose rows take part, and the changes as they are written
  */
 export async function planStages(

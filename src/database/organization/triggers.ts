@@ -46,12 +46,10 @@ export async function firingTriggers(
 
 /**
  * Switches the application's triggers off, so that a restore changes what it says and nothing else. ALTER TABLE …
- * DISABLE
- * TRIGGER takes SHARE ROW EXCLUSIVE (PostgreSQL manual, ALTER TABLE): others read on, writers to these tables wait
- * until the
- * transaction ends. So it is done last, only where triggers would fire, and it does not queue for long, since writers
- * would
- * queue behind it. session_replication_role would need a superuser and would switch the foreign keys off too.
+ * DISABLE TRIGGER takes SHARE ROW EXCLUSIVE (PostgreSQL manual, ALTER TABLE): others read on, writers to these tables
+ * wait until the transaction ends. So it is done last, only where triggers would fire, and it does not queue for long,
+ * since writers would queue behind it. session_replication_role would need a superuser and would switch the foreign
+ * keys off too.
  * @throws AppError DATABASE_BUSY
  */
 export async function triggersOff(

@@ -102,8 +102,7 @@ export function operationsOn(
 
 /**
  * FROM: archived rows that are to be written by these operations (a), live rows that hold the same value now (l), in
- * the way of
- * each other.
+ * the way of each other.
  */
 export function sameValues(merged: MergeTable, constraint: Exclusion, operations: ReadonlyArray<'i' | 'u'>): string {
   return `${termsOf(constraint, rowNumber, merged.archive)} a

@@ -17,8 +17,8 @@ export interface Writes {
 
 /**
  * What this transaction has written so far, by table; partitions count for their root. The session must have done
- * nothing
- * before it, since its statistics are sent off with a delay (PostgreSQL manual, "The Cumulative Statistics System").
+ * nothing before it, since its statistics are sent off with a delay (PostgreSQL manual, "The Cumulative Statistics
+ * System").
  */
 export async function writesSoFar(session: postgres.Sql): Promise<Writes[]> {
   const rows = await session<Array<Record<'table' | 'schema' | 'name' | 'inserted' | 'updated' | 'deleted', string>>>`

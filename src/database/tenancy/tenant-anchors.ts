@@ -10,9 +10,8 @@ export interface Anchor {
 
 /**
  * The best way of each table to the root: fewest keys that can be null, then fewest keys, then a first key that can't
- * be
- * null, then names, so that the same schema always gives the same graph. Each key on the way makes it worse, so cycles
- * end.
+ * be null, then names, so that the same schema always gives the same graph. Each key on the way makes it worse, so
+ * cycles end.
  */
 export function findAnchors(catalog: Catalog, root: number, declared: Map<number, Declaration>): Map<number, Anchor> {
   const evidence = catalog.keys.filter(

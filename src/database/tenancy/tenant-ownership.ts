@@ -33,8 +33,8 @@ export function requireTenancy(graph: TenantGraph): void {
 
 /**
  * The safe rule: a row belongs to an organization if its anchor says so and every other key from it or to it joins it
- * to
- * a row of the same owner. One query a key, asked from both sides. Keys of tables that TENANCY_FILE declares may cross.
+ * to a row of the same owner. One query a key, asked from both sides. Keys of tables that TENANCY_FILE declares may
+ * cross.
  */
 export async function findViolations(
   sql: postgres.Sql,

@@ -60,8 +60,7 @@ export async function laggingSequences(
 
 /**
  * Moves the sequences of integer columns past the highest value given, never back. nextval can't overtake another
- * session;
- * setval could, but not over so many values within one statement.
+ * session; setval could, but not over so many values within one statement.
  * @param highest the highest value that the column is about to hold, or null
  */
 export async function advanceSequences(
