@@ -12,7 +12,8 @@ const paths = [
     'SECURITY.md',
     'CHANGELOG.md',
     'src/archive/FORMAT.md',
-    'src/restore/PROTOCOL.md'
+    'src/restore/PROTOCOL.md',
+    'src/database/organization/MERGE.md'
   ],
   ...(await readdir(projectFile('docs'), { recursive: true }))
     .filter(name => name.endsWith('.md'))
