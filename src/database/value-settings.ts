@@ -192,8 +192,8 @@ async function refusedSettings(
         try {
           await sql`SELECT pg_catalog.set_config(${name}, ${value}, false)`
         } catch (error) {
-          // What the server did not say is a lost connection. postgres.js 3.4.9 never answers a query that is sent between
-          // a socket's error and its end, so none follows.
+          // What the server did not say is a lost connection. postgres.js 3.4.9 never answers a query that is sent
+          // between a socket's error and its end, so none follows.
           const known = databaseError(error)
           if ((error as Error).name !== 'PostgresError' || known.code !== 'DATABASE_ERROR') throw error
           refused.set(name, known.message)
