@@ -72,9 +72,7 @@ export async function installFaults(fault: Fault): Promise<string[]> {
     if (this.remoteAddress === undefined) return write.apply(this, args)
     const what = `message ${printable(args[0])}`
     reach(`before ${what}`)
-    // postgres.js 3.4.9 takes the process down when the connection is lost in this query of its own, which is a crash
-    // like any other.
-    const error = what.includes('select b.oid') ? null : failing()
+    const error = failing()
     if (error !== null) {
       this.destroy(error)
       return false
