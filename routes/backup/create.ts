@@ -1,10 +1,9 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { BackupType } from '../../src/archive/metadata.js'
-import { Job } from '../../src/jobs/job.js'
 import { submit } from '../../src/jobs/operation.js'
 import { create } from '../../src/operations/create.js'
 import { BackupAnswer } from '../../src/repository/view.js'
-import { acceptedHeaders, prefersAsync } from '../respond-async.js'
+import { acceptedHeaders, acceptedResponse, prefersAsync } from '../respond-async.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
@@ -35,11 +34,7 @@ const createRoute: FastifyPluginAsyncTypebox = async app => {
           body: Body,
           response: {
             201: { ...ref(BackupAnswer), description: 'The backup', ...headers({ location: 'Address of the backup' }) },
-            202: {
-              ...ref(Job),
-              description: 'The job that makes the backup',
-              ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' })
-            }
+            202: acceptedResponse('The job that makes the backup')
           }
         },
         'BAD_REQUEST',

@@ -1,11 +1,9 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { getBackup } from '../../src/backup/get.js'
-import { Job } from '../../src/jobs/job.js'
 import { submit } from '../../src/jobs/operation.js'
 import { restore } from '../../src/operations/restore.js'
 import { RestoreResult } from '../../src/restore/report.js'
-import { acceptedHeaders, prefersAsync } from '../respond-async.js'
-import { headers } from '../schemas/error.js'
+import { acceptedHeaders, acceptedResponse, prefersAsync } from '../respond-async.js'
 import { backupOperation, BackupParams, PreferHeader } from '../schemas/operation.js'
 import { ref } from '../schemas/shared.js'
 
@@ -48,11 +46,7 @@ const restoreRoute: FastifyPluginAsyncTypebox = async app => {
           body: Body,
           response: {
             200: { ...ref(RestoreResult), description: 'What the restore did, or with dryRun would do' },
-            202: {
-              ...ref(Job),
-              description: 'The job that restores',
-              ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' })
-            }
+            202: acceptedResponse('The job that restores')
           }
         },
         'BAD_REQUEST',

@@ -1,12 +1,11 @@
 import { Type, type FastifyPluginAsyncTypebox } from '@fastify/type-provider-typebox'
 import { AppError } from '../../src/errors.js'
-import { Job } from '../../src/jobs/job.js'
 import { submit } from '../../src/jobs/operation.js'
 import { undo } from '../../src/operations/undo.js'
 import { findRestore, listRestores } from '../../src/restore/history.js'
 import { RestoreResult, RestoreSummary } from '../../src/restore/report.js'
 import { linkToNext, pageOf } from '../paging.js'
-import { acceptedHeaders, prefersAsync } from '../respond-async.js'
+import { acceptedHeaders, acceptedResponse, prefersAsync } from '../respond-async.js'
 import { headers } from '../schemas/error.js'
 import { backupOperation, PreferHeader, RestoreParams } from '../schemas/operation.js'
 import { listOf, ref } from '../schemas/shared.js'
@@ -68,11 +67,7 @@ const restoresRoutes: FastifyPluginAsyncTypebox = async app => {
           body: UndoBody,
           response: {
             200: { ...ref(RestoreResult), description: 'What was put back' },
-            202: {
-              ...ref(Job),
-              description: 'The job that undoes it',
-              ...headers({ location: 'Address of the job', 'preference-applied': 'respond-async' })
-            }
+            202: acceptedResponse('The job that undoes it')
           }
         },
         'BAD_REQUEST',
